@@ -1,0 +1,9 @@
+//! tailcast: tails log files into Redis, every line exactly once.
+
+mod cli;
+mod error;
+mod route;
+mod generate;
+mod parse;
+
+fn main() {}
