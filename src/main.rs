@@ -1,6 +1,8 @@
 //! tailcast: tails log files into Redis, every line exactly once.
 
 mod cli;
+mod lines;
+mod position;
 mod error;
 mod route;
 mod generate;
