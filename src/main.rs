@@ -4,6 +4,8 @@ mod cli;
 mod lines;
 mod position;
 mod error;
+mod file;
+mod talk;
 mod route;
 mod generate;
 mod parse;
