@@ -10,13 +10,13 @@ mod subscription;
 use std::fmt;
 use std::time::Duration;
 
-use redis::{Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerError};
+use redis::{Connection, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerError};
 
 use crate::error::{Error, Result};
 
 pub use commit::{Claim, Session, read_record};
 pub use encode::{Batch, Encoder};
-pub use subscription::{Message, Subscription};
+pub use subscription::Subscription;
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -131,14 +131,6 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
 fn lower(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
-}
-
-/// Whether an address is a socket of the file system.
-fn unix_path(address: &ConnectionAddr) -> Option<&std::path::Path> {
-    match address {
-        ConnectionAddr::Unix(path) => Some(path),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

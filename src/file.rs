@@ -544,6 +544,12 @@ impl Open {
     }
 }
 
+/// Bytes that lie there beyond a progress, in the path and in what was rotated away from it.
+pub fn unread(path: &Path, progress: Progress, since: Option<SystemTime>) -> u64 {
+    let limits = Limits { rotate_wait: Duration::ZERO, max_line: 0 };
+    Tail::resume(path, limits, &|_| false, progress, since).unread()
+}
+
 /// Whether a file has the position's anchor right before its offset.
 fn holds(path: &Path, position: &Position) -> io::Result<bool> {
     let length = usize::from(position.anchor.len);

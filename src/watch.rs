@@ -26,6 +26,8 @@ use crate::talk;
 use publisher::Publisher;
 use reader::Reader;
 
+pub use reader::named_sources;
+
 /// One batch is filled, one waits, one is sent and one executes.
 const BATCHES: usize = 4;
 /// How long the batch in flight may take to end after a signal.
@@ -127,7 +129,7 @@ fn ship(reader: Reader, shared: &Arc<Shared>, stop: &AtomicBool) -> Result<()> {
     });
     thread::spawn({
         let shared = Arc::clone(shared);
-        move || _ = ended_in.send(Publisher::new(&shared, work, pool_in, resume_in).run())
+        move || _ = ended_in.send(Publisher::new(shared, work, pool_in, resume_in).run())
     });
     let result = wait_for_both(&ended, shared, stop);
     // The publisher is not joined: it may hang in a system call on a dead Redis. What it has not heard of as committed

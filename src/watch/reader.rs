@@ -48,9 +48,7 @@ pub struct Reader {
 struct Admission {
     store: Store,
     reset: bool,
-    /// `--source`, or the host's name; and whether the path is to follow it.
-    source: String,
-    source_is_whole: bool,
+    naming: Naming,
     from: cli::From,
 }
 
@@ -69,38 +67,62 @@ impl Admission {
             self.store.remove(path)?;
         }
         let checkpoint = self.store.read(path)?;
-        Ok(Found { name: self.name(path), checkpoint, lock })
+        Ok(Found { name: self.naming.name(path), checkpoint, lock })
+    }
+}
+
+/// What sources are called: `<host>:<absolute path>`; `--source` names one file, or stands for the host of several.
+struct Naming {
+    host: String,
+    is_whole: bool,
+}
+
+impl Naming {
+    fn new(files: &[Files], source: Option<&str>) -> Result<Naming> {
+        let host = source.map_or_else(host_name, |source| Ok(source.to_string()))?;
+        Ok(Naming { host, is_whole: source.is_some() && matches!(files, [Files::One(_)]) })
     }
 
     fn name(&self, path: &Path) -> String {
-        if self.source_is_whole { self.source.clone() } else { format!("{}:{}", self.source, path.display()) }
+        if self.is_whole { self.host.clone() } else { format!("{}:{}", self.host, path.display()) }
     }
+}
+
+fn parse_files(files: &[PathBuf]) -> Result<Vec<Files>> {
+    let parse = |file: &PathBuf| std::path::absolute(file).map_err(|error| unwatchable(file, &error)).map(Files::parse);
+    files.iter().map(parse).collect()
+}
+
+/// The files that FILE arguments name now, each with its source's name.
+pub fn named_sources(files: &[PathBuf], source: Option<&str>) -> Result<Vec<(PathBuf, String)>> {
+    let files = parse_files(files)?;
+    let naming = Naming::new(&files, source)?;
+    let (ones, globs) = partition(files);
+    let mut paths: BTreeSet<_> = ones.into_iter().collect();
+    paths.extend(new_matches(&globs, &paths)?);
+    Ok(paths.into_iter().map(|path| (path.clone(), naming.name(&path))).collect())
+}
+
+fn partition(files: Vec<Files>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut ones, mut globs) = (Vec::new(), Vec::new());
+    for file in files {
+        match file {
+            Files::One(path) => ones.push(path),
+            Files::Glob(glob) => globs.push(glob),
+        }
+    }
+    (ones, globs)
 }
 
 impl Reader {
     /// Finds and checks what is to be watched. With `--once` a missing FILE is an error only at the end.
     pub fn prepare(options: &cli::Watch, store: &Store) -> Result<Reader> {
-        let mut files = Vec::new();
-        for file in &options.files {
-            let path = std::path::absolute(file).map_err(|error| unwatchable(file, &error))?;
-            files.push(Files::parse(path));
-        }
-        let single = matches!(files.as_slice(), [Files::One(_)]);
-        let source = match &options.source {
-            Some(source) => source.clone(),
-            None => host_name()?,
-        };
-        let admission = Admission {
-            store: store.clone(),
-            reset: options.reset,
-            source,
-            source_is_whole: options.source.is_some() && single,
-            from: options.from,
-        };
-        let mut reader = Reader { globs: Vec::new(), found: BTreeMap::new(), missing: Vec::new(), admission };
-        let (ones, globs): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| matches!(file, Files::One(_)));
-        for file in ones {
-            let Files::One(path) = file else { continue };
+        let files = parse_files(&options.files)?;
+        let naming = Naming::new(&files, options.source.as_deref())?;
+        let admission = Admission { store: store.clone(), reset: options.reset, naming, from: options.from };
+        let (ones, globs) = partition(files);
+        let mut reader = Reader { globs, found: BTreeMap::new(), missing: Vec::new(), admission };
+        for path in ones {
             if !reader.found.contains_key(&path) {
                 let found = reader.admission.admit(&path)?;
                 if !path.exists() {
@@ -108,10 +130,6 @@ impl Reader {
                 }
                 reader.found.insert(path, found);
             }
-        }
-        for file in globs {
-            let Files::Glob(glob) = file else { continue };
-            reader.globs.push(glob);
         }
         for path in new_matches(&reader.globs, &reader.found.keys().cloned().collect())? {
             let found = reader.admission.admit(&path)?;
@@ -350,7 +368,7 @@ fn check_file(path: &Path) -> Result<()> {
 }
 
 /// The name of this host, as `hostname` prints it.
-pub fn host_name() -> Result<String> {
+fn host_name() -> Result<String> {
     let read = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| {
         let output = std::process::Command::new("uname").arg("-n").output()?;
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -410,10 +428,10 @@ impl Sink for BatchSink<'_> {
 
     fn commit(&mut self, progress: Progress) -> ControlFlow<()> {
         let (source, epoch) = (self.target.source, self.target.epoch);
-        let Some(batch) = self.batch().map(|_| ()).and_then(|()| self.batch.take()) else {
-            return ControlFlow::Break(());
-        };
-        let batch = Box::new(Batch { source, epoch, end: Some(progress), ..*batch });
+        // A progress without lines, as after a rotation, needs a batch all the same.
+        self.batch();
+        let Some(mut batch) = self.batch.take() else { return ControlFlow::Break(()) };
+        (batch.source, batch.epoch, batch.end) = (source, epoch, Some(progress));
         if self.work.send(Work::Batch(batch)).is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
