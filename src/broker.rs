@@ -10,7 +10,9 @@ mod subscription;
 use std::fmt;
 use std::time::Duration;
 
-use redis::{Connection, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerError};
+use redis::{
+    Connection, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerError,
+};
 
 use crate::error::{Error, Result};
 
@@ -40,28 +42,45 @@ impl Address {
     /// Reads a URL: `redis://[user:password@]host[:port][/db]` or `redis+unix:///path`.
     pub fn parse(url: &str) -> Result<Address> {
         let fail = |cause: String| {
-            let takes = "it takes redis://[user:password@]host[:port][/db] or redis+unix:///path/to/socket";
+            let takes =
+                "it takes redis://[user:password@]host[:port][/db] or redis+unix:///path/to/socket";
             Error::Failed(format!("--redis: not a Redis URL: {cause}; {takes}"))
         };
         if url.starts_with("rediss:") || url.starts_with("valkeys:") {
-            return Err(fail("TLS is not built in; put stunnel in front of Redis".into()));
+            return Err(fail(
+                "TLS is not built in; put stunnel in front of Redis".into(),
+            ));
         }
-        let info = url.into_connection_info().map_err(|error| fail(lower(&error.to_string())))?;
+        let info = url
+            .into_connection_info()
+            .map_err(|error| fail(lower(&error.to_string())))?;
         let tcp = info.tcp_settings().clone().set_nodelay(true);
-        Ok(Address { info: info.set_tcp_settings(tcp) })
+        Ok(Address {
+            info: info.set_tcp_settings(tcp),
+        })
     }
 
     /// Connects, authenticates and selects the database.
     pub fn connect(&self) -> Result<Connection, Failure> {
         // Done by hand below, because the crate's own set-up does not tell a wrong password from a full server.
-        let bare = self.info.clone().set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
+        let bare = self
+            .info
+            .clone()
+            .set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
         let client = redis::Client::open(bare).map_err(|error| self.failure(&error))?;
         let connect = client.get_connection_with_timeout(REPLY_TIMEOUT);
         let mut connection = connect.map_err(|error| Failure::Wait(self.explain(&error)))?;
         let limit = Some(REPLY_TIMEOUT);
-        connection.set_read_timeout(limit).and_then(|()| connection.set_write_timeout(limit)).map_err(|e| self.failure(&e))?;
+        connection
+            .set_read_timeout(limit)
+            .and_then(|()| connection.set_write_timeout(limit))
+            .map_err(|e| self.failure(&e))?;
         let settings = self.info.redis_settings();
-        let mut greet = |command: &mut redis::Cmd| command.exec(&mut connection).map_err(|error| self.failure(&error));
+        let mut greet = |command: &mut redis::Cmd| {
+            command
+                .exec(&mut connection)
+                .map_err(|error| self.failure(&error))
+        };
         if let Some(password) = settings.password() {
             greet(redis::cmd("AUTH").arg(settings.username()).arg(password))?;
         }
@@ -96,7 +115,13 @@ impl Address {
         let cause = if error.is_timeout() {
             format!("no answer within {} s", REPLY_TIMEOUT.as_secs())
         } else if error.is_io_error() {
-            lower(error.to_string().split(" (os error").next().unwrap_or_default())
+            lower(
+                error
+                    .to_string()
+                    .split(" (os error")
+                    .next()
+                    .unwrap_or_default(),
+            )
         } else {
             lower(&error.to_string())
         };
@@ -115,12 +140,18 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
     Some(match code {
         "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
         "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
-        "NOPERM" => "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER)",
-        "WRONGTYPE" => "another program keeps something else under that key: choose another --target, or delete the key",
+        "NOPERM" => {
+            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER)"
+        }
+        "WRONGTYPE" => {
+            "another program keeps something else under that key: choose another --target, or delete the key"
+        }
         "DENIED" => "Redis is in protected mode: give it a password, or let it bind to loopback",
         "MOVED" | "CROSSSLOT" => "a Redis Cluster is not supported: name a single Redis",
         "ERR" if detail.contains("max number of clients") => return None,
-        "ERR" if detail.contains("without any password configured") => "take the password out of the URL",
+        "ERR" if detail.contains("without any password configured") => {
+            "take the password out of the URL"
+        }
         "ERR" if detail.contains("DB index") => "choose another database number in the URL",
         "ERR" => "is this a Redis 6.2 or later, or a Valkey?",
         _ => return None,
@@ -130,7 +161,9 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
 /// Which part of the crate's own words is fit for the middle of a line.
 fn lower(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
 }
 
 #[cfg(test)]
@@ -139,24 +172,54 @@ mod tests {
 
     #[test]
     fn an_address_never_shows_the_password() {
-        for url in ["redis://user:hunter2@localhost:1234/3", "redis://:hunter2@localhost:1234"] {
+        for url in [
+            "redis://user:hunter2@localhost:1234/3",
+            "redis://:hunter2@localhost:1234",
+        ] {
             assert_eq!(Address::parse(url).unwrap().to_string(), "localhost:1234");
         }
-        for url in ["redis://:hunter2@", "redis://:hunter2@h/x", "rediss://:hunter2@h", "http://:hunter2@h", "hunter2"] {
+        for url in [
+            "redis://:hunter2@",
+            "redis://:hunter2@h/x",
+            "rediss://:hunter2@h",
+            "http://:hunter2@h",
+            "hunter2",
+        ] {
             let error = Address::parse(url).err().unwrap().to_string();
-            assert!(error.starts_with("--redis: not a Redis URL: ") && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.starts_with("--redis: not a Redis URL: ") && !error.contains("hunter2"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn an_error_reply_is_waited_for_or_ends_the_program_with_a_mend() {
         let address = Address::parse("redis://h").unwrap();
-        for code in ["OOM", "READONLY", "LOADING", "MASTERDOWN", "BUSY", "NOREPLICAS", "MISCONF", "CLUSTERDOWN"] {
-            assert!(matches!(address.refusal(code, "x"), Failure::Wait(_)), "{code}");
+        for code in [
+            "OOM",
+            "READONLY",
+            "LOADING",
+            "MASTERDOWN",
+            "BUSY",
+            "NOREPLICAS",
+            "MISCONF",
+            "CLUSTERDOWN",
+        ] {
+            assert!(
+                matches!(address.refusal(code, "x"), Failure::Wait(_)),
+                "{code}"
+            );
         }
-        assert!(matches!(address.refusal("ERR", "max number of clients reached"), Failure::Wait(_)));
+        assert!(matches!(
+            address.refusal("ERR", "max number of clients reached"),
+            Failure::Wait(_)
+        ));
         for code in ["WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "ERR", "MOVED"] {
-            assert!(matches!(address.refusal(code, "x"), Failure::Fatal(_)), "{code}");
+            assert!(
+                matches!(address.refusal(code, "x"), Failure::Fatal(_)),
+                "{code}"
+            );
         }
     }
 }

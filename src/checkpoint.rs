@@ -41,13 +41,19 @@ impl Store {
         let probe = folder.join(format!(".probe.{}", std::process::id()));
         let written = File::create(&probe).and_then(|mut file| file.write_all(b"tailcast"));
         let removed = fs::remove_file(&probe);
-        written.and(removed).map_err(|error| fail("write to state directory", &error))?;
-        Ok(Store { folder: folder.into() })
+        written
+            .and(removed)
+            .map_err(|error| fail("write to state directory", &error))?;
+        Ok(Store {
+            folder: folder.into(),
+        })
     }
 
     /// The state directory as it is, to read from.
     pub fn at(folder: &Path) -> Store {
-        Store { folder: folder.into() }
+        Store {
+            folder: folder.into(),
+        }
     }
 
     /// The checkpoint file of a log: its absolute path with `/` as `%`, then `.checkpoint`.
@@ -56,19 +62,32 @@ impl Store {
     }
 
     fn name(&self, log: &Path, ending: &str) -> PathBuf {
-        let name = log.as_os_str().as_bytes().iter().map(|byte| if *byte == b'/' { b'%' } else { *byte });
-        self.folder.join(OsString::from_vec(name.chain(ending.bytes()).collect()))
+        let name = log
+            .as_os_str()
+            .as_bytes()
+            .iter()
+            .map(|byte| if *byte == b'/' { b'%' } else { *byte });
+        self.folder
+            .join(OsString::from_vec(name.chain(ending.bytes()).collect()))
     }
 
     /// Makes this process the only watcher of a log with this state directory.
     pub fn lock(&self, log: &Path) -> Result<Lock> {
         let path = self.name(log, ".lock");
-        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let open = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
         let file = open.map_err(|error| Error::io("open lock", &path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {
-                let text = format!("{}: another watcher is running (it holds {})", log.display(), path.display());
+                let text = format!(
+                    "{}: another watcher is running (it holds {})",
+                    log.display(),
+                    path.display()
+                );
                 Err(Error::TryLater(text))
             }
             Err(TryLockError::Error(error)) => Err(Error::io("lock", &path, &error)),
@@ -84,14 +103,23 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fail(&error)),
         };
-        let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(|error| fail(&error))?;
+        let written = fs::metadata(&path)
+            .and_then(|metadata| metadata.modified())
+            .map_err(|error| fail(&error))?;
         let malformed = |cause: String| {
-            let way_out = "mend it or delete it, or run watch with --reset, which forgets the position";
-            Error::Failed(format!("read checkpoint {}: {cause}; {way_out}", path.display()))
+            let way_out =
+                "mend it or delete it, or run watch with --reset, which forgets the position";
+            Error::Failed(format!(
+                "read checkpoint {}: {cause}; {way_out}",
+                path.display()
+            ))
         };
         let (progress, named) = Progress::parse(&text).map_err(malformed)?;
         match named {
-            Some(other) if other != log => Err(malformed(format!("it is of another log, {}", other.display()))),
+            Some(other) if other != log => Err(malformed(format!(
+                "it is of another log, {}",
+                other.display()
+            ))),
             _ => Ok(Some((progress, written))),
         }
     }
@@ -121,7 +149,9 @@ impl Store {
     pub fn remove(&self, log: &Path) -> Result<()> {
         let path = self.file_of(log);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove checkpoint", &path, &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove checkpoint", &path, &error))
+            }
             _ => Ok(()),
         }
     }
@@ -139,7 +169,11 @@ pub struct Cadence {
 impl Cadence {
     /// How long a position may still wait; zero: its write is due.
     fn wait(&self, lines: u64, since_last_write: Duration) -> Duration {
-        if lines >= self.lines { Duration::ZERO } else { self.interval.saturating_sub(since_last_write) }
+        if lines >= self.lines {
+            Duration::ZERO
+        } else {
+            self.interval.saturating_sub(since_last_write)
+        }
     }
 }
 
@@ -165,7 +199,11 @@ struct Pending {
 
 impl Mailbox {
     pub fn new(cadence: Cadence) -> Mailbox {
-        Mailbox { cadence, state: Mutex::default(), changed: Condvar::new() }
+        Mailbox {
+            cadence,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     /// Queues a log's newest position, `lines` lines further than the one before; never waits for the disk.
@@ -180,7 +218,11 @@ impl Mailbox {
                     return;
                 }
             }
-            None => _ = state.pending.insert(log.into(), Pending { progress, lines }),
+            None => {
+                _ = state
+                    .pending
+                    .insert(log.into(), Pending { progress, lines })
+            }
         }
         self.changed.notify_one();
     }
@@ -209,7 +251,9 @@ impl Mailbox {
                     Err(error) if closed => return Err(error),
                     Err(error) => {
                         if !std::mem::replace(&mut failing, true) {
-                            talk::warn(&format!("{error}; publishing goes on, and the write is tried again"));
+                            talk::warn(&format!(
+                                "{error}; publishing goes on, and the write is tried again"
+                            ));
                         }
                         self.put_back(log, pending);
                     }
@@ -222,18 +266,31 @@ impl Mailbox {
     }
 
     /// Waits until a write is due, or the mailbox is closed.
-    fn take_due(&self, last_write: &BTreeMap<PathBuf, Instant>, failing: bool) -> (Vec<(PathBuf, Pending)>, bool) {
+    fn take_due(
+        &self,
+        last_write: &BTreeMap<PathBuf, Instant>,
+        failing: bool,
+    ) -> (Vec<(PathBuf, Pending)>, bool) {
         let mut state = self.state();
         loop {
             if state.closed {
-                return (std::mem::take(&mut state.pending).into_iter().collect(), true);
+                return (
+                    std::mem::take(&mut state.pending).into_iter().collect(),
+                    true,
+                );
             }
             let now = Instant::now();
             let wait = |(log, pending): (&PathBuf, &Pending)| {
                 // A disk that refuses is not asked after every few lines, but at every interval.
                 let lines = if failing { 0 } else { pending.lines };
-                let age = last_write.get(log).map_or(Duration::MAX, |last| now - *last);
-                let pause = if failing { Duration::from_millis(200).saturating_sub(age) } else { Duration::ZERO };
+                let age = last_write
+                    .get(log)
+                    .map_or(Duration::MAX, |last| now - *last);
+                let pause = if failing {
+                    Duration::from_millis(200).saturating_sub(age)
+                } else {
+                    Duration::ZERO
+                };
                 self.cadence.wait(lines, age).max(pause)
             };
             match state.pending.iter().map(wait).min() {
@@ -241,25 +298,39 @@ impl Mailbox {
                     let due = |log: &PathBuf, pending: &mut Pending| wait((log, pending)).is_zero();
                     return (state.pending.extract_if(.., due).collect(), false);
                 }
-                Some(wait) => state = self.changed.wait_timeout(state, wait).unwrap_or_else(|e| e.into_inner()).0,
+                Some(wait) => {
+                    state = self
+                        .changed
+                        .wait_timeout(state, wait)
+                        .unwrap_or_else(|e| e.into_inner())
+                        .0
+                }
                 None => state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner()),
             }
         }
     }
 
     fn put_back(&self, log: PathBuf, old: Pending) {
-        self.state().pending.entry(log).and_modify(|newer| newer.lines += old.lines).or_insert(old);
+        self.state()
+            .pending
+            .entry(log)
+            .and_modify(|newer| newer.lines += old.lines)
+            .or_insert(old);
     }
 
     /// A thread that panicked while holding the lock leaves nothing half done.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 /// How long ago a checkpoint was written; zero where the clock was set back since.
 pub fn age(written: SystemTime) -> Duration {
-    SystemTime::now().duration_since(written).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(written)
+        .unwrap_or_default()
 }
 
 /// An error with the words of `describe`, for a path that cannot be watched.
@@ -273,16 +344,33 @@ mod tests {
     use crate::position::{FileId, Position};
 
     fn progress(offset: u64) -> Progress {
-        Progress::at(Position { offset, ..Position::start(0, FileId { dev: 1, ino: 2 }) })
+        Progress::at(Position {
+            offset,
+            ..Position::start(0, FileId { dev: 1, ino: 2 })
+        })
     }
 
     #[test]
     fn a_write_is_due_after_so_many_lines_or_so_long() {
-        let cadence = Cadence { lines: 50, interval: Duration::from_secs(2) };
-        let cases = [(0, 0, 2000), (49, 500, 1500), (50, 0, 0), (51, 0, 0), (1, 2000, 0), (1, 9000, 0)];
+        let cadence = Cadence {
+            lines: 50,
+            interval: Duration::from_secs(2),
+        };
+        let cases = [
+            (0, 0, 2000),
+            (49, 500, 1500),
+            (50, 0, 0),
+            (51, 0, 0),
+            (1, 2000, 0),
+            (1, 9000, 0),
+        ];
         for (lines, age, wait) in cases {
             let waited = cadence.wait(lines, Duration::from_millis(age));
-            assert_eq!(waited, Duration::from_millis(wait), "{lines} lines, {age} ms");
+            assert_eq!(
+                waited,
+                Duration::from_millis(wait),
+                "{lines} lines, {age} ms"
+            );
         }
     }
 
@@ -297,14 +385,20 @@ mod tests {
         assert!(store.file_of(log).ends_with("%var%log%app.log.checkpoint"));
         fs::rename(store.file_of(log), store.file_of(Path::new("/other"))).unwrap();
         let error = store.read(Path::new("/other")).unwrap_err().to_string();
-        assert!(error.contains("another log, /var/log/app.log") && error.contains("--reset"), "{error}");
+        assert!(
+            error.contains("another log, /var/log/app.log") && error.contains("--reset"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_newer_position_replaces_a_queued_one_and_the_last_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path()).unwrap();
-        let mailbox = Mailbox::new(Cadence { lines: 1, interval: Duration::from_secs(60) });
+        let mailbox = Mailbox::new(Cadence {
+            lines: 1,
+            interval: Duration::from_secs(60),
+        });
         let log = Path::new("/app.log");
         for offset in 1..=1000 {
             mailbox.put(log, progress(offset), 1);

@@ -182,7 +182,11 @@ impl<'w> Tail<'w> {
         let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
         let offset = last_line_end(&file).map_err(fail)?;
         let anchor = Anchor::of(&bytes_before(&file, offset, ANCHOR_LEN).map_err(fail)?);
-        Ok(Progress::at(Position { offset, anchor, ..start }))
+        Ok(Progress::at(Position {
+            offset,
+            anchor,
+            ..start
+        }))
     }
 
     /// Whether everything that is there was read.
@@ -197,7 +201,11 @@ impl<'w> Tail<'w> {
 
     /// Bytes that are there and not yet read.
     pub fn unread(&self) -> u64 {
-        let rest = |open: &Open| open.file.metadata().map_or(0, |now| now.len().saturating_sub(open.read_to));
+        let rest = |open: &Open| {
+            open.file
+                .metadata()
+                .map_or(0, |now| now.len().saturating_sub(open.read_to))
+        };
         self.files.iter().map(rest).sum()
     }
 
@@ -205,11 +213,17 @@ impl<'w> Tail<'w> {
     pub fn poll(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
         let step = match metadata(&self.path) {
             Ok(found) => {
-                let stat = found.filter(fs::Metadata::is_file).map(|metadata| Stat::of(&metadata));
+                let stat = found
+                    .filter(fs::Metadata::is_file)
+                    .map(|metadata| Stat::of(&metadata));
                 next_step(self.files.back().map(Open::known), stat)
             }
             Err(error) => {
-                self.say_trouble(format!("look at {}: {}", self.path.display(), describe(&error)));
+                self.say_trouble(format!(
+                    "look at {}: {}",
+                    self.path.display(),
+                    describe(&error)
+                ));
                 Step::Read
             }
         };
@@ -220,7 +234,9 @@ impl<'w> Tail<'w> {
             Step::Open => self.try_to(|tail| tail.open_planned(&tail.waiting.clone(), tail.since)),
             Step::Rotate => self.try_to(|tail| tail.follow_rotation(now)),
             Step::Truncate => self.try_to(|tail| tail.follow_truncation()),
-            Step::Verify | Step::Read if self.is_first_look() => self.try_to(|tail| tail.follow_unseen_copies()),
+            Step::Verify | Step::Read if self.is_first_look() => {
+                self.try_to(|tail| tail.follow_unseen_copies())
+            }
             _ => {}
         }
         self.read(now, buffer, sink)
@@ -278,7 +294,11 @@ impl<'w> Tail<'w> {
             return polled;
         }
         self.committed = Some(progress.clone());
-        if sink.commit(progress).is_break() { Polled::Stopped } else { polled }
+        if sink.commit(progress).is_break() {
+            Polled::Stopped
+        } else {
+            polled
+        }
     }
 
     /// Hands the lines of a chunk to the sink. `bytes` begins with those before the offset.
@@ -315,18 +335,34 @@ impl<'w> Tail<'w> {
             open.move_end(base + length as u64, &bytes[..length]);
         }
         open.before.clear();
-        open.before.extend_from_slice(&bytes[bytes.len().saturating_sub(ANCHOR_LEN)..]);
+        open.before
+            .extend_from_slice(&bytes[bytes.len().saturating_sub(ANCHOR_LEN)..]);
         ControlFlow::Continue(())
     }
 
     /// How far we got: up to the file that is being read, and in the older ones that may still get lines.
     fn progress(&self) -> Progress {
-        let Some(newest) = self.files.len().checked_sub(1) else { return self.waiting.clone() };
-        let current = self.files.iter().position(|open| !open.reached_end).unwrap_or(newest);
-        let mut older: Vec<_> = self.files.iter().take(current).rev().map(|open| open.end).collect();
+        let Some(newest) = self.files.len().checked_sub(1) else {
+            return self.waiting.clone();
+        };
+        let current = self
+            .files
+            .iter()
+            .position(|open| !open.reached_end)
+            .unwrap_or(newest);
+        let mut older: Vec<_> = self
+            .files
+            .iter()
+            .take(current)
+            .rev()
+            .map(|open| open.end)
+            .collect();
         let current = self.files[current].end;
         if current.offset == 0 && older.is_empty() {
-            older.extend(self.finished.filter(|finished| finished.generation < current.generation));
+            older.extend(
+                self.finished
+                    .filter(|finished| finished.generation < current.generation),
+            );
         }
         Progress { current, older }
     }
@@ -339,7 +375,10 @@ impl<'w> Tail<'w> {
         }
         if open.lines.unterminated() > 0 {
             let (name, rest) = (open.name.display(), open.lines.unterminated());
-            talk::warn(&format!("{name}: its last {rest} bytes, from offset {}, have no newline and were not published", open.end.offset));
+            talk::warn(&format!(
+                "{name}: its last {rest} bytes, from offset {}, have no newline and were not published",
+                open.end.offset
+            ));
         }
         self.finished = Some(open.end);
         self.files.remove(index);
@@ -349,7 +388,9 @@ impl<'w> Tail<'w> {
     /// Opens what `plan` finds for a progress.
     fn open_planned(&mut self, progress: &Progress, since: Option<SystemTime>) -> io::Result<()> {
         let beside = self.look_beside()?;
-        let holds = |index: usize, position: &Position| holds(&beside.candidates[index].path, position).unwrap_or(false);
+        let holds = |index: usize, position: &Position| {
+            holds(&beside.candidates[index].path, position).unwrap_or(false)
+        };
         let plan = plan(progress, &beside.candidates, &holds, since);
         if plan.segments.is_empty() {
             return Ok(());
@@ -359,7 +400,10 @@ impl<'w> Tail<'w> {
             self.say_lost(&progress.current, &beside, since);
         }
         self.finished = progress.older.first().copied();
-        self.top = files.iter().map(|open| open.generation).fold(self.top, u64::max);
+        self.top = files
+            .iter()
+            .map(|open| open.generation)
+            .fold(self.top, u64::max);
         self.files = files;
         Ok(())
     }
@@ -367,19 +411,32 @@ impl<'w> Tail<'w> {
     /// The path is another file: the open one stays until its writers have moved on.
     fn follow_rotation(&mut self, now: Instant) -> io::Result<()> {
         let beside = self.look_beside()?;
-        let Some(newest) = self.files.back_mut() else { return Ok(()) };
+        let Some(newest) = self.files.back_mut() else {
+            return Ok(());
+        };
         newest.stat = Stat::of(&newest.file.metadata()?);
         let (id, modified, mut generation) = (newest.stat.id, newest.stat.modified, self.top);
-        let ours = beside.candidates.iter().position(|candidate| candidate.stat.id == id);
+        let ours = beside
+            .candidates
+            .iter()
+            .position(|candidate| candidate.stat.id == id);
         let newer = match ours {
             Some(index) => newer_than(index, &beside.candidates),
             None => written_after(Some(modified), &beside.candidates),
         };
         let mut segments = Vec::new();
         for candidate in newer {
-            if !self.files.iter().any(|open| open.stat.id == beside.candidates[candidate].stat.id) {
+            if !self
+                .files
+                .iter()
+                .any(|open| open.stat.id == beside.candidates[candidate].stat.id)
+            {
                 generation += 1;
-                segments.push(Segment { candidate, from: None, generation });
+                segments.push(Segment {
+                    candidate,
+                    from: None,
+                    generation,
+                });
             }
         }
         let files = self.open_segments(&beside.candidates, &segments)?;
@@ -396,9 +453,15 @@ impl<'w> Tail<'w> {
     fn follow_truncation(&mut self) -> io::Result<()> {
         let progress = self.progress();
         let finished = self.finished;
-        let Some(newest) = self.files.pop_back() else { return Ok(()) };
+        let Some(newest) = self.files.pop_back() else {
+            return Ok(());
+        };
         let kept = std::mem::take(&mut self.files);
-        let since = if newest.generation == 0 && newest.end.offset == 0 { self.since } else { Some(newest.stat.modified) };
+        let since = if newest.generation == 0 && newest.end.offset == 0 {
+            self.since
+        } else {
+            Some(newest.stat.modified)
+        };
         let planned = self.open_planned(&progress, since);
         let opened = std::mem::replace(&mut self.files, kept);
         self.finished = finished;
@@ -407,7 +470,11 @@ impl<'w> Tail<'w> {
             return Err(error);
         }
         talk::detail(&format!("{}: truncated", self.path.display()));
-        let is_kept = |open: &Open| self.files.iter().any(|kept| kept.generation == open.generation);
+        let is_kept = |open: &Open| {
+            self.files
+                .iter()
+                .any(|kept| kept.generation == open.generation)
+        };
         let opened: Vec<_> = opened.into_iter().filter(|open| !is_kept(open)).collect();
         self.files.extend(opened);
         self.waiting = progress;
@@ -418,7 +485,9 @@ impl<'w> Tail<'w> {
     fn follow_unseen_copies(&mut self) -> io::Result<()> {
         let progress = self.progress();
         let beside = self.look_beside()?;
-        let holds = |index: usize, position: &Position| holds(&beside.candidates[index].path, position).unwrap_or(false);
+        let holds = |index: usize, position: &Position| {
+            holds(&beside.candidates[index].path, position).unwrap_or(false)
+        };
         let plan = plan(&progress, &beside.candidates, &holds, self.since);
         let known = |segment: &Segment| {
             let candidate = &beside.candidates[segment.candidate];
@@ -435,12 +504,21 @@ impl<'w> Tail<'w> {
     }
 
     /// Opens segments; all or none, as a rotation may be renaming them at this moment.
-    fn open_segments(&self, candidates: &[Candidate], segments: &[Segment]) -> io::Result<VecDeque<Open>> {
+    fn open_segments(
+        &self,
+        candidates: &[Candidate],
+        segments: &[Segment],
+    ) -> io::Result<VecDeque<Open>> {
         let mut files = VecDeque::new();
         for (index, segment) in segments.iter().enumerate() {
-            let mut open = Open::new(&candidates[segment.candidate], segment, self.limits.max_line)?;
+            let mut open = Open::new(
+                &candidates[segment.candidate],
+                segment,
+                self.limits.max_line,
+            )?;
             if index + 1 < segments.len() {
-                open.given_up_at = Some(Instant::now() + open.rest_of_wait(self.limits.rotate_wait));
+                open.given_up_at =
+                    Some(Instant::now() + open.rest_of_wait(self.limits.rotate_wait));
             }
             files.push_back(open);
         }
@@ -453,7 +531,11 @@ impl<'w> Tail<'w> {
             Ok(()) => self.trouble.clear(),
             // The files have moved on between two looks: the next poll sees where to.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.say_trouble(format!("open {}: {}", self.path.display(), describe(&error))),
+            Err(error) => self.say_trouble(format!(
+                "open {}: {}",
+                self.path.display(),
+                describe(&error)
+            )),
         }
     }
 
@@ -467,7 +549,9 @@ impl<'w> Tail<'w> {
     fn say_too_long(&self, index: usize, end: u64, length: u64) {
         let name = self.files[index].name.display();
         let (start, limit) = (end.saturating_sub(length + 1), self.limits.max_line);
-        talk::warn(&format!("{name}: skipped a line of {length} bytes at offset {start}: over --max-line ({limit} bytes)"));
+        talk::warn(&format!(
+            "{name}: skipped a line of {length} bytes at offset {start}: over --max-line ({limit} bytes)"
+        ));
     }
 
     fn say_lost(&self, position: &Position, beside: &Beside, since: Option<SystemTime>) {
@@ -476,10 +560,17 @@ impl<'w> Tail<'w> {
             return;
         }
         let later = |time: &SystemTime| since.is_none_or(|since| *time >= since);
-        let names = beside.compressed.iter().filter(|(_, time)| later(time)).map(|(name, _)| name.display().to_string());
+        let names = beside
+            .compressed
+            .iter()
+            .filter(|(_, time)| later(time))
+            .map(|(name, _)| name.display().to_string());
         let names: Vec<_> = names.collect();
         if names.is_empty() {
-            talk::note(&format!("{path}: it is not the file that was read to offset {}; reading it from its start", position.offset));
+            talk::note(&format!(
+                "{path}: it is not the file that was read to offset {}; reading it from its start",
+                position.offset
+            ));
         } else {
             talk::warn(&format!(
                 "{path}: rotated and compressed before it was read to its end: lines from offset {} on, and files after \
@@ -499,7 +590,10 @@ impl Open {
             return Err(io::ErrorKind::NotFound.into());
         }
         let start = Position::start(segment.generation, stat.id);
-        let mut end = Position { file: stat.id, ..segment.from.unwrap_or(start) };
+        let mut end = Position {
+            file: stat.id,
+            ..segment.from.unwrap_or(start)
+        };
         let before = bytes_before(&file, end.offset, ANCHOR_LEN)?;
         end.anchor = Anchor::of(&before);
         Ok(Open {
@@ -518,13 +612,19 @@ impl Open {
     }
 
     fn known(&self) -> Known {
-        Known { id: self.stat.id, read_to: self.read_to, modified: self.stat.modified }
+        Known {
+            id: self.stat.id,
+            read_to: self.read_to,
+            modified: self.stat.modified,
+        }
     }
 
     /// Reads from a little before the offset, so that a file that is no longer ours shows itself.
     fn read_chunk(&mut self, buffer: &mut [u8]) -> io::Result<Chunk> {
         self.stat = Stat::of(&self.file.metadata()?);
-        let length = self.file.read_at(buffer, self.read_to - self.before.len() as u64)?;
+        let length = self
+            .file
+            .read_at(buffer, self.read_to - self.before.len() as u64)?;
         if !buffer[..length].starts_with(&self.before) {
             return Ok(Chunk::AnchorGone);
         }
@@ -540,13 +640,18 @@ impl Open {
     fn rest_of_wait(&self, wait: Duration) -> Duration {
         let last = self.stat.modified.max(self.stat.changed);
         // A clock that was set back makes it young again: then the whole wait is the safe answer.
-        SystemTime::now().duration_since(last).map_or(wait, |age| wait.saturating_sub(age))
+        SystemTime::now()
+            .duration_since(last)
+            .map_or(wait, |age| wait.saturating_sub(age))
     }
 }
 
 /// Bytes that lie there beyond a progress, in the path and in what was rotated away from it.
 pub fn unread(path: &Path, progress: Progress, since: Option<SystemTime>) -> u64 {
-    let limits = Limits { rotate_wait: Duration::ZERO, max_line: 0 };
+    let limits = Limits {
+        rotate_wait: Duration::ZERO,
+        max_line: 0,
+    };
     Tail::resume(path, limits, &|_| false, progress, since).unread()
 }
 
@@ -596,8 +701,17 @@ mod tests {
     fn the_next_step_follows_from_what_was_seen() {
         let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let id = |ino| FileId { dev: 1, ino };
-        let stat = |ino, size, seconds| Stat { id: id(ino), size, modified: time(seconds), changed: time(seconds) };
-        let known = Some(Known { id: id(1), read_to: 100, modified: time(5) });
+        let stat = |ino, size, seconds| Stat {
+            id: id(ino),
+            size,
+            modified: time(seconds),
+            changed: time(seconds),
+        };
+        let known = Some(Known {
+            id: id(1),
+            read_to: 100,
+            modified: time(5),
+        });
         let cases = [
             (None, None, Step::Idle),
             (None, Some(stat(1, 0, 5)), Step::Open),

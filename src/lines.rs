@@ -29,12 +29,21 @@ const KEEP_CAPACITY: usize = 64 * 1024;
 impl Lines {
     /// `max_line` is in bytes, without the line's end.
     pub fn new(max_line: u64) -> Lines {
-        Lines { max_line, rest: Vec::new(), handed_out: false, too_long: 0 }
+        Lines {
+            max_line,
+            rest: Vec::new(),
+            handed_out: false,
+            too_long: 0,
+        }
     }
 
     /// Bytes of the unterminated line that the last chunk ended in.
     pub fn unterminated(&self) -> u64 {
-        if self.handed_out { 0 } else { self.too_long + self.rest.len() as u64 }
+        if self.handed_out {
+            0
+        } else {
+            self.too_long + self.rest.len() as u64
+        }
     }
 
     /// Takes the next line off `chunk`. None: the chunk is used up, and its unterminated rest is kept.
@@ -50,7 +59,9 @@ impl Lines {
             return None;
         }
         if self.too_long > 0 {
-            return Some(Line::TooLong(std::mem::take(&mut self.too_long) + head.len() as u64));
+            return Some(Line::TooLong(
+                std::mem::take(&mut self.too_long) + head.len() as u64,
+            ));
         }
         let line = if self.rest.is_empty() {
             head
@@ -61,7 +72,11 @@ impl Lines {
         };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let length = line.len() as u64;
-        Some(if length > self.max_line { Line::TooLong(length) } else { Line::Whole(line) })
+        Some(if length > self.max_line {
+            Line::TooLong(length)
+        } else {
+            Line::Whole(line)
+        })
     }
 
     fn keep(&mut self, head: &[u8]) {
@@ -114,7 +129,10 @@ mod tests {
     }
 
     fn whole(lines: &[&str]) -> Vec<Owned> {
-        lines.iter().map(|line| Owned::Whole(line.as_bytes().to_vec())).collect()
+        lines
+            .iter()
+            .map(|line| Owned::Whole(line.as_bytes().to_vec()))
+            .collect()
     }
 
     #[test]
@@ -137,8 +155,18 @@ mod tests {
     #[test]
     fn a_line_over_the_limit_is_counted_and_the_next_one_is_intact() {
         let cases: [(&[&[u8]], Vec<Owned>); 5] = [
-            (&[b"abc\nabcd\nx\n"], vec![Owned::Whole(b"abc".into()), Owned::TooLong(4), Owned::Whole(b"x".into())]),
-            (&[b"ab", b"cdef", b"gh\nx\n"], vec![Owned::TooLong(8), Owned::Whole(b"x".into())]),
+            (
+                &[b"abc\nabcd\nx\n"],
+                vec![
+                    Owned::Whole(b"abc".into()),
+                    Owned::TooLong(4),
+                    Owned::Whole(b"x".into()),
+                ],
+            ),
+            (
+                &[b"ab", b"cdef", b"gh\nx\n"],
+                vec![Owned::TooLong(8), Owned::Whole(b"x".into())],
+            ),
             // the `\r` of a line end does not count, wherever the chunks are cut
             (&[b"abc\r\n"], whole(&["abc"])),
             (&[b"abc\r", b"\n"], whole(&["abc"])),
@@ -157,7 +185,10 @@ mod tests {
         }
         assert_eq!(lines.unterminated(), 1_000_000);
         assert!(lines.rest.capacity() <= 2002, "{}", lines.rest.capacity());
-        assert_eq!(lines.next(&mut b"\n".as_slice()), Some(Line::TooLong(1_000_000)));
+        assert_eq!(
+            lines.next(&mut b"\n".as_slice()),
+            Some(Line::TooLong(1_000_000))
+        );
     }
 
     proptest! {

@@ -46,7 +46,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let command = cli::parse(std::env::args_os().skip(1).collect(), &|name| std::env::var_os(name))?;
+    let command = cli::parse(std::env::args_os().skip(1).collect(), &|name| {
+        std::env::var_os(name)
+    })?;
     let stop = signal::stop_flag();
     match command {
         Command::Generate(options) => generate::run(&options, stop),
@@ -64,5 +66,8 @@ fn run() -> Result<()> {
 
 fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Error::stdout(&error))
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Error::stdout(&error))
 }

@@ -25,12 +25,18 @@ pub struct Anchor {
 
 impl Anchor {
     /// At offset 0, or where only a number is known: proves nothing.
-    pub const NONE: Anchor = Anchor { len: 0, hash: FNV_OFFSET };
+    pub const NONE: Anchor = Anchor {
+        len: 0,
+        hash: FNV_OFFSET,
+    };
 
     /// The anchor of an offset, from the bytes before it (the last 64 of them count).
     pub fn of(before: &[u8]) -> Anchor {
         let bytes = &before[before.len().saturating_sub(ANCHOR_LEN)..];
-        Anchor { len: bytes.len() as u8, hash: fnv1a(bytes) }
+        Anchor {
+            len: bytes.len() as u8,
+            hash: fnv1a(bytes),
+        }
     }
 }
 
@@ -39,7 +45,9 @@ const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
+    bytes.iter().fold(FNV_OFFSET, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)
+    })
 }
 
 /// A place in one generation of a log.
@@ -56,7 +64,12 @@ pub struct Position {
 impl Position {
     /// The beginning of a file.
     pub fn start(generation: u64, file: FileId) -> Position {
-        Position { generation, offset: 0, file, anchor: Anchor::NONE }
+        Position {
+            generation,
+            offset: 0,
+            file,
+            anchor: Anchor::NONE,
+        }
     }
 }
 
@@ -70,7 +83,10 @@ pub struct Progress {
 
 impl Progress {
     pub fn at(current: Position) -> Progress {
-        Progress { current, older: Vec::new() }
+        Progress {
+            current,
+            older: Vec::new(),
+        }
     }
 
     /// Every position, newest generation first.
@@ -79,27 +95,40 @@ impl Progress {
     }
 
     fn find(&self, generation: u64) -> Option<&Position> {
-        self.positions().find(|position| position.generation == generation)
+        self.positions()
+            .find(|position| position.generation == generation)
     }
 
     /// The later of two, generation by generation.
     ///
     /// A generation that one side has reached and no longer lists is finished, so it is left out.
     pub fn later(&self, other: &Progress) -> Progress {
-        let (new, old) = if other.current.generation > self.current.generation { (other, self) } else { (self, other) };
+        let (new, old) = if other.current.generation > self.current.generation {
+            (other, self)
+        } else {
+            (self, other)
+        };
         let furthest = |position: &Position| match old.find(position.generation) {
             Some(twin) if twin.offset > position.offset => Some(*twin),
             None if old.current.generation > position.generation => None,
             _ => Some(*position),
         };
         let current = furthest(&new.current).unwrap_or(new.current);
-        Progress { current, older: new.older.iter().filter_map(furthest).collect() }
+        Progress {
+            current,
+            older: new.older.iter().filter_map(furthest).collect(),
+        }
     }
 
     /// Appends the text: a line for each position, newest generation first.
     pub fn write_text(&self, path: &Path, out: &mut Vec<u8>) {
         for position in self.positions() {
-            let Position { generation, offset, file, anchor } = position;
+            let Position {
+                generation,
+                offset,
+                file,
+                anchor,
+            } = position;
             let head = format!(
                 "{offset} {generation} {}:{} {}:{:016x} ",
                 file.dev, file.ino, anchor.len, anchor.hash
@@ -119,7 +148,13 @@ impl Progress {
         }
         if !body.trim_ascii().contains(&b' ') {
             let offset = number(body.trim_ascii(), "an offset")?;
-            return Ok((Progress::at(Position { offset, ..Position::start(0, FileId::default()) }), None));
+            return Ok((
+                Progress::at(Position {
+                    offset,
+                    ..Position::start(0, FileId::default())
+                }),
+                None,
+            ));
         }
         let mut positions = Vec::new();
         let mut path = None;
@@ -134,27 +169,58 @@ impl Progress {
             return Err("its generations are not in falling order".into());
         }
         let older = positions.split_off(1);
-        Ok((Progress { current: positions[0], older }, path))
+        Ok((
+            Progress {
+                current: positions[0],
+                older,
+            },
+            path,
+        ))
     }
 }
 
 fn parse_line(line: &[u8]) -> Result<(Position, PathBuf), String> {
     let mut fields = line.splitn(5, |byte| *byte == b' ');
-    let mut next = |name: &str| fields.next().ok_or_else(|| format!("{name} is missing in {}", quote(line)));
+    let mut next = |name: &str| {
+        fields
+            .next()
+            .ok_or_else(|| format!("{name} is missing in {}", quote(line)))
+    };
     let offset = number(next("the offset")?, "an offset")?;
     let generation = number(next("the generation")?, "a generation")?;
     let (dev, ino) = pair(next("dev:inode")?, "dev:inode")?;
     let (len, hash) = pair(next("the anchor")?, "an anchor")?;
     let path = unescape_path(next("the path")?)?;
-    let file = FileId { dev: number(dev, "a device")?, ino: number(ino, "an inode")? };
+    let file = FileId {
+        dev: number(dev, "a device")?,
+        ino: number(ino, "an inode")?,
+    };
     let len = number(len, "an anchor length")?;
     if len > ANCHOR_LEN as u64 || len > offset {
-        return Err(format!("an anchor of {len} bytes cannot stand before offset {offset}"));
+        return Err(format!(
+            "an anchor of {len} bytes cannot stand before offset {offset}"
+        ));
     }
     let hash = std::str::from_utf8(hash).ok().filter(|hex| hex.len() == 16);
     let hash = hash.and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    let hash = hash.ok_or_else(|| format!("the anchor's hash is not 16 hexadecimal digits in {}", quote(line)))?;
-    Ok((Position { generation, offset, file, anchor: Anchor { len: len as u8, hash } }, path))
+    let hash = hash.ok_or_else(|| {
+        format!(
+            "the anchor's hash is not 16 hexadecimal digits in {}",
+            quote(line)
+        )
+    })?;
+    Ok((
+        Position {
+            generation,
+            offset,
+            file,
+            anchor: Anchor {
+                len: len as u8,
+                hash,
+            },
+        },
+        path,
+    ))
 }
 
 fn pair<'a>(field: &'a [u8], what: &str) -> Result<(&'a [u8], &'a [u8]), String> {
@@ -164,8 +230,12 @@ fn pair<'a>(field: &'a [u8], what: &str) -> Result<(&'a [u8], &'a [u8]), String>
 }
 
 fn number(field: &[u8], what: &str) -> Result<u64, String> {
-    let digits = std::str::from_utf8(field).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or_else(|| format!("not {what}: {}", quote(field)))
+    let digits = std::str::from_utf8(field)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| format!("not {what}: {}", quote(field)))
 }
 
 /// Some bytes of a file in a message: short, in quotes, without control characters.
@@ -210,14 +280,29 @@ mod tests {
     use proptest::prelude::*;
 
     fn position(generation: u64, offset: u64) -> Position {
-        Position { offset, ..Position::start(generation, FileId { dev: 1, ino: generation + 10 }) }
+        Position {
+            offset,
+            ..Position::start(
+                generation,
+                FileId {
+                    dev: 1,
+                    ino: generation + 10,
+                },
+            )
+        }
     }
 
     /// `[(generation, offset), ...]`, newest first.
     fn progress(list: &[(u64, u64)]) -> Progress {
-        let mut positions: Vec<_> = list.iter().map(|(generation, offset)| position(*generation, *offset)).collect();
+        let mut positions: Vec<_> = list
+            .iter()
+            .map(|(generation, offset)| position(*generation, *offset))
+            .collect();
         let older = positions.split_off(1);
-        Progress { current: positions[0], older }
+        Progress {
+            current: positions[0],
+            older,
+        }
     }
 
     fn text(progress: &Progress, path: &str) -> String {
@@ -229,8 +314,14 @@ mod tests {
     #[test]
     fn the_text_is_the_one_of_the_contract() {
         let mut at = position(0, 750);
-        at.file = FileId { dev: 2049, ino: 131 };
-        at.anchor = Anchor { len: 64, hash: 0x9f86_d081_884c_7d65 };
+        at.file = FileId {
+            dev: 2049,
+            ino: 131,
+        };
+        at.anchor = Anchor {
+            len: 64,
+            hash: 0x9f86_d081_884c_7d65,
+        };
         assert_eq!(
             text(&Progress::at(at), "/var/log/app.log"),
             "750 0 2049:131 64:9f86d081884c7d65 /var/log/app.log\n"
@@ -239,8 +330,11 @@ mod tests {
 
     #[test]
     fn fnv1a_agrees_with_its_published_vectors() {
-        for (input, hash) in [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)]
-        {
+        for (input, hash) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
             assert_eq!(fnv1a(input.as_bytes()), hash, "{input}");
         }
     }
@@ -249,7 +343,11 @@ mod tests {
     fn a_lone_number_is_an_offset() {
         for text in ["750", "750\n", " 750 \n"] {
             let (progress, path) = Progress::parse(text.as_bytes()).unwrap();
-            assert_eq!((progress.current.offset, progress.current.generation, path), (750, 0, None), "{text:?}");
+            assert_eq!(
+                (progress.current.offset, progress.current.generation, path),
+                (750, 0, None),
+                "{text:?}"
+            );
         }
     }
 
@@ -265,7 +363,10 @@ mod tests {
             ("750 0", "missing"),
             ("750 0 2049:131 64:9f86d081884c7d65", "path is missing"),
             ("750 0 2049 64:9f86d081884c7d65 /a", "not dev:inode"),
-            ("750 0 2049:131 65:9f86d081884c7d65 /a", "cannot stand before"),
+            (
+                "750 0 2049:131 65:9f86d081884c7d65 /a",
+                "cannot stand before",
+            ),
             ("7 0 2049:131 8:9f86d081884c7d65 /a", "cannot stand before"),
             ("750 0 2049:131 64:9f86 /a", "hexadecimal"),
             ("750 0 2049:131 64:9f86d081884c7d65 a", "absolute"),
@@ -296,13 +397,26 @@ mod tests {
             (&[(3, 10), (2, 5), (1, 7)], &[(2, 4)], &[(3, 10), (2, 5)]),
         ];
         for (a, b, later) in cases {
-            assert_eq!(progress(a).later(&progress(b)), progress(later), "{a:?} {b:?}");
-            assert_eq!(progress(b).later(&progress(a)), progress(later), "{b:?} {a:?}");
+            assert_eq!(
+                progress(a).later(&progress(b)),
+                progress(later),
+                "{a:?} {b:?}"
+            );
+            assert_eq!(
+                progress(b).later(&progress(a)),
+                progress(later),
+                "{b:?} {a:?}"
+            );
         }
     }
 
     fn any_progress() -> impl Strategy<Value = Progress> {
-        prop::collection::btree_map(0u64..6, (64u64..9999, any::<u64>(), 0u8..=64, any::<u64>()), 1..4).prop_map(|map| {
+        prop::collection::btree_map(
+            0u64..6,
+            (64u64..9999, any::<u64>(), 0u8..=64, any::<u64>()),
+            1..4,
+        )
+        .prop_map(|map| {
             let mut positions: Vec<_> = map
                 .into_iter()
                 .rev()
@@ -314,7 +428,10 @@ mod tests {
                 })
                 .collect();
             let older = positions.split_off(1);
-            Progress { current: positions[0], older }
+            Progress {
+                current: positions[0],
+                older,
+            }
         })
     }
 

@@ -34,24 +34,39 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let mut redis = Some(&address);
     let mut rows = Vec::new();
     for (path, source) in named_sources(&options.files, options.source.as_deref())? {
-        let record = match redis.map(|address| read_record(address, &format!("tailcast:commit:{source}"))) {
-            Some(Ok(record)) => record,
-            Some(Err(Failure::Fatal(error))) => return Err(error),
-            Some(Err(Failure::Wait(why))) => {
-                talk::warn(&format!("{why}; the commit records are not shown"));
-                redis = None;
-                None
-            }
-            None => None,
-        };
+        let record =
+            match redis.map(|address| read_record(address, &format!("tailcast:commit:{source}"))) {
+                Some(Ok(record)) => record,
+                Some(Err(Failure::Fatal(error))) => return Err(error),
+                Some(Err(Failure::Wait(why))) => {
+                    talk::warn(&format!("{why}; the commit records are not shown"));
+                    redis = None;
+                    None
+                }
+                None => None,
+            };
         rows.push(row(path, &store, record)?);
     }
-    let text = if options.json { json_text(&rows) } else { table(&rows) };
+    let text = if options.json {
+        json_text(&rows)
+    } else {
+        table(&rows)
+    };
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Error::stdout(&error))?;
-    match rows.iter().find(|row| options.max_lag.is_some_and(|limit| row.lag > limit)) {
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Error::stdout(&error))?;
+    match rows
+        .iter()
+        .find(|row| options.max_lag.is_some_and(|limit| row.lag > limit))
+    {
         Some(row) => {
-            let text = format!("{}: {} bytes behind, over --max-lag", row.path.display(), row.lag);
+            let text = format!(
+                "{}: {} bytes behind, over --max-lag",
+                row.path.display(),
+                row.lag
+            );
             Err(Error::Failed(text))
         }
         None => Ok(()),
@@ -68,14 +83,24 @@ fn row(path: PathBuf, store: &Store, record: Option<Progress>) -> Result<Row> {
         Err(error) => return Err(Error::io("read", &path, &error)),
     };
     if size.is_none() && checkpoint.is_none() && record.is_none() {
-        return Err(Error::Failed(format!("status of {}: no such file, and no checkpoint of it", path.display())));
+        return Err(Error::Failed(format!(
+            "status of {}: no such file, and no checkpoint of it",
+            path.display()
+        )));
     }
     let furthest = match (&checkpoint, &record) {
         (Some(checkpoint), Some(record)) => Some(checkpoint.later(record)),
         (checkpoint, record) => checkpoint.clone().or_else(|| record.clone()),
     };
     let lag = furthest.map_or(size.unwrap_or(0), |progress| unread(&path, progress, since));
-    Ok(Row { path, size, checkpoint, age: since.map(|written| age(written).as_secs_f64()), record, lag })
+    Ok(Row {
+        path,
+        size,
+        checkpoint,
+        age: since.map(|written| age(written).as_secs_f64()),
+        record,
+        lag,
+    })
 }
 
 /// `-` where nothing is known.
@@ -84,14 +109,36 @@ fn or_dash<T: ToString>(value: Option<T>) -> String {
 }
 
 fn table(rows: &[Row]) -> String {
-    let head = ["FILE", "SIZE", "OFFSET", "LAG", "AGE", "GENERATION", "RECORD"].map(String::from);
+    let head = [
+        "FILE",
+        "SIZE",
+        "OFFSET",
+        "LAG",
+        "AGE",
+        "GENERATION",
+        "RECORD",
+    ]
+    .map(String::from);
     let mut lines = vec![head];
     for row in rows {
-        let offset = row.checkpoint.as_ref().map(|progress| progress.current.offset);
-        let generation = row.checkpoint.as_ref().or(row.record.as_ref()).map(|progress| progress.current.generation);
+        let offset = row
+            .checkpoint
+            .as_ref()
+            .map(|progress| progress.current.offset);
+        let generation = row
+            .checkpoint
+            .as_ref()
+            .or(row.record.as_ref())
+            .map(|progress| progress.current.generation);
         let record = row.record.as_ref().map(|progress| progress.current.offset);
         let age = row.age.map(|seconds| format!("{seconds:.1}s"));
-        let name = row.path.display().to_string().chars().flat_map(printable).collect();
+        let name = row
+            .path
+            .display()
+            .to_string()
+            .chars()
+            .flat_map(printable)
+            .collect();
         lines.push([
             name,
             or_dash(row.size),
@@ -102,7 +149,13 @@ fn table(rows: &[Row]) -> String {
             or_dash(record),
         ]);
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: [usize; 7] = std::array::from_fn(width);
     let format = |line: &[String; 7]| {
         let mut text = format!("{:<1$}", line[0], widths[0]);
@@ -115,13 +168,19 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn printable(letter: char) -> Vec<char> {
-    if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
+    if letter.is_control() {
+        letter.escape_default().collect()
+    } else {
+        vec![letter]
+    }
 }
 
 /// An array with an object for each file; what is not known is null.
 fn json_text(rows: &[Row]) -> String {
     let position = |progress: &Option<Progress>| match progress {
-        Some(progress) => json!({"offset": progress.current.offset, "generation": progress.current.generation}),
+        Some(progress) => {
+            json!({"offset": progress.current.offset, "generation": progress.current.generation})
+        }
         None => Value::Null,
     };
     let object = |row: &Row| {

@@ -25,7 +25,11 @@ const SLICE: Duration = Duration::from_millis(20);
 /// Prints what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis)?;
-    let patterns: Vec<_> = options.patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
+    let patterns: Vec<_> = options
+        .patterns
+        .iter()
+        .map(|pattern| pattern.as_bytes().to_vec())
+        .collect();
     let mut printer = Printer::new(options);
     let mut pause = FIRST_PAUSE;
     let mut gap: Option<Instant> = None;
@@ -88,18 +92,32 @@ impl<'a> Printer<'a> {
             (Some(Format::Raw), false) | (None, false) => Style::Bytes,
         };
         let route = Route::new("{type}", &options.type_field);
-        Printer { options, style, route, out: Vec::with_capacity(2 * BLOCK), printed: 0 }
+        Printer {
+            options,
+            style,
+            route,
+            out: Vec::with_capacity(2 * BLOCK),
+            printed: 0,
+        }
     }
 
     /// Prints until a signal or `--count`.
-    fn print_all(&mut self, subscription: &mut Subscription, stop: &AtomicBool) -> Result<(), Ended> {
+    fn print_all(
+        &mut self,
+        subscription: &mut Subscription,
+        stop: &AtomicBool,
+    ) -> Result<(), Ended> {
         loop {
             while let Some(message) = subscription.next().map_err(Ended::Redis)? {
                 if self.wants(message.payload) {
                     parse_log(message.payload, self.style, &mut self.out);
                     self.printed += 1;
                 }
-                if self.options.count.is_some_and(|count| self.printed >= count) {
+                if self
+                    .options
+                    .count
+                    .is_some_and(|count| self.printed >= count)
+                {
                     return self.flush();
                 }
                 if self.out.len() >= BLOCK {

@@ -43,7 +43,9 @@ pub fn wants_progress() -> bool {
 
 /// Replaces the progress line; an empty text wipes it.
 pub fn progress(text: &str) {
-    let mut shown = PROGRESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut shown = PROGRESS
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     if *shown || !text.is_empty() {
         // A lost message must not stop the shipping, so errors of stderr itself are let go, here and below.
         let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
@@ -52,20 +54,37 @@ pub fn progress(text: &str) {
 }
 
 fn say(text: &str) {
-    let mut shown = PROGRESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let wipe = if std::mem::take(&mut *shown) { "\r\x1b[K" } else { "" };
+    let mut shown = PROGRESS
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let wipe = if std::mem::take(&mut *shown) {
+        "\r\x1b[K"
+    } else {
+        ""
+    };
     let _ = writeln!(std::io::stderr(), "{wipe}tailcast: {}", printable(text));
 }
 
 /// File names, and errors of a server, may hold anything; a message stays one line that the terminal does not obey.
 fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn a_message_is_one_line_that_no_terminal_obeys() {
-        assert_eq!(super::printable("a\u{1b}[31mb\nc \u{9b} é"), "a\\u{1b}[31mb\\nc \\u{9b} é");
+        assert_eq!(
+            super::printable("a\u{1b}[31mb\nc \u{9b} é"),
+            "a\\u{1b}[31mb\\nc \\u{9b} é"
+        );
     }
 }

@@ -11,9 +11,9 @@ mod publisher;
 mod reader;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,9 +90,15 @@ pub fn run(options: &cli::Watch, stop: &AtomicBool) -> Result<()> {
     let store = Store::create(&options.state_dir)?;
     let reader = Reader::prepare(options, &store)?;
     if !options.once {
-        talk::note(&format!("watching {}, publishing to redis {address}", reader.describe()));
+        talk::note(&format!(
+            "watching {}, publishing to redis {address}",
+            reader.describe()
+        ));
     }
-    let cadence = Cadence { lines: options.checkpoint_lines, interval: options.checkpoint_interval };
+    let cadence = Cadence {
+        lines: options.checkpoint_lines,
+        interval: options.checkpoint_interval,
+    };
     let shared = Arc::new(Shared {
         options: options.clone(),
         address,
@@ -107,7 +113,9 @@ pub fn run(options: &cli::Watch, stop: &AtomicBool) -> Result<()> {
     });
     let shipped = ship(reader, &shared, stop);
     shared.mailbox.close();
-    let written = writer.join().unwrap_or_else(|_| Err(Error::Failed("the checkpoint writer panicked".into())));
+    let written = writer
+        .join()
+        .unwrap_or_else(|_| Err(Error::Failed("the checkpoint writer panicked".into())));
     talk::progress("");
     talk_last_word(&shared, started.elapsed());
     shipped.and(written)
@@ -134,12 +142,18 @@ fn ship(reader: Reader, shared: &Arc<Shared>, stop: &AtomicBool) -> Result<()> {
     let result = wait_for_both(&ended, shared, stop);
     // The publisher is not joined: it may hang in a system call on a dead Redis. What it has not heard of as committed
     // is not in the checkpoint, and the next start asks the commit record.
-    let read = reading.join().map_err(|_| Error::Failed("the reader panicked".into()));
+    let read = reading
+        .join()
+        .map_err(|_| Error::Failed("the reader panicked".into()));
     result.and(read)
 }
 
 /// Waits for the reader's and the publisher's end; after a signal or a failure not for long.
-fn wait_for_both(ended: &mpsc::Receiver<Result<()>>, shared: &Shared, stop: &AtomicBool) -> Result<()> {
+fn wait_for_both(
+    ended: &mpsc::Receiver<Result<()>>,
+    shared: &Shared,
+    stop: &AtomicBool,
+) -> Result<()> {
     let mut result = Ok(());
     let mut running = 2;
     let mut deadline: Option<Instant> = None;
@@ -155,7 +169,9 @@ fn wait_for_both(ended: &mpsc::Receiver<Result<()>>, shared: &Shared, stop: &Ato
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return result.and(Err(Error::Failed("a thread of the watcher panicked".into())));
+                return result.and(Err(Error::Failed(
+                    "a thread of the watcher panicked".into(),
+                )));
             }
         }
         if stop.load(Relaxed) {
@@ -182,7 +198,11 @@ const REDRAW: Duration = Duration::from_millis(500);
 
 impl ProgressLine {
     fn new() -> ProgressLine {
-        ProgressLine { wanted: talk::wants_progress(), started: Instant::now(), drawn: Instant::now() }
+        ProgressLine {
+            wanted: talk::wants_progress(),
+            started: Instant::now(),
+            drawn: Instant::now(),
+        }
     }
 
     fn draw(&mut self, counters: &Counters) {
@@ -208,16 +228,37 @@ fn progress_text(done: u64, rest: u64, lines: u64, elapsed: Duration) -> String 
         "?".into()
     } else {
         let left = (rest as f64 / (done as f64 / seconds)) as u64;
-        if left >= 3600 { format!("{}h{:02}m", left / 3600, left / 60 % 60) } else { format!("{}m{:02}s", left / 60, left % 60) }
+        if left >= 3600 {
+            format!("{}h{:02}m", left / 3600, left / 60 % 60)
+        } else {
+            format!("{}m{:02}s", left / 60, left % 60)
+        }
     };
-    format!("catching up: {percent:.1} %, {:.0} lines/s, {left} left", lines as f64 / seconds)
+    format!(
+        "catching up: {percent:.1} %, {:.0} lines/s, {left} left",
+        lines as f64 / seconds
+    )
 }
 
 fn talk_last_word(shared: &Shared, took: Duration) {
-    let (lines, unheard) = (shared.counters.lines.load(Relaxed), shared.counters.unheard.load(Relaxed));
-    let heard = if unheard > 0 { format!(", of which {unheard} reached no subscriber") } else { String::new() };
-    let text = format!("published {lines} lines in {:.1} s{heard}", took.as_secs_f64());
-    if shared.options.once { talk::detail(&text) } else { talk::note(&text) }
+    let (lines, unheard) = (
+        shared.counters.lines.load(Relaxed),
+        shared.counters.unheard.load(Relaxed),
+    );
+    let heard = if unheard > 0 {
+        format!(", of which {unheard} reached no subscriber")
+    } else {
+        String::new()
+    };
+    let text = format!(
+        "published {lines} lines in {:.1} s{heard}",
+        took.as_secs_f64()
+    );
+    if shared.options.once {
+        talk::detail(&text)
+    } else {
+        talk::note(&text)
+    }
 }
 
 #[cfg(test)]
@@ -227,8 +268,17 @@ mod tests {
     #[test]
     fn the_progress_line_says_how_much_how_fast_and_how_long() {
         let second = Duration::from_secs(1);
-        assert_eq!(progress_text(25, 75, 1000, second), "catching up: 25.0 %, 1000 lines/s, 0m03s left");
-        assert_eq!(progress_text(1, 7200, 10, second), "catching up: 0.0 %, 10 lines/s, 2h00m left");
-        assert_eq!(progress_text(0, 10, 0, second), "catching up: 0.0 %, 0 lines/s, ? left");
+        assert_eq!(
+            progress_text(25, 75, 1000, second),
+            "catching up: 25.0 %, 1000 lines/s, 0m03s left"
+        );
+        assert_eq!(
+            progress_text(1, 7200, 10, second),
+            "catching up: 0.0 %, 10 lines/s, 2h00m left"
+        );
+        assert_eq!(
+            progress_text(0, 10, 0, second),
+            "catching up: 0.0 %, 0 lines/s, ? left"
+        );
     }
 }

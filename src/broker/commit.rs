@@ -45,7 +45,14 @@ impl Session {
     pub fn open(address: &Address, mode: Mode, delivery: Delivery) -> Result<Session, Failure> {
         let connection = address.connect()?;
         let token = format!("{:016x}", fastrand::u64(..));
-        Ok(Session { address: address.clone(), connection, mode, delivery, token, out: Vec::new() })
+        Ok(Session {
+            address: address.clone(),
+            connection,
+            mode,
+            delivery,
+            token,
+            out: Vec::new(),
+        })
     }
 
     /// The record's value for a progress.
@@ -75,7 +82,10 @@ impl Session {
                 return Ok((progress, value));
             }
         }
-        Err(Failure::Wait(format!("redis {}: others keep changing {key}", self.address)))
+        Err(Failure::Wait(format!(
+            "redis {}: others keep changing {key}",
+            self.address
+        )))
     }
 
     /// Sets a watched key; false: it has changed in between.
@@ -103,7 +113,10 @@ impl Session {
         self.out = out;
         sent?;
         let length = batch.commands.len();
-        push_command(&[b"SET", claim.key.as_bytes(), &claim.after], &mut batch.commands);
+        push_command(
+            &[b"SET", claim.key.as_bytes(), &claim.after],
+            &mut batch.commands,
+        );
         let sent = self.write(&batch.commands);
         batch.commands.truncate(length);
         sent
@@ -192,23 +205,36 @@ impl Session {
 
     /// A wrong type is looked for beforehand, as Redis itself tells of it only after it has run the neighbours.
     fn check_type(&self, key: &[u8], found: &Value) -> Result<(), Failure> {
-        let wanted = if self.mode == Mode::Stream { "stream" } else { "list" };
+        let wanted = if self.mode == Mode::Stream {
+            "stream"
+        } else {
+            "list"
+        };
         match found {
             Value::SimpleString(kind) if kind == wanted || kind == "none" => Ok(()),
             Value::SimpleString(kind) => {
                 let key = String::from_utf8_lossy(key);
-                Err(self.address.refusal("WRONGTYPE", &format!("the key {key} holds a {kind}, not a {wanted}")))
+                Err(self.address.refusal(
+                    "WRONGTYPE",
+                    &format!("the key {key} holds a {kind}, not a {wanted}"),
+                ))
             }
             other => Err(self.unexpected(other)),
         }
     }
 
     fn lost_turn(&self, key: &str) -> Failure {
-        Failure::Wait(format!("redis {}: another watcher has taken over {key}", self.address))
+        Failure::Wait(format!(
+            "redis {}: another watcher has taken over {key}",
+            self.address
+        ))
     }
 
     fn unexpected(&self, reply: &Value) -> Failure {
-        Failure::Wait(format!("redis {}: an unexpected reply: {reply:?}", self.address))
+        Failure::Wait(format!(
+            "redis {}: an unexpected reply: {reply:?}",
+            self.address
+        ))
     }
 
     /// One command and its reply; an error reply is a failure.
@@ -223,7 +249,9 @@ impl Session {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.connection.send_packed_command(bytes).map_err(|error| self.address.failure(&error))
+        self.connection
+            .send_packed_command(bytes)
+            .map_err(|error| self.address.failure(&error))
     }
 
     fn expect_ok(&mut self) -> Result<(), Failure> {
@@ -243,20 +271,28 @@ impl Session {
     /// The next reply; an error reply is a value like another.
     fn reply_or_error(&mut self) -> Result<Value, Failure> {
         debug_assert!(REPLY_TIMEOUT.as_secs() > 0);
-        self.connection.recv_response().map_err(|error| self.address.failure(&error))
+        self.connection
+            .recv_response()
+            .map_err(|error| self.address.failure(&error))
     }
 }
 
 /// Reads a source's record without touching it.
 pub fn read_record(address: &Address, key: &str) -> Result<Option<Progress>, Failure> {
-    let stored = redis::cmd("GET").arg(key).query(&mut address.connect()?).map_err(|error| address.failure(&error))?;
+    let stored = redis::cmd("GET")
+        .arg(key)
+        .query(&mut address.connect()?)
+        .map_err(|error| address.failure(&error))?;
     parse_record(key, stored).map_err(Failure::Fatal)
 }
 
 fn parse_record(key: &str, stored: Value) -> Result<Option<Progress>> {
     let fail = |cause: &str| {
-        let way_out = "delete the key, or run watch with --reset, to go on from the checkpoint or --from";
-        Error::Failed(format!("read commit record {key}: malformed: {cause}; {way_out}"))
+        let way_out =
+            "delete the key, or run watch with --reset, to go on from the checkpoint or --from";
+        Error::Failed(format!(
+            "read commit record {key}: malformed: {cause}; {way_out}"
+        ))
     };
     let value = match stored {
         Value::Nil => return Ok(None),
@@ -265,7 +301,12 @@ fn parse_record(key: &str, stored: Value) -> Result<Option<Progress>> {
     };
     // The last line is the session's token.
     let body = value.strip_suffix(b"\n").unwrap_or(&value);
-    let text = body.iter().rposition(|byte| *byte == b'\n').map(|newline| &body[..=newline]);
+    let text = body
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map(|newline| &body[..=newline]);
     let text = text.ok_or_else(|| fail("it has no session token"))?;
-    Progress::parse(text).map(|(progress, _)| Some(progress)).map_err(|cause| fail(&cause))
+    Progress::parse(text)
+        .map(|(progress, _)| Some(progress))
+        .map_err(|cause| fail(&cause))
 }

@@ -33,7 +33,10 @@ impl Batch {
         let mut commands = std::mem::take(&mut self.commands);
         commands.clear();
         commands.shrink_to(KEEP_CAPACITY);
-        *self = Batch { commands, ..Batch::default() };
+        *self = Batch {
+            commands,
+            ..Batch::default()
+        };
     }
 
     /// Bytes of the commands.
@@ -51,13 +54,20 @@ pub struct Encoder {
 
 impl Encoder {
     pub fn new(mode: Mode, target: &str, type_field: &str) -> Encoder {
-        Encoder { mode, route: Route::new(target, type_field) }
+        Encoder {
+            mode,
+            route: Route::new(target, type_field),
+        }
     }
 
     /// Appends the command that publishes a line of `source` which ends at offset `end`.
     pub fn push(&self, batch: &mut Batch, source: &str, line: &[u8], end: u64) {
         let needs_type = self.route.is_typed() || self.mode == Mode::Stream;
-        let kind = if needs_type { self.route.type_of(line) } else { b"".into() };
+        let kind = if needs_type {
+            self.route.type_of(line)
+        } else {
+            b"".into()
+        };
         let out = &mut batch.commands;
         out.extend_from_slice(match self.mode {
             Mode::Pubsub => b"*3\r\n$7\r\nPUBLISH\r\n".as_slice(),
@@ -127,7 +137,12 @@ mod tests {
     fn encoded(mode: Mode, target: &str, line: &[u8]) -> (String, Vec<Vec<u8>>) {
         let mut batch = Batch::default();
         Encoder::new(mode, target, "type").push(&mut batch, "h:/a", line, 42);
-        (String::from_utf8(batch.commands).unwrap().replace("\r\n", " "), batch.keys)
+        (
+            String::from_utf8(batch.commands)
+                .unwrap()
+                .replace("\r\n", " "),
+            batch.keys,
+        )
     }
 
     #[test]
@@ -137,10 +152,16 @@ mod tests {
             encoded(Mode::Pubsub, "logs:{type}", line).0,
             r#"*3 $7 PUBLISH $9 logs:INFO $15 {"type":"INFO"} "#
         );
-        assert_eq!(encoded(Mode::Pubsub, "all", line).0, r#"*3 $7 PUBLISH $3 all $15 {"type":"INFO"} "#);
+        assert_eq!(
+            encoded(Mode::Pubsub, "all", line).0,
+            r#"*3 $7 PUBLISH $3 all $15 {"type":"INFO"} "#
+        );
         assert_eq!(
             encoded(Mode::List, "l:{type}", b"x"),
-            ("*3 $5 RPUSH $9 l:UNKNOWN $1 x ".into(), vec![b"l:UNKNOWN".to_vec()])
+            (
+                "*3 $5 RPUSH $9 l:UNKNOWN $1 x ".into(),
+                vec![b"l:UNKNOWN".to_vec()]
+            )
         );
         assert_eq!(
             encoded(Mode::Stream, "logs", line).0,

@@ -57,7 +57,11 @@ enum Frame {
 
 impl Subscription {
     /// Connects and subscribes; returns when Redis has confirmed every pattern.
-    pub fn open(address: &Address, patterns: &[Vec<u8>], stop: &AtomicBool) -> Result<Subscription, Failure> {
+    pub fn open(
+        address: &Address,
+        patterns: &[Vec<u8>],
+        stop: &AtomicBool,
+    ) -> Result<Subscription, Failure> {
         let socket = connect(address).map_err(|error| failure(address, &error))?;
         let mut subscription = Subscription {
             address: address.clone(),
@@ -73,13 +77,23 @@ impl Subscription {
         let settings = address.info.redis_settings();
         if let Some(password) = settings.password() {
             let user = settings.username().map(str::as_bytes);
-            let words: Vec<_> = [b"AUTH".as_slice()].into_iter().chain(user).chain([password.as_bytes()]).collect();
+            let words: Vec<_> = [b"AUTH".as_slice()]
+                .into_iter()
+                .chain(user)
+                .chain([password.as_bytes()])
+                .collect();
             push_command(&words, &mut hello);
             replies += 1;
         }
-        let words: Vec<_> = [b"PSUBSCRIBE".as_slice()].into_iter().chain(patterns.iter().map(Vec::as_slice)).collect();
+        let words: Vec<_> = [b"PSUBSCRIBE".as_slice()]
+            .into_iter()
+            .chain(patterns.iter().map(Vec::as_slice))
+            .collect();
         push_command(&words, &mut hello);
-        subscription.socket.write_all(&hello).map_err(|error| failure(address, &error))?;
+        subscription
+            .socket
+            .write_all(&hello)
+            .map_err(|error| failure(address, &error))?;
         let deadline = Instant::now() + REPLY_TIMEOUT;
         while replies > 0 && !stop.load(Relaxed) {
             match subscription.frame() {
@@ -105,7 +119,10 @@ impl Subscription {
             match self.frame() {
                 Frame::Message(channel, payload, end) => {
                     self.start = end;
-                    let message = Message { channel: &self.buffer[channel], payload: &self.buffer[payload] };
+                    let message = Message {
+                        channel: &self.buffer[channel],
+                        payload: &self.buffer[payload],
+                    };
                     return Ok(Some(message));
                 }
                 Frame::Other(end) => self.start = end,
@@ -145,14 +162,24 @@ impl Subscription {
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
         match self.socket.read(&mut self.buffer[self.end..]) {
-            Ok(0) => Err(failure(&self.address, &io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection"))),
+            Ok(0) => Err(failure(
+                &self.address,
+                &io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection"),
+            )),
             Ok(length) => {
                 self.end += length;
                 self.heard = Instant::now();
                 self.asked = false;
                 Ok(())
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(failure(&self.address, &error)),
         }
     }
@@ -169,20 +196,28 @@ impl Subscription {
 
 /// Reads the frame at `start`: in a subscription it is an array of bulk strings and integers, or an error.
 fn parse_frame(buffer: &[u8], start: usize) -> Frame {
-    let Some((line, mut at)) = take_line(buffer, start) else { return Frame::Partial };
+    let Some((line, mut at)) = take_line(buffer, start) else {
+        return Frame::Partial;
+    };
     match line.split_first() {
         Some((b'*', count)) => {
             let count = number(count);
             let mut fields = [0..0, 0..0, 0..0, 0..0];
             for index in 0..count {
-                let Some((field, end)) = take_field(buffer, at) else { return Frame::Partial };
+                let Some((field, end)) = take_field(buffer, at) else {
+                    return Frame::Partial;
+                };
                 if let Some(place) = fields.get_mut(index) {
                     *place = field;
                 }
                 at = end;
             }
             let [kind, _, channel, payload] = fields;
-            if &buffer[kind] == b"pmessage" { Frame::Message(channel, payload, at) } else { Frame::Other(at) }
+            if &buffer[kind] == b"pmessage" {
+                Frame::Message(channel, payload, at)
+            } else {
+                Frame::Other(at)
+            }
         }
         Some((b'-', text)) => Frame::Error(String::from_utf8_lossy(text).into_owned()),
         _ => Frame::Other(at),
@@ -210,9 +245,14 @@ fn take_line(buffer: &[u8], start: usize) -> Option<(&[u8], usize)> {
 }
 
 fn number(digits: &[u8]) -> usize {
-    digits.iter().filter(|byte| byte.is_ascii_digit()).fold(0, |number, byte| {
-        number.saturating_mul(10).saturating_add(usize::from(byte - b'0'))
-    })
+    digits
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .fold(0, |number, byte| {
+            number
+                .saturating_mul(10)
+                .saturating_add(usize::from(byte - b'0'))
+        })
 }
 
 fn connect(address: &Address) -> io::Result<Box<dyn Socket>> {
@@ -245,7 +285,13 @@ fn connect(address: &Address) -> io::Result<Box<dyn Socket>> {
 fn failure(address: &Address, error: &io::Error) -> Failure {
     let cause = match error.kind() {
         ErrorKind::TimedOut => format!("no answer within {} s", REPLY_TIMEOUT.as_secs()),
-        _ => lower(error.to_string().split(" (os error").next().unwrap_or_default()),
+        _ => lower(
+            error
+                .to_string()
+                .split(" (os error")
+                .next()
+                .unwrap_or_default(),
+        ),
     };
     Failure::Wait(format!("redis {address}: {cause}"))
 }
@@ -254,23 +300,39 @@ fn failure(address: &Address, error: &io::Error) -> Failure {
 mod tests {
     use super::*;
 
-    const MESSAGE: &[u8] = b"*4\r\n$8\r\npmessage\r\n$6\r\nlogs:*\r\n$9\r\nlogs:INFO\r\n$4\r\na\r\nb\r\n";
+    const MESSAGE: &[u8] =
+        b"*4\r\n$8\r\npmessage\r\n$6\r\nlogs:*\r\n$9\r\nlogs:INFO\r\n$4\r\na\r\nb\r\n";
 
     #[test]
     fn a_message_is_found_only_when_it_is_whole() {
         for length in 0..MESSAGE.len() {
-            assert!(matches!(parse_frame(&MESSAGE[..length], 0), Frame::Partial), "{length}");
+            assert!(
+                matches!(parse_frame(&MESSAGE[..length], 0), Frame::Partial),
+                "{length}"
+            );
         }
-        let Frame::Message(channel, payload, end) = parse_frame(MESSAGE, 0) else { panic!("no message") };
-        assert_eq!((&MESSAGE[channel], &MESSAGE[payload], end), (&b"logs:INFO"[..], &b"a\r\nb"[..], MESSAGE.len()));
+        let Frame::Message(channel, payload, end) = parse_frame(MESSAGE, 0) else {
+            panic!("no message")
+        };
+        assert_eq!(
+            (&MESSAGE[channel], &MESSAGE[payload], end),
+            (&b"logs:INFO"[..], &b"a\r\nb"[..], MESSAGE.len())
+        );
     }
 
     #[test]
     fn confirmations_pongs_and_errors_are_not_messages() {
         let confirmation = b"*3\r\n$10\r\npsubscribe\r\n$6\r\nlogs:*\r\n:1\r\n";
-        assert!(matches!(parse_frame(confirmation, 0), Frame::Other(end) if end == confirmation.len()));
-        assert!(matches!(parse_frame(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n", 0), Frame::Other(22)));
+        assert!(
+            matches!(parse_frame(confirmation, 0), Frame::Other(end) if end == confirmation.len())
+        );
+        assert!(matches!(
+            parse_frame(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n", 0),
+            Frame::Other(22)
+        ));
         assert!(matches!(parse_frame(b"+OK\r\n", 0), Frame::Other(5)));
-        assert!(matches!(parse_frame(b"-NOAUTH x\r\n", 0), Frame::Error(text) if text == "NOAUTH x"));
+        assert!(
+            matches!(parse_frame(b"-NOAUTH x\r\n", 0), Frame::Error(text) if text == "NOAUTH x")
+        );
     }
 }

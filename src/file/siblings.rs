@@ -31,11 +31,16 @@ impl Stat {
             let part = Duration::from_nanos(nanoseconds.unsigned_abs());
             match u64::try_from(seconds) {
                 Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) + part,
-                Err(_) => SystemTime::UNIX_EPOCH - Duration::from_secs(seconds.unsigned_abs()) + part,
+                Err(_) => {
+                    SystemTime::UNIX_EPOCH - Duration::from_secs(seconds.unsigned_abs()) + part
+                }
             }
         };
         Stat {
-            id: FileId { dev: metadata.dev(), ino: metadata.ino() },
+            id: FileId {
+                dev: metadata.dev(),
+                ino: metadata.ino(),
+            },
             size: metadata.size(),
             modified: time(metadata.mtime(), metadata.mtime_nsec()),
             changed: time(metadata.ctime(), metadata.ctime_nsec()),
@@ -103,7 +108,13 @@ pub fn look_beside(path: &Path, is_watched: &dyn Fn(&Path) -> bool) -> io::Resul
 }
 
 fn same_names(a: &Beside, b: &Beside) -> bool {
-    let names = |beside: &Beside| beside.candidates.iter().map(|c| (c.path.clone(), c.stat.id)).collect::<Vec<_>>();
+    let names = |beside: &Beside| {
+        beside
+            .candidates
+            .iter()
+            .map(|c| (c.path.clone(), c.stat.id))
+            .collect::<Vec<_>>()
+    };
     names(a) == names(b) && a.compressed.len() == b.compressed.len()
 }
 
@@ -114,22 +125,38 @@ fn list(path: &Path, is_watched: &dyn Fn(&Path) -> bool) -> io::Result<Beside> {
     };
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let Some(suffix) = suffix_of(&entry.file_name(), name).map(<[u8]>::to_vec) else { continue };
+        let Some(suffix) = suffix_of(&entry.file_name(), name).map(<[u8]>::to_vec) else {
+            continue;
+        };
         let sibling = folder.join(entry.file_name());
-        let Some(metadata) = metadata(&sibling)?.filter(Metadata::is_file) else { continue };
+        let Some(metadata) = metadata(&sibling)?.filter(Metadata::is_file) else {
+            continue;
+        };
         let stat = Stat::of(&metadata);
         match kind_of(&suffix) {
             None => beside.compressed.push((sibling, stat.modified)),
             Some(_) if is_watched(&sibling) => {}
-            Some(kind) => beside.candidates.push(Candidate { path: sibling, stat, kind }),
+            Some(kind) => beside.candidates.push(Candidate {
+                path: sibling,
+                stat,
+                kind,
+            }),
         }
     }
     sort_oldest_first(&mut beside.candidates);
     if let Some(metadata) = metadata(path)?.filter(Metadata::is_file) {
-        beside.candidates.push(Candidate { path: path.into(), stat: Stat::of(&metadata), kind: Kind::Path });
+        beside.candidates.push(Candidate {
+            path: path.into(),
+            stat: Stat::of(&metadata),
+            kind: Kind::Path,
+        });
     }
     // A hard link is the same file once more; the one nearest to the path keeps it.
-    let ids: Vec<_> = beside.candidates.iter().map(|candidate| candidate.stat.id).collect();
+    let ids: Vec<_> = beside
+        .candidates
+        .iter()
+        .map(|candidate| candidate.stat.id)
+        .collect();
     let mut index = 0;
     beside.candidates.retain(|candidate| {
         index += 1;
@@ -143,7 +170,14 @@ fn list(path: &Path, is_watched: &dyn Fn(&Path) -> bool) -> io::Result<Beside> {
 pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -151,7 +185,9 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
 /// Whether `path` is called as a rotated file of `log` would be, in the same folder.
 pub fn is_sibling_name(path: &Path, log: &Path) -> bool {
     match (path.file_name(), log.file_name()) {
-        (Some(name), Some(log_name)) => path.parent() == log.parent() && suffix_of(name, log_name).is_some(),
+        (Some(name), Some(log_name)) => {
+            path.parent() == log.parent() && suffix_of(name, log_name).is_some()
+        }
         _ => false,
     }
 }
@@ -177,8 +213,12 @@ fn kind_of(suffix: &[u8]) -> Option<Kind> {
     }
     // Four digits at most: `NAME.2026` may be a number, `NAME.20260131` is a date, where higher is newer.
     Some(match text.parse() {
-        Ok(number) if text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit()) => Kind::Numbered(number),
-        _ if text.bytes().any(|byte| byte.is_ascii_digit()) || ROTATED.contains(&text.as_ref()) => Kind::Dated,
+        Ok(number) if text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Kind::Numbered(number)
+        }
+        _ if text.bytes().any(|byte| byte.is_ascii_digit()) || ROTATED.contains(&text.as_ref()) => {
+            Kind::Dated
+        }
         _ => Kind::Other,
     })
 }
@@ -189,7 +229,9 @@ fn sort_oldest_first(candidates: &mut [Candidate]) {
         Kind::Numbered(number) => Some(number),
         _ => None,
     };
-    let all_numbered = candidates.iter().all(|c| c.kind == Kind::Other || number(c).is_some());
+    let all_numbered = candidates
+        .iter()
+        .all(|c| c.kind == Kind::Other || number(c).is_some());
     if all_numbered {
         // Others first, among themselves by time.
         candidates.sort_by_key(|c| (number(c).is_some(), number(c).map(Reverse), c.stat.modified));
@@ -208,13 +250,25 @@ mod tests {
             .iter()
             .map(|(name, seconds)| {
                 let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(*seconds);
-                let stat = Stat { id: FileId::default(), size: 0, modified, changed: modified };
+                let stat = Stat {
+                    id: FileId::default(),
+                    size: 0,
+                    modified,
+                    changed: modified,
+                };
                 let suffix = suffix_of(OsStr::new(*name), OsStr::new("app.log")).unwrap();
-                Candidate { path: name.into(), stat, kind: kind_of(suffix).unwrap() }
+                Candidate {
+                    path: name.into(),
+                    stat,
+                    kind: kind_of(suffix).unwrap(),
+                }
             })
             .collect();
         sort_oldest_first(&mut candidates);
-        candidates.iter().map(|candidate| candidate.path.display().to_string()).collect()
+        candidates
+            .iter()
+            .map(|candidate| candidate.path.display().to_string())
+            .collect()
     }
 
     #[test]
@@ -225,11 +279,21 @@ mod tests {
             ["app.log.10", "app.log.2", "app.log.1"]
         );
         assert_eq!(
-            sorted(&[("app.log-20260102", 2), ("app.log-20260101", 1), ("app.log-20260103", 2)]),
+            sorted(&[
+                ("app.log-20260102", 2),
+                ("app.log-20260101", 1),
+                ("app.log-20260103", 2)
+            ]),
             ["app.log-20260101", "app.log-20260102", "app.log-20260103"]
         );
-        assert_eq!(sorted(&[("app.log.1", 1), ("app.log.old", 2)]), ["app.log.1", "app.log.old"]);
-        assert_eq!(sorted(&[("app.log.1", 1), ("app.log.json", 2)]), ["app.log.json", "app.log.1"]);
+        assert_eq!(
+            sorted(&[("app.log.1", 1), ("app.log.old", 2)]),
+            ["app.log.1", "app.log.old"]
+        );
+        assert_eq!(
+            sorted(&[("app.log.1", 1), ("app.log.json", 2)]),
+            ["app.log.json", "app.log.1"]
+        );
     }
 
     #[test]

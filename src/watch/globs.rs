@@ -19,14 +19,22 @@ pub enum Files {
 impl Files {
     /// Reads an absolute path; one that exists is never a glob.
     pub fn parse(path: PathBuf) -> Files {
-        let has_glob = path.file_name().is_some_and(|name| name.as_bytes().iter().any(|byte| b"*?[".contains(byte)));
-        if has_glob && !path.exists() { Files::Glob(path) } else { Files::One(path) }
+        let has_glob = path
+            .file_name()
+            .is_some_and(|name| name.as_bytes().iter().any(|byte| b"*?[".contains(byte)));
+        if has_glob && !path.exists() {
+            Files::Glob(path)
+        } else {
+            Files::One(path)
+        }
     }
 }
 
 /// The regular files that match, in order of name. A folder that is not there holds none.
 pub fn expand(glob: &Path) -> io::Result<Vec<PathBuf>> {
-    let (Some(folder), Some(pattern)) = (glob.parent(), glob.file_name()) else { return Ok(Vec::new()) };
+    let (Some(folder), Some(pattern)) = (glob.parent(), glob.file_name()) else {
+        return Ok(Vec::new());
+    };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -68,7 +76,9 @@ fn matches_bytes(pattern: &[u8], name: &[u8]) -> bool {
             }
             None => {}
         }
-        let Some((star_p, star_n)) = star else { return false };
+        let Some((star_p, star_n)) = star else {
+            return false;
+        };
         star = Some((star_p, star_n + 1));
         (p, n) = (star_p + 1, star_n + 1);
     }
@@ -137,7 +147,11 @@ mod tests {
             ("*", "", true),
         ];
         for (pattern, name, is) in cases {
-            assert_eq!(matches(OsStr::new(pattern), OsStr::new(name)), is, "{pattern} {name}");
+            assert_eq!(
+                matches(OsStr::new(pattern), OsStr::new(name)),
+                is,
+                "{pattern} {name}"
+            );
         }
     }
 }

@@ -155,7 +155,11 @@ impl Publisher {
         if !self.sources[index].owned {
             self.again.push_front(batch);
             // A take-over reads its replies at once, so nothing else may be under way.
-            return if self.flying.is_empty() { self.take_over_again(session, index) } else { Ok(()) };
+            return if self.flying.is_empty() {
+                self.take_over_again(session, index)
+            } else {
+                Ok(())
+            };
         }
         let state = &mut self.sources[index];
         let Some(end) = batch.end.as_ref().filter(|_| batch.epoch == state.epoch) else {
@@ -163,7 +167,11 @@ impl Publisher {
             return Ok(());
         };
         let after = session.record(end, &state.source.path);
-        let claim = Claim { key: state.key.clone(), before: std::mem::replace(&mut state.record, after.clone()), after };
+        let claim = Claim {
+            key: state.key.clone(),
+            before: std::mem::replace(&mut state.record, after.clone()),
+            after,
+        };
         let sent = session.send(&mut batch, &claim);
         self.flying.push_back((batch, claim));
         sent?;
@@ -187,9 +195,14 @@ impl Publisher {
         let state = &mut self.sources[batch.source];
         if let Some(end) = batch.end.take() {
             state.acknowledged = end.clone();
-            self.shared.mailbox.put(&state.source.path, end, batch.lines as u64);
+            self.shared
+                .mailbox
+                .put(&state.source.path, end, batch.lines as u64);
         }
-        self.shared.counters.lines.fetch_add(batch.lines as u64, Relaxed);
+        self.shared
+            .counters
+            .lines
+            .fetch_add(batch.lines as u64, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);
         self.recycle(batch);
     }
@@ -202,17 +215,24 @@ impl Publisher {
 
     /// Takes a new source over, and tells the reader where it goes on.
     fn open(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let Some(source) = self.opening.take() else { return Ok(()) };
+        let Some(source) = self.opening.take() else {
+            return Ok(());
+        };
         let options = &self.shared.options;
         let key = format!("tailcast:commit:{}", source.name);
-        let local = source.checkpoint.clone().unwrap_or_else(|| source.initial.clone());
+        let local = source
+            .checkpoint
+            .clone()
+            .unwrap_or_else(|| source.initial.clone());
         let choose = |record: Option<&Progress>| match record {
             Some(_) if options.reset => local.clone(),
             record => go_on_from(options.mode, &local, record),
         };
         let taken = match options.delivery {
             Delivery::ExactlyOnce => session.take_over(&key, &source.path, &choose),
-            Delivery::AtLeastOnce if options.reset => session.forget(&key).map(|()| (local.clone(), Vec::new())),
+            Delivery::AtLeastOnce if options.reset => {
+                session.forget(&key).map(|()| (local.clone(), Vec::new()))
+            }
             Delivery::AtLeastOnce => Ok((local.clone(), Vec::new())),
         };
         let (progress, record) = match taken {
@@ -226,9 +246,20 @@ impl Publisher {
             self.shared.mailbox.put(&source.path, progress.clone(), 0);
         }
         let index = self.sources.len();
-        self.sources.push(State { source: *source, key, acknowledged: progress.clone(), record, owned: true, epoch: 0 });
+        self.sources.push(State {
+            source: *source,
+            key,
+            acknowledged: progress.clone(),
+            record,
+            owned: true,
+            epoch: 0,
+        });
         self.trouble.end(&self.shared.address.to_string());
-        let _ = self.resume.send(Resume { source: index, progress, epoch: 0 });
+        let _ = self.resume.send(Resume {
+            source: index,
+            progress,
+            epoch: 0,
+        });
         Ok(())
     }
 
@@ -250,7 +281,11 @@ impl Publisher {
                 let sent: Vec<_> = self.again.drain(..=last).collect();
                 for batch in sent.into_iter().rev() {
                     // Of other sources' batches nothing is known yet.
-                    if batch.source == index { self.arrived_unseen(batch) } else { self.again.push_front(batch) }
+                    if batch.source == index {
+                        self.arrived_unseen(batch)
+                    } else {
+                        self.again.push_front(batch)
+                    }
                 }
                 self.sources[index].acknowledged = progress;
             }
@@ -265,10 +300,15 @@ impl Publisher {
         if let Some(end) = batch.end.take() {
             // The last of them decides: they come newest first, and a position never goes back.
             let newest = state.acknowledged.later(&end);
-            self.shared.mailbox.put(&state.source.path, newest.clone(), batch.lines as u64);
+            self.shared
+                .mailbox
+                .put(&state.source.path, newest.clone(), batch.lines as u64);
             self.sources[batch.source].acknowledged = newest;
         }
-        self.shared.counters.lines.fetch_add(batch.lines as u64, Relaxed);
+        self.shared
+            .counters
+            .lines
+            .fetch_add(batch.lines as u64, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);
         self.recycle(batch);
     }
@@ -284,8 +324,14 @@ impl Publisher {
             progress.current.generation
         ));
         state.acknowledged = progress.clone();
-        self.shared.mailbox.put(&state.source.path, progress.clone(), 0);
-        let _ = self.resume.send(Resume { source: index, progress, epoch: state.epoch });
+        self.shared
+            .mailbox
+            .put(&state.source.path, progress.clone(), 0);
+        let _ = self.resume.send(Resume {
+            source: index,
+            progress,
+            epoch: state.epoch,
+        });
     }
 
     /// Redis cannot do it now: nothing moves, and it is tried again after a pause.
@@ -304,7 +350,10 @@ impl Publisher {
         if options.once {
             let last = since + options.timeout;
             if Instant::now() >= last {
-                let text = format!("{why}; not better within --timeout ({:?}), try again later", options.timeout);
+                let text = format!(
+                    "{why}; not better within --timeout ({:?}), try again later",
+                    options.timeout
+                );
                 return Err(Error::TryLater(text));
             }
             until = until.min(last);
@@ -329,13 +378,17 @@ fn go_on_from(mode: Mode, local: &Progress, record: Option<&Progress>) -> Progre
 
 /// Doubles with each pause, and varies by a quarter so that many watchers do not come back at once.
 fn pause_after(pauses: u32, chance: f64) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << pauses.min(10)).min(LONGEST_PAUSE);
+    let pause = FIRST_PAUSE
+        .saturating_mul(1 << pauses.min(10))
+        .min(LONGEST_PAUSE);
     pause.mul_f64(0.75 + 0.25 * chance)
 }
 
 impl Trouble {
     fn say(&mut self, why: &str) {
-        let is_new = self.said.as_ref().is_none_or(|(said, when)| said != why && !self.announced || when.elapsed() > SAY_AGAIN);
+        let is_new = self.said.as_ref().is_none_or(|(said, when)| {
+            said != why && !self.announced || when.elapsed() > SAY_AGAIN
+        });
         if is_new {
             talk::warn(&format!("{why}; nothing is lost, waiting for it to heal"));
             self.said = Some((why.to_string(), Instant::now()));
@@ -348,7 +401,10 @@ impl Trouble {
     fn end(&mut self, redis: &str) {
         if let Some(since) = self.since.take() {
             if std::mem::take(&mut self.announced) {
-                talk::note(&format!("redis {redis}: publishing again after {:.1} s", since.elapsed().as_secs_f64()));
+                talk::note(&format!(
+                    "redis {redis}: publishing again after {:.1} s",
+                    since.elapsed().as_secs_f64()
+                ));
             }
             self.pauses = 0;
         }
@@ -361,7 +417,10 @@ mod tests {
     use crate::position::{FileId, Position};
 
     fn at(generation: u64, offset: u64) -> Progress {
-        Progress::at(Position { offset, ..Position::start(generation, FileId::default()) })
+        Progress::at(Position {
+            offset,
+            ..Position::start(generation, FileId::default())
+        })
     }
 
     #[test]
@@ -376,13 +435,19 @@ mod tests {
             (Mode::List, at(0, 100), None, at(0, 100)),
         ];
         for (mode, local, record, expected) in cases {
-            assert_eq!(go_on_from(mode, &local, record.as_ref()), expected, "{mode:?} {local:?} {record:?}");
+            assert_eq!(
+                go_on_from(mode, &local, record.as_ref()),
+                expected,
+                "{mode:?} {local:?} {record:?}"
+            );
         }
     }
 
     #[test]
     fn a_pause_doubles_from_100_ms_to_5_s() {
-        let pauses: Vec<_> = (0..8).map(|pauses| pause_after(pauses, 1.0).as_millis()).collect();
+        let pauses: Vec<_> = (0..8)
+            .map(|pauses| pause_after(pauses, 1.0).as_millis())
+            .collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(pause_after(40, 0.0).as_millis(), 3750);
     }

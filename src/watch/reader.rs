@@ -67,7 +67,11 @@ impl Admission {
             self.store.remove(path)?;
         }
         let checkpoint = self.store.read(path)?;
-        Ok(Found { name: self.naming.name(path), checkpoint, lock })
+        Ok(Found {
+            name: self.naming.name(path),
+            checkpoint,
+            lock,
+        })
     }
 }
 
@@ -80,16 +84,27 @@ struct Naming {
 impl Naming {
     fn new(files: &[Files], source: Option<&str>) -> Result<Naming> {
         let host = source.map_or_else(host_name, |source| Ok(source.to_string()))?;
-        Ok(Naming { host, is_whole: source.is_some() && matches!(files, [Files::One(_)]) })
+        Ok(Naming {
+            host,
+            is_whole: source.is_some() && matches!(files, [Files::One(_)]),
+        })
     }
 
     fn name(&self, path: &Path) -> String {
-        if self.is_whole { self.host.clone() } else { format!("{}:{}", self.host, path.display()) }
+        if self.is_whole {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, path.display())
+        }
     }
 }
 
 fn parse_files(files: &[PathBuf]) -> Result<Vec<Files>> {
-    let parse = |file: &PathBuf| std::path::absolute(file).map_err(|error| unwatchable(file, &error)).map(Files::parse);
+    let parse = |file: &PathBuf| {
+        std::path::absolute(file)
+            .map_err(|error| unwatchable(file, &error))
+            .map(Files::parse)
+    };
     files.iter().map(parse).collect()
 }
 
@@ -100,7 +115,10 @@ pub fn named_sources(files: &[PathBuf], source: Option<&str>) -> Result<Vec<(Pat
     let (ones, globs) = partition(files);
     let mut paths: BTreeSet<_> = ones.into_iter().collect();
     paths.extend(new_matches(&globs, &paths)?);
-    Ok(paths.into_iter().map(|path| (path.clone(), naming.name(&path))).collect())
+    Ok(paths
+        .into_iter()
+        .map(|path| (path.clone(), naming.name(&path)))
+        .collect())
 }
 
 fn partition(files: Vec<Files>) -> (Vec<PathBuf>, Vec<PathBuf>) {
@@ -119,9 +137,19 @@ impl Reader {
     pub fn prepare(options: &cli::Watch, store: &Store) -> Result<Reader> {
         let files = parse_files(&options.files)?;
         let naming = Naming::new(&files, options.source.as_deref())?;
-        let admission = Admission { store: store.clone(), reset: options.reset, naming, from: options.from };
+        let admission = Admission {
+            store: store.clone(),
+            reset: options.reset,
+            naming,
+            from: options.from,
+        };
         let (ones, globs) = partition(files);
-        let mut reader = Reader { globs, found: BTreeMap::new(), missing: Vec::new(), admission };
+        let mut reader = Reader {
+            globs,
+            found: BTreeMap::new(),
+            missing: Vec::new(),
+            admission,
+        };
         for path in ones {
             if !reader.found.contains_key(&path) {
                 let found = reader.admission.admit(&path)?;
@@ -140,14 +168,22 @@ impl Reader {
 
     /// What is watched, for a person.
     pub fn describe(&self) -> String {
-        let mut names: Vec<_> = self.found.keys().chain(&self.globs).map(|path| path.display().to_string()).collect();
+        let mut names: Vec<_> = self
+            .found
+            .keys()
+            .chain(&self.globs)
+            .map(|path| path.display().to_string())
+            .collect();
         if names.len() > 3 {
             names = vec![format!("{} files", self.found.len())];
         }
         let missing = match self.missing.as_slice() {
             [] => String::new(),
             [one] => format!(" ({} is not there yet: waiting for it)", one.display()),
-            several => format!(" ({} of them are not there yet: waiting for them)", several.len()),
+            several => format!(
+                " ({} of them are not there yet: waiting for them)",
+                several.len()
+            ),
         };
         names.join(", ") + &missing
     }
@@ -167,7 +203,10 @@ impl Reader {
             shared,
             work,
             entries: Vec::new(),
-            limits: Limits { rotate_wait: options.rotate_wait, max_line: options.max_line },
+            limits: Limits {
+                rotate_wait: options.rotate_wait,
+                max_line: options.max_line,
+            },
             watched: &watched,
             is_watched: &is_watched,
             admission: &self.admission,
@@ -179,7 +218,15 @@ impl Reader {
             following.add(path, found)?;
         }
         let encoder = Encoder::new(options.mode, &options.target, &options.type_field);
-        let sink = BatchSink { shared, work, pool, encoder: &encoder, batch: None, stopped: false, target: Target::default() };
+        let sink = BatchSink {
+            shared,
+            work,
+            pool,
+            encoder: &encoder,
+            batch: None,
+            stopped: false,
+            target: Target::default(),
+        };
         following.run(&self.globs, resume, sink)?;
         if !options.once || shared.halt.load(Relaxed) {
             return Ok(());
@@ -188,9 +235,10 @@ impl Reader {
             return Err(unwatchable(path, &std::io::ErrorKind::NotFound.into()));
         }
         match self.globs.first() {
-            Some(glob) if watched.borrow().is_empty() => {
-                Err(Error::Failed(format!("watch {}: no file matches", glob.display())))
-            }
+            Some(glob) if watched.borrow().is_empty() => Err(Error::Failed(format!(
+                "watch {}: no file matches",
+                glob.display()
+            ))),
             _ => Ok(()),
         }
     }
@@ -224,7 +272,12 @@ struct Entry<'w> {
 }
 
 impl<'w> Following<'w> {
-    fn run(&mut self, globs: &[PathBuf], resume: &Receiver<Resume>, mut sink: BatchSink<'_>) -> Result<()> {
+    fn run(
+        &mut self,
+        globs: &[PathBuf],
+        resume: &Receiver<Resume>,
+        mut sink: BatchSink<'_>,
+    ) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
         let mut next_scan = Instant::now() + RESCAN;
         let mut next_count = Instant::now();
@@ -235,9 +288,16 @@ impl<'w> Following<'w> {
                 self.scan(globs);
                 next_scan = now + RESCAN;
             }
-            let Some(next_poll) = self.poll_due(now, &mut buffer, &mut sink) else { break };
+            let Some(next_poll) = self.poll_due(now, &mut buffer, &mut sink) else {
+                break;
+            };
             if shows_progress && now >= next_count {
-                let unread = self.entries.iter().filter_map(|entry| entry.tail.as_ref()).map(Tail::unread).sum();
+                let unread = self
+                    .entries
+                    .iter()
+                    .filter_map(|entry| entry.tail.as_ref())
+                    .map(Tail::unread)
+                    .sum();
                 self.shared.counters.unread.store(unread, Relaxed);
                 next_count = now + RESCAN;
             }
@@ -255,13 +315,24 @@ impl<'w> Following<'w> {
     }
 
     /// Polls every file that is due. Returns when the next one is; None: the watcher is to stop.
-    fn poll_due(&mut self, now: Instant, buffer: &mut [u8], sink: &mut BatchSink<'_>) -> Option<Option<Instant>> {
+    fn poll_due(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        sink: &mut BatchSink<'_>,
+    ) -> Option<Option<Instant>> {
         let idle_poll = self.idle_poll();
         let mut next = None;
         for (index, entry) in self.entries.iter_mut().enumerate() {
-            let Some(tail) = entry.tail.as_mut().filter(|_| !entry.done) else { continue };
+            let Some(tail) = entry.tail.as_mut().filter(|_| !entry.done) else {
+                continue;
+            };
             if entry.next_poll <= now {
-                sink.target = Target { source: index, epoch: entry.epoch, name: entry.name.clone() };
+                sink.target = Target {
+                    source: index,
+                    epoch: entry.epoch,
+                    name: entry.name.clone(),
+                };
                 match tail.poll(now, buffer, sink) {
                     Polled::Stopped => return None,
                     Polled::Read => {
@@ -270,7 +341,11 @@ impl<'w> Following<'w> {
                     }
                     Polled::Idle => {
                         entry.done = self.shared.options.once && tail.is_open() && tail.is_at_end();
-                        let pause = if now < entry.quick_until { QUICK_POLL.min(idle_poll) } else { idle_poll };
+                        let pause = if now < entry.quick_until {
+                            QUICK_POLL.min(idle_poll)
+                        } else {
+                            idle_poll
+                        };
                         entry.next_poll = now + pause;
                     }
                 }
@@ -281,7 +356,10 @@ impl<'w> Following<'w> {
     }
 
     fn idle_poll(&self) -> Duration {
-        self.shared.options.poll.max(POLL_COST * u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
+        self.shared
+            .options
+            .poll
+            .max(POLL_COST * u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
     }
 
     fn is_done(&self) -> bool {
@@ -317,7 +395,13 @@ impl<'w> Following<'w> {
 
     fn resume(&mut self, from: Resume) {
         let entry = &mut self.entries[from.source];
-        entry.tail = Some(Tail::resume(&entry.path, self.limits, self.is_watched, from.progress, entry.since.take()));
+        entry.tail = Some(Tail::resume(
+            &entry.path,
+            self.limits,
+            self.is_watched,
+            from.progress,
+            entry.since.take(),
+        ));
         entry.epoch = from.epoch;
         entry.next_poll = Instant::now();
         entry.done = false;
@@ -345,8 +429,17 @@ fn new_matches(globs: &[PathBuf], watched: &BTreeSet<PathBuf>) -> Result<Vec<Pat
     for glob in globs {
         matches.extend(expand(glob).map_err(|error| unwatchable(glob, &error))?);
     }
-    let is_sibling = |path: &PathBuf| matches.iter().chain(watched).any(|log| file::is_sibling_name(path, log));
-    Ok(matches.iter().filter(|path| !watched.contains(*path) && !is_sibling(path)).cloned().collect())
+    let is_sibling = |path: &PathBuf| {
+        matches
+            .iter()
+            .chain(watched)
+            .any(|log| file::is_sibling_name(path, log))
+    };
+    Ok(matches
+        .iter()
+        .filter(|path| !watched.contains(*path) && !is_sibling(path))
+        .cloned()
+        .collect())
 }
 
 /// Sees that a path, if it is there, is a file that can be read.
@@ -358,10 +451,16 @@ fn check_file(path: &Path) -> Result<()> {
     };
     if metadata.is_dir() {
         let hint = "name the files in it, as in 'FOLDER/*.log'";
-        return Err(Error::Failed(format!("watch {}: is a directory; {hint}", path.display())));
+        return Err(Error::Failed(format!(
+            "watch {}: is a directory; {hint}",
+            path.display()
+        )));
     }
     if !metadata.is_file() {
-        return Err(Error::Failed(format!("watch {}: not a regular file", path.display())));
+        return Err(Error::Failed(format!(
+            "watch {}: not a regular file",
+            path.display()
+        )));
     }
     std::fs::File::open(path).map_err(|error| unwatchable(path, &error))?;
     Ok(())
@@ -375,7 +474,9 @@ fn host_name() -> Result<String> {
     });
     match read.map(|name| name.trim().to_string()) {
         Ok(name) if !name.is_empty() => Ok(name),
-        _ => Err(Error::Failed("find this host's name: there is none; name the source with --source".into())),
+        _ => Err(Error::Failed(
+            "find this host's name: there is none; name the source with --source".into(),
+        )),
     }
 }
 
@@ -430,8 +531,14 @@ impl Sink for BatchSink<'_> {
         let (source, epoch) = (self.target.source, self.target.epoch);
         // A progress without lines, as after a rotation, needs a batch all the same.
         self.batch();
-        let Some(mut batch) = self.batch.take() else { return ControlFlow::Break(()) };
+        let Some(mut batch) = self.batch.take() else {
+            return ControlFlow::Break(());
+        };
         (batch.source, batch.epoch, batch.end) = (source, epoch, Some(progress));
-        if self.work.send(Work::Batch(batch)).is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.work.send(Work::Batch(batch)).is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
