@@ -410,6 +410,11 @@ impl<'w> Tail<'w> {
 
     /// The path is another file: the open one stays until its writers have moved on.
     fn follow_rotation(&mut self, now: Instant) -> io::Result<()> {
+        let is_intact = |open: &Open| open.end.offset > 0 && open.is_intact().unwrap_or(false);
+        if !self.files.back().is_some_and(is_intact) {
+            // It was truncated before it was renamed, or may have been: its lines may be in a copy.
+            return self.follow_truncation();
+        }
         let beside = self.look_beside()?;
         let Some(newest) = self.files.back_mut() else {
             return Ok(());
@@ -629,6 +634,11 @@ impl Open {
             return Ok(Chunk::AnchorGone);
         }
         Ok(Chunk::Bytes(length))
+    }
+
+    /// Whether the bytes before the offset are still there.
+    fn is_intact(&self) -> io::Result<bool> {
+        Ok(bytes_before(&self.file, self.read_to, self.before.len())? == self.before)
     }
 
     fn move_end(&mut self, offset: u64, before: &[u8]) {

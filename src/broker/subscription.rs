@@ -328,7 +328,7 @@ mod tests {
         );
         assert!(matches!(
             parse_frame(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n", 0),
-            Frame::Other(22)
+            Frame::Other(20)
         ));
         assert!(matches!(parse_frame(b"+OK\r\n", 0), Frame::Other(5)));
         assert!(

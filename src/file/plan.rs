@@ -50,14 +50,12 @@ pub fn plan(
     }
     let last_read = segments.last().map(|segment| segment.candidate);
     let unread = match found {
-        Some(index) if progress.current.offset > 0 || candidates[index].kind != Kind::Path => {
-            newer_than(index, candidates)
-        }
-        // At offset 0 of the path there is no anchor, so a copytruncate may have gone by unseen.
-        Some(_) => match last_read {
+        Some(index) if progress.current.offset > 0 => newer_than(index, candidates),
+        // At offset 0 there is no anchor, so a copytruncate may have gone by unseen.
+        Some(index) => match last_read {
             Some(last) => newer_than(last, candidates),
             None if progress.current.generation == 0 => written_after(since, candidates),
-            None => vec![candidates.len() - 1],
+            None => newer_than(index, candidates),
         },
         None => written_after(since, candidates),
     };
