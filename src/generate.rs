@@ -1,7 +1,7 @@
 //! The log generator: mimics an application that appends random JSON log lines to a file.
 //!
-//! Owns the lines' format and schedule. Behaves as a decent application does: one write per line, and a rotated file is
-//! reopened before the next one. Knows nothing of Redis.
+//! Owns the lines' format and schedule. Behaves as a decent application does: one write per line, and a
+//! rotated file is reopened before the next one. Knows nothing of Redis.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, StdoutLock, Write};
@@ -32,7 +32,8 @@ const NAP: Duration = Duration::from_millis(50);
 /// Writes lines until `count` is reached or `stop` is set.
 ///
 /// # Errors
-/// `Failed` if the file cannot be opened or written; `ClosedPipe` if it is standard output and the reader has gone.
+/// `Failed` if the file cannot be opened or written; `ClosedPipe` if it is standard output and the reader has
+/// gone.
 pub fn run(options: &cli::Generate, stop: &AtomicBool) -> Result<()> {
     let mut sink = Sink::open(&options.file)?;
     let name = sink.name();
@@ -61,7 +62,8 @@ fn pace(interval: Duration) -> String {
     format!("a line every {interval:?}")
 }
 
-/// Writes a line, or without an interval a block of them, whenever one is due. Returns how many lines were written.
+/// Writes a line, or without an interval a block of them, whenever one is due. Returns how many lines were
+/// written.
 fn write_lines(options: &cli::Generate, sink: &mut Sink, stop: &AtomicBool) -> Result<u64> {
     let block = if options.interval.is_zero() { BLOCK } else { 1 };
     let mut writer = LineWriter::new(options.seed);
@@ -81,8 +83,9 @@ fn write_lines(options: &cli::Generate, sink: &mut Sink, stop: &AtomicBool) -> R
     Ok(written)
 }
 
-/// When the next line is due. Counts from when the last one was due, not from when it came, so small delays do not add up;
-/// but after a pause (a suspended machine, a stopped process) the missed lines are not made up for in a burst.
+/// When the next line is due. Counts from when the last one was due, not from when it came, so small delays
+/// do not add up; but after a pause (a suspended machine, a stopped process) the missed lines are not made up
+/// for in a burst.
 fn next_due(last: Instant, interval: Duration, now: Instant) -> Instant {
     let due = last + interval;
     if due + NAP < now { now + interval } else { due }
@@ -275,8 +278,9 @@ fn format_second(second: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. The algorithm is `civil_from_days` of
-/// Howard Hinnant, <https://howardhinnant.github.io/date_algorithms.html>, less what it does for days before 1970.
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. The algorithm is
+/// `civil_from_days` of Howard Hinnant, <https://howardhinnant.github.io/date_algorithms.html>, less what it
+/// does for days before 1970.
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
     // Years begin in March here, so that the leap day is the last; eras are of 400 years and begin in the year 0.
     let days = days + 719_468;

@@ -1,7 +1,7 @@
 //! Line to channel: finds a line's type and fills it into the target.
 //!
-//! Runs once per line on the publishing path, so it reads each byte once and allocates only for escapes. It never changes a
-//! line and never fails: what has no usable type is `UNKNOWN`.
+//! Runs once per line on the publishing path, so it reads each byte once and allocates only for escapes. It
+//! never changes a line and never fails: what has no usable type is `UNKNOWN`.
 
 use std::borrow::Cow;
 
@@ -285,7 +285,8 @@ mod tests {
             .prop_map(|(before, object, after)| format!("{before}{object}{after}"))
     }
 
-    /// A change to a line at a place: a byte put over another, put in, or taken out; or the rest of the line cut off.
+    /// A change to a line at a place: a byte put over another, put in, or taken out; or the rest of the line
+    /// cut off.
     fn mutate(line: &mut Vec<u8>, change: u8, place: prop::sample::Index, byte: u8) {
         let place = place.index(line.len() + 1);
         match change {
@@ -328,7 +329,8 @@ mod tests {
 
         #[test]
         fn damaged_values_route_as_serde_json_reads_them(bytes in prop::collection::vec(telling_byte(), 0..12)) {
-            for (before, after) in [("{\"type\":", "}"), ("{\"type\":\"", "\"}"), ("{\"a\":[", "],\"type\":\"INFO\"}")] {
+            let around = [(r#"{"type":"#, "}"), (r#"{"type":""#, r#""}"#), (r#"{"a":["#, r#"],"type":"INFO"}"#)];
+            for (before, after) in around {
                 assert_agreement(&[before.as_bytes(), &bytes, after.as_bytes()].concat())?;
             }
         }

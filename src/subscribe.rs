@@ -76,7 +76,7 @@ enum Ended {
 /// Filters, formats and writes lines.
 struct Printer<'a> {
     options: &'a cli::Subscribe,
-    style: Style,
+    style: Style<'a>,
     route: Route,
     out: Vec<u8>,
     printed: u64,
@@ -87,7 +87,10 @@ impl<'a> Printer<'a> {
         let terminal = io::stdout().is_terminal();
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let style = match (options.format, terminal) {
-            (Some(Format::Pretty), _) | (None, true) => Style::Pretty { colour },
+            (Some(Format::Pretty), _) | (None, true) => Style::Pretty {
+                colour,
+                type_field: &options.type_field,
+            },
             (Some(Format::Raw), true) => Style::Escaped,
             (Some(Format::Raw), false) | (None, false) => Style::Bytes,
         };

@@ -1,7 +1,8 @@
-//! A cursor over the arguments of one command, and the reading of single values: durations, sizes, numbers, words.
+//! A cursor over the arguments of one command, and the reading of single values: durations, sizes, numbers,
+//! words.
 //!
-//! Knows how flags look, not which there are. Every complaint names the flag, shows what was given and says what it takes;
-//! nothing shown can carry a URL's password, whichever flag the URL was meant for.
+//! Knows how flags look, not which there are. Every complaint names the flag, shows what was given and says
+//! what it takes; nothing shown can carry a URL's password, whichever flag the URL was meant for.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -43,7 +44,8 @@ impl Args {
         }
     }
 
-    /// The next flag or operand; None at the end. An error if the last flag left behind a value that it does not take.
+    /// The next flag or operand; None at the end. An error if the last flag left behind a value that it does
+    /// not take.
     pub fn next(&mut self) -> Result<Option<Arg>> {
         if let Some(value) = &self.attached {
             return Err(usage(format!(
@@ -170,8 +172,8 @@ pub fn usage(text: String) -> Error {
     Error::Usage(text)
 }
 
-/// An argument as it may be put into a message: quoted, its control characters escaped. Of anything like a URL only the
-/// scheme is shown, as a password may stand in the address or in the query.
+/// An argument as it may be put into a message: quoted, its control characters escaped. Of anything like a
+/// URL only the scheme is shown, as a password may stand in the address or in the query.
 pub fn shown(arg: &OsStr) -> String {
     let text = arg.to_string_lossy();
     match text.split_once(":/") {

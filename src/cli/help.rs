@@ -1,4 +1,5 @@
-//! The help texts. Written for a person: what it does first, then every flag with its unit and default, then examples.
+//! The help texts. Written for a person: what it does first, then every flag with its unit and default, then
+//! examples.
 //!
 //! The tests in `cli` hold them to 80 columns and to naming every flag there is.
 

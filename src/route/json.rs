@@ -1,7 +1,8 @@
 //! One pass over a line that should be a JSON object: its top-level members, in order, as slices of the line.
 //!
-//! Builds no tree, copies nothing, does not recurse. It is strict: what `serde_json` refuses (bad grammar or UTF-8, lone
-//! surrogates, numbers out of range, deep nesting) is refused here too, and the property tests in `route` hold it to that.
+//! Builds no tree, copies nothing, does not recurse. It is strict: what `serde_json` refuses (bad grammar or
+//! UTF-8, lone surrogates, numbers out of range, deep nesting) is refused here too, and the property tests in
+//! `route` hold it to that.
 
 use std::borrow::Cow;
 
@@ -53,8 +54,8 @@ pub enum Value<'l> {
     Other(&'l [u8]),
 }
 
-/// Calls `each` with every member of the object that the line is. None if the line is not one valid JSON object: that may
-/// come to light behind members already handed out, which then count for nothing.
+/// Calls `each` with every member of the object that the line is. None if the line is not one valid JSON
+/// object: that may come to light behind members already handed out, which then count for nothing.
 pub fn members<'l>(line: &'l [u8], mut each: impl FnMut(Text<'l>, Value<'l>)) -> Option<()> {
     let mut scanner = Scanner { bytes: line, at: 0 };
     scanner.skip_space();
@@ -77,7 +78,8 @@ pub fn members<'l>(line: &'l [u8], mut each: impl FnMut(Text<'l>, Value<'l>)) ->
     (ended && std::str::from_utf8(line).is_ok()).then_some(())
 }
 
-/// A place in the line. Its methods return None where the line is not JSON, and then the place is of no use any more.
+/// A place in the line. Its methods return None where the line is not JSON, and then the place is of no use
+/// any more.
 struct Scanner<'l> {
     bytes: &'l [u8],
     at: usize,
@@ -224,7 +226,8 @@ impl<'l> Scanner<'l> {
         }
     }
 
-    /// An object or array with all that is in it. A loop, as the nesting is the sender's to choose and the call stack ours.
+    /// An object or array with all that is in it. A loop, as the nesting is the sender's to choose and the
+    /// call stack ours.
     fn nested(&mut self) -> Option<()> {
         let mut nest = Nest::within_the_line();
         loop {
@@ -253,8 +256,8 @@ impl<'l> Scanner<'l> {
         Some(empty)
     }
 
-    /// Behind a value: closes every container that ends here, and steps to the next value of the one that does not.
-    /// False when all are closed.
+    /// Behind a value: closes every container that ends here, and steps to the next value of the one that
+    /// does not. False when all are closed.
     fn another(&mut self, nest: &mut Nest) -> Option<bool> {
         while let Some(container) = nest.innermost() {
             self.skip_space();
@@ -329,7 +332,8 @@ impl Nest {
     }
 }
 
-/// How many bytes stand before the first one that is special in a string: a quote, a backslash, a control character.
+/// How many bytes stand before the first one that is special in a string: a quote, a backslash, a control
+/// character.
 fn plain_len(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
@@ -342,9 +346,10 @@ fn plain_len(bytes: &[u8]) -> usize {
     words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
 }
 
-/// Marks the top bit of the bytes that are special in a string, eight at a time. The lowest mark is right; the ones above it
-/// may not be, as the subtractions borrow from the next byte. After "Determine if a word has a byte less than n" in
-/// Sean Eron Anderson's Bit Twiddling Hacks, <https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord>.
+/// Marks the top bit of the bytes that are special in a string, eight at a time. The lowest mark is right;
+/// the ones above it may not be, as the subtractions borrow from the next byte. After "Determine if a word
+/// has a byte less than n" in Sean Eron Anderson's Bit Twiddling Hacks,
+/// <https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord>.
 fn special_bytes(word: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
