@@ -1,9 +1,73 @@
 //! tailcast: tails log files into Redis, every line exactly once.
+//!
+//! Data flows one way, and the modules stand in its order:
+//! file -> lines -> route -> broker -> checkpoint, put together by `watch`.
+#![deny(unsafe_code)]
 
 mod cli;
 mod error;
+mod fault;
+mod position;
+mod signal;
+mod talk;
+
+mod lines;
+
+mod file;
+
 mod route;
+
+mod broker;
+mod checkpoint;
+
+mod watch;
+
 mod generate;
 mod parse;
+mod status;
+mod subscribe;
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use cli::Command;
+use error::{Error, Result};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !matches!(error, Error::ClosedPipe) {
+                talk::warn(&error.to_string());
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let command = cli::parse(std::env::args_os().skip(1).collect(), &|name| {
+        std::env::var_os(name)
+    })?;
+    let stop = signal::stop_flag();
+    match command {
+        Command::Generate(options) => generate::run(&options, stop),
+        Command::Watch(options) => {
+            talk::set_verbosity(options.verbosity);
+            signal::raise_open_files_limit();
+            watch::run(&options, stop)
+        }
+        Command::Subscribe(options) => subscribe::run(&options, stop),
+        Command::Status(options) => status::run(&options),
+        Command::Help(text) => print(text),
+        Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Error::stdout(&error))
+}

@@ -1,0 +1,225 @@
+//! Redis: where it is, how to reach it, and what its errors mean for us.
+//!
+//! The only place that names `redis::`. `encode` turns lines into a batch of commands, `commit` sends batches and
+//! keeps the commit record, `subscription` receives.
+
+mod commit;
+mod encode;
+mod subscription;
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::{
+    Connection, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerError,
+};
+
+use crate::error::{Error, Result};
+
+pub use commit::{Claim, Session, read_record};
+pub use encode::{Batch, Encoder};
+pub use subscription::Subscription;
+
+/// A connection attempt, and a reply, may take this long; then the connection is given up.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why Redis did not do what it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// It heals by itself or by somebody's hand: nothing moves until then.
+    Wait(String),
+    /// It will be the same next time, until somebody mends what the error names.
+    Fatal(Error),
+}
+
+/// Where Redis is; its `Display` never shows the password.
+#[derive(Clone)]
+pub struct Address {
+    info: ConnectionInfo,
+}
+
+impl Address {
+    /// Reads a URL: `redis://[user:password@]host[:port][/db]` or `redis+unix:///path`.
+    pub fn parse(url: &str) -> Result<Address> {
+        let fail = |cause: String| {
+            let takes =
+                "it takes redis://[user:password@]host[:port][/db] or redis+unix:///path/to/socket";
+            Error::Failed(format!("--redis: not a Redis URL: {cause}; {takes}"))
+        };
+        if url.starts_with("rediss:") || url.starts_with("valkeys:") {
+            return Err(fail(
+                "TLS is not built in; put stunnel in front of Redis".into(),
+            ));
+        }
+        let info = url
+            .into_connection_info()
+            .map_err(|error| fail(lower(&error.to_string())))?;
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        Ok(Address {
+            info: info.set_tcp_settings(tcp),
+        })
+    }
+
+    /// Connects, authenticates and selects the database.
+    pub fn connect(&self) -> Result<Connection, Failure> {
+        // Done by hand below, because the crate's own set-up does not tell a wrong password from a full server.
+        let bare = self
+            .info
+            .clone()
+            .set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
+        let client = redis::Client::open(bare).map_err(|error| self.failure(&error))?;
+        let connect = client.get_connection_with_timeout(REPLY_TIMEOUT);
+        let mut connection = connect.map_err(|error| Failure::Wait(self.explain(&error)))?;
+        let limit = Some(REPLY_TIMEOUT);
+        connection
+            .set_read_timeout(limit)
+            .and_then(|()| connection.set_write_timeout(limit))
+            .map_err(|e| self.failure(&e))?;
+        let settings = self.info.redis_settings();
+        let mut greet = |command: &mut redis::Cmd| {
+            command
+                .exec(&mut connection)
+                .map_err(|error| self.failure(&error))
+        };
+        if let Some(password) = settings.password() {
+            greet(redis::cmd("AUTH").arg(settings.username()).arg(password))?;
+        }
+        if settings.db() != 0 {
+            greet(redis::cmd("SELECT").arg(settings.db()))?;
+        }
+        Ok(connection)
+    }
+
+    /// An error of the crate, as what it means for us.
+    fn failure(&self, error: &RedisError) -> Failure {
+        match error.code() {
+            Some(code) => self.refusal(code, error.detail().unwrap_or_default()),
+            None => Failure::Wait(self.explain(error)),
+        }
+    }
+
+    /// An error reply, as what it means for us.
+    fn server_failure(&self, error: &ServerError) -> Failure {
+        self.refusal(error.code(), error.details().unwrap_or_default())
+    }
+
+    fn refusal(&self, code: &str, detail: &str) -> Failure {
+        let text = format!("redis {self}: {code} {detail}");
+        match mend(code, detail) {
+            Some(mend) => Failure::Fatal(Error::Failed(format!("{}; {mend}", text.trim_end()))),
+            None => Failure::Wait(text),
+        }
+    }
+
+    fn explain(&self, error: &RedisError) -> String {
+        let cause = if error.is_timeout() {
+            format!("no answer within {} s", REPLY_TIMEOUT.as_secs())
+        } else if error.is_io_error() {
+            lower(
+                error
+                    .to_string()
+                    .split(" (os error")
+                    .next()
+                    .unwrap_or_default(),
+            )
+        } else {
+            lower(&error.to_string())
+        };
+        format!("redis {self}: {cause}")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.info.addr())
+    }
+}
+
+/// What a person can do about an error reply; None: it may heal without one, so it is waited for.
+fn mend(code: &str, detail: &str) -> Option<&'static str> {
+    Some(match code {
+        "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
+        "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
+        "NOPERM" => {
+            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER)"
+        }
+        "WRONGTYPE" => {
+            "another program keeps something else under that key: choose another --target, or delete the key"
+        }
+        "DENIED" => "Redis is in protected mode: give it a password, or let it bind to loopback",
+        "MOVED" | "CROSSSLOT" => "a Redis Cluster is not supported: name a single Redis",
+        "ERR" if detail.contains("max number of clients") => return None,
+        "ERR" if detail.contains("without any password configured") => {
+            "take the password out of the URL"
+        }
+        "ERR" if detail.contains("DB index") => "choose another database number in the URL",
+        "ERR" => "is this a Redis 6.2 or later, or a Valkey?",
+        _ => return None,
+    })
+}
+
+/// Which part of the crate's own words is fit for the middle of a line.
+fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_never_shows_the_password() {
+        for url in [
+            "redis://user:hunter2@localhost:1234/3",
+            "redis://:hunter2@localhost:1234",
+        ] {
+            assert_eq!(Address::parse(url).unwrap().to_string(), "localhost:1234");
+        }
+        for url in [
+            "redis://:hunter2@",
+            "redis://:hunter2@h/x",
+            "rediss://:hunter2@h",
+            "http://:hunter2@h",
+            "hunter2",
+        ] {
+            let error = Address::parse(url).err().unwrap().to_string();
+            assert!(
+                error.starts_with("--redis: not a Redis URL: ") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_reply_is_waited_for_or_ends_the_program_with_a_mend() {
+        let address = Address::parse("redis://h").unwrap();
+        for code in [
+            "OOM",
+            "READONLY",
+            "LOADING",
+            "MASTERDOWN",
+            "BUSY",
+            "NOREPLICAS",
+            "MISCONF",
+            "CLUSTERDOWN",
+        ] {
+            assert!(
+                matches!(address.refusal(code, "x"), Failure::Wait(_)),
+                "{code}"
+            );
+        }
+        assert!(matches!(
+            address.refusal("ERR", "max number of clients reached"),
+            Failure::Wait(_)
+        ));
+        for code in ["WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "ERR", "MOVED"] {
+            assert!(
+                matches!(address.refusal(code, "x"), Failure::Fatal(_)),
+                "{code}"
+            );
+        }
+    }
+}

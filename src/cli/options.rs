@@ -1,0 +1,333 @@
+//! The options of each command: flags and operands to the command's struct, with the defaults filled in.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::{Arg, Args, closest, shown, usage};
+use super::{
+    Command, Delivery, Env, Format, From, Generate, Mode, Status, Subscribe, Verbosity, Watch,
+};
+use crate::error::{Error, Result};
+use crate::route::is_type;
+
+const DEFAULT_FILE: &str = "app.log";
+const DEFAULT_PATTERN: &str = "logs:*";
+const DEFAULT_REDIS: &str = "redis://127.0.0.1:6379/";
+const DEFAULT_TYPE_FIELD: &str = "type";
+
+const NAME: &str = "give a name";
+const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
+const FIELD: &str = "give the name of a top-level JSON field";
+const FOLDER: &str = "give a folder";
+const TARGET: &str = "give a channel or key, as in logs:{type}";
+
+const GENERATE_FLAGS: &[&str] = &["--interval", "--count", "--seed", "--quiet", "-q"];
+const WATCH_FLAGS: &[&str] = &[
+    "--once",
+    "--redis",
+    "--mode",
+    "--target",
+    "--type-field",
+    "--source",
+    "--state-dir",
+    "--from",
+    "--reset",
+    "--poll",
+    "--rotate-wait",
+    "--checkpoint-lines",
+    "--checkpoint-interval",
+    "--batch-lines",
+    "--max-line",
+    "--delivery",
+    "--timeout",
+    "--verbose",
+    "-v",
+    "--quiet",
+    "-q",
+];
+const SUBSCRIBE_FLAGS: &[&str] = &["--redis", "--format", "--type", "--type-field", "--count"];
+const STATUS_FLAGS: &[&str] = &["--redis", "--json", "--max-lag", "--state-dir", "--source"];
+
+const MODES: &[(&str, Mode)] = &[
+    ("pubsub", Mode::Pubsub),
+    ("stream", Mode::Stream),
+    ("list", Mode::List),
+];
+const PLACES: &[(&str, From)] = &[("start", From::Start), ("end", From::End)];
+const DELIVERIES: &[(&str, Delivery)] = &[
+    ("exactly-once", Delivery::ExactlyOnce),
+    ("at-least-once", Delivery::AtLeastOnce),
+];
+
+/// Reads what stands behind the name of a command. `name` is one of the four that do something.
+pub fn parse(name: &OsStr, rest: Vec<OsString>, env: Env) -> Result<Command> {
+    let args = Args::new(rest);
+    match name.to_str() {
+        Some("generate") => generate(args).map(Command::Generate),
+        Some("watch") => watch(args, env).map(Command::Watch),
+        Some("subscribe") => subscribe(args, env).map(Command::Subscribe),
+        Some("status") => status(args, env).map(Command::Status),
+        _ => Err(super::unknown_command(name)),
+    }
+}
+
+fn generate(mut args: Args) -> Result<Generate> {
+    let mut file = None;
+    let mut options = Generate {
+        file: PathBuf::from(DEFAULT_FILE),
+        interval: Duration::from_secs(1),
+        count: None,
+        seed: None,
+        quiet: false,
+    };
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Operand(extra) if file.is_some() => {
+                return Err(usage(format!(
+                    "generate: takes one FILE; too many: {}",
+                    shown(&extra)
+                )));
+            }
+            Arg::Operand(path) => file = Some(PathBuf::from(path)),
+            Arg::Flag(flag) => match flag.as_str() {
+                "--interval" => options.interval = args.duration()?,
+                "--count" => options.count = Some(args.number()?),
+                "--seed" => options.seed = Some(args.number()?),
+                "-q" | "--quiet" => options.quiet = true,
+                _ => return Err(unknown_flag("generate", &flag, GENERATE_FLAGS)),
+            },
+        }
+    }
+    options.file = file.unwrap_or(options.file);
+    Ok(options)
+}
+
+fn watch(mut args: Args, env: Env) -> Result<Watch> {
+    let mut options = watch_defaults();
+    let (mut redis, mut target, mut state_dir) = (None, None, None);
+    while let Some(arg) = args.next()? {
+        let flag = match arg {
+            Arg::Operand(path) => {
+                options.files.push(PathBuf::from(path));
+                continue;
+            }
+            Arg::Flag(flag) => flag,
+        };
+        match flag.as_str() {
+            "--once" => options.once = true,
+            "--redis" => redis = Some(args.text(URL)?),
+            "--mode" => options.mode = args.choice("not a mode", MODES)?,
+            "--target" => target = Some(args.text(TARGET)?),
+            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--source" => options.source = Some(args.text(NAME)?),
+            "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
+            "--from" => options.from = args.choice("not a place to begin", PLACES)?,
+            "--reset" => options.reset = true,
+            "--poll" => options.poll = args.duration_above_zero()?,
+            "--rotate-wait" => options.rotate_wait = args.duration()?,
+            "--checkpoint-lines" => options.checkpoint_lines = args.number_above_zero()?,
+            "--checkpoint-interval" => options.checkpoint_interval = args.duration()?,
+            "--batch-lines" => options.batch_lines = batch_lines(&mut args)?,
+            "--max-line" => options.max_line = args.size_above_zero()?,
+            "--delivery" => options.delivery = args.choice("not a kind of delivery", DELIVERIES)?,
+            "--timeout" => options.timeout = args.duration()?,
+            "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
+            "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
+            _ => return Err(unknown_flag("watch", &flag, WATCH_FLAGS)),
+        }
+    }
+    options.files = files_or_default("watch", options.files)?;
+    options.redis = redis_url(redis, env)?;
+    options.target = target.unwrap_or_else(|| default_target(options.mode).to_owned());
+    options.state_dir = resolve_state_dir(state_dir, env)?;
+    Ok(options)
+}
+
+/// What holds where no flag says otherwise. Files, URL, target and state directory follow from more than flags.
+fn watch_defaults() -> Watch {
+    Watch {
+        files: Vec::new(),
+        once: false,
+        redis: String::new(),
+        mode: Mode::Pubsub,
+        target: String::new(),
+        type_field: DEFAULT_TYPE_FIELD.to_owned(),
+        source: None,
+        state_dir: PathBuf::new(),
+        from: From::Start,
+        reset: false,
+        poll: Duration::from_millis(20),
+        rotate_wait: Duration::from_secs(5),
+        checkpoint_lines: 50,
+        checkpoint_interval: Duration::from_secs(2),
+        batch_lines: 1000,
+        max_line: 16 << 20,
+        delivery: Delivery::ExactlyOnce,
+        timeout: Duration::from_secs(30),
+        verbosity: Verbosity::Normal,
+    }
+}
+
+fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
+    let mut redis = None;
+    let mut options = Subscribe {
+        patterns: Vec::new(),
+        redis: String::new(),
+        format: None,
+        types: Vec::new(),
+        type_field: DEFAULT_TYPE_FIELD.to_owned(),
+        count: None,
+    };
+    while let Some(arg) = args.next()? {
+        let flag = match arg {
+            Arg::Operand(pattern) => {
+                options.patterns.push(pattern);
+                continue;
+            }
+            Arg::Flag(flag) => flag,
+        };
+        match flag.as_str() {
+            "--redis" => redis = Some(args.text(URL)?),
+            "--format" => options.format = Some(args.read("give one of raw, pretty", read_format)?),
+            "--type" => {
+                options.types = args.read("give one or more, as in ERROR,WARNING", read_types)?
+            }
+            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--count" => options.count = Some(args.number()?),
+            "--mode" | "--group" | "--consumer" => return Err(only_pubsub(&flag)),
+            _ => return Err(unknown_flag("subscribe", &flag, SUBSCRIBE_FLAGS)),
+        }
+    }
+    if options.patterns.is_empty() {
+        options.patterns.push(DEFAULT_PATTERN.into());
+    }
+    options.redis = redis_url(redis, env)?;
+    Ok(options)
+}
+
+fn status(mut args: Args, env: Env) -> Result<Status> {
+    let (mut files, mut redis, mut state_dir) = (Vec::new(), None, None);
+    let (mut source, mut json, mut max_lag) = (None, false, None);
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Operand(path) => files.push(PathBuf::from(path)),
+            Arg::Flag(flag) => match flag.as_str() {
+                "--redis" => redis = Some(args.text(URL)?),
+                "--json" => json = true,
+                "--max-lag" => max_lag = Some(args.size()?),
+                "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
+                "--source" => source = Some(args.text(NAME)?),
+                _ => return Err(unknown_flag("status", &flag, STATUS_FLAGS)),
+            },
+        }
+    }
+    let files = files_or_default("status", files)?;
+    let redis = redis_url(redis, env)?;
+    let state_dir = resolve_state_dir(state_dir, env)?;
+    Ok(Status {
+        files,
+        redis,
+        source,
+        state_dir,
+        json,
+        max_lag,
+    })
+}
+
+fn unknown_flag(command: &str, flag: &str, known: &[&str]) -> Error {
+    let meant = match closest(flag, known) {
+        Some(word) => format!("did you mean {word}?"),
+        None => format!("tailcast help {command} lists them"),
+    };
+    usage(format!(
+        "{command}: unknown flag: {}; {meant}",
+        shown(OsStr::new(flag))
+    ))
+}
+
+fn only_pubsub(flag: &str) -> Error {
+    usage(format!(
+        "{flag}: subscribe does not take it yet; it reads what watch publishes with --mode pubsub"
+    ))
+}
+
+fn files_or_default(command: &str, mut files: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    if files.iter().any(|file| file == Path::new("-")) {
+        return Err(usage(format!(
+            "{command}: standard input has no offset to go on from; give a file, or ./- if it is one"
+        )));
+    }
+    if files.is_empty() {
+        files.push(PathBuf::from(DEFAULT_FILE));
+    }
+    Ok(files)
+}
+
+fn default_target(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Pubsub => "logs:{type}",
+        Mode::Stream | Mode::List => "logs",
+    }
+}
+
+/// Saturates where a machine's `usize` is smaller: no batch is that long.
+fn batch_lines(args: &mut Args) -> Result<usize> {
+    let lines = args.number_above_zero()?;
+    Ok(usize::try_from(lines).unwrap_or(usize::MAX))
+}
+
+fn read_format(text: &str) -> Result<Format, &'static str> {
+    match text {
+        "raw" => Ok(Format::Raw),
+        "pretty" => Ok(Format::Pretty),
+        "udm" => Err("not there yet"),
+        _ => Err("not a format"),
+    }
+}
+
+fn read_types(text: &str) -> Result<Vec<String>, &'static str> {
+    let types: Vec<String> = text.split(',').map(str::to_owned).collect();
+    let all_fit = types.iter().all(|kind| is_type(kind.as_bytes()));
+    all_fit
+        .then_some(types)
+        .ok_or("not a list of types (1 to 64 of A-Za-z0-9_.- each)")
+}
+
+/// An environment variable; an empty one counts as unset.
+fn variable(env: Env, name: &str) -> Option<OsString> {
+    env(name).filter(|value| !value.is_empty())
+}
+
+/// Whether it is a URL is for the broker to say.
+fn redis_url(given: Option<String>, env: Env) -> Result<String> {
+    if let Some(url) = given {
+        return Ok(url);
+    }
+    match variable(env, "REDIS_URL") {
+        Some(url) => url
+            .into_string()
+            .map_err(|_| usage(format!("$REDIS_URL: not UTF-8; {URL}"))),
+        None => Ok(DEFAULT_REDIS.to_owned()),
+    }
+}
+
+fn resolve_state_dir(given: Option<PathBuf>, env: Env) -> Result<PathBuf> {
+    let systemd = || variable(env, "STATE_DIRECTORY").and_then(|list| first_of_list(&list));
+    // A relative one is to be ignored, says the XDG Base Directory Specification.
+    let xdg = || {
+        variable(env, "XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+    };
+    let home = || variable(env, "HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    given
+        .or_else(systemd)
+        .or_else(|| xdg().or_else(home).map(|dir| dir.join("tailcast")))
+        .ok_or_else(|| usage("--state-dir: needed, as neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set; give a folder for checkpoints".to_owned()))
+}
+
+/// systemd separates several with a colon: see `StateDirectory=` in systemd.exec(5).
+fn first_of_list(list: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(list).find(|dir| !dir.as_os_str().is_empty())
+}

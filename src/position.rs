@@ -1,0 +1,459 @@
+//! How far we got: a place in one generation of a log, the proof that a file is that generation, and the text of both.
+//!
+//! Pure. The same text stands in the checkpoint file and, with a session token behind it, in Redis's commit record.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// The longest anchor, in bytes.
+pub const ANCHOR_LEN: usize = 64;
+
+/// `st_dev` and `st_ino`: a hint, as inodes are reused and copies get new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct FileId {
+    pub dev: u64,
+    pub ino: u64,
+}
+
+/// Length and hash of the bytes right before an offset: a file that has them there is the file that we were reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    pub len: u8,
+    pub hash: u64,
+}
+
+impl Anchor {
+    /// At offset 0, or where only a number is known: proves nothing.
+    pub const NONE: Anchor = Anchor {
+        len: 0,
+        hash: FNV_OFFSET,
+    };
+
+    /// The anchor of an offset, from the bytes before it (the last 64 of them count).
+    pub fn of(before: &[u8]) -> Anchor {
+        let bytes = &before[before.len().saturating_sub(ANCHOR_LEN)..];
+        Anchor {
+            len: bytes.len() as u8,
+            hash: fnv1a(bytes),
+        }
+    }
+}
+
+/// The 64-bit FNV-1a parameters, as in <http://www.isthe.com/chongo/tech/comp/fnv/>.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(FNV_OFFSET, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)
+    })
+}
+
+/// A place in one generation of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Counts the files that the path has been: one more at each rotation or truncation.
+    pub generation: u64,
+    /// Bytes from the start; always 0 or just behind a newline.
+    pub offset: u64,
+    pub file: FileId,
+    pub anchor: Anchor,
+}
+
+impl Position {
+    /// The beginning of a file.
+    pub fn start(generation: u64, file: FileId) -> Position {
+        Position {
+            generation,
+            offset: 0,
+            file,
+            anchor: Anchor::NONE,
+        }
+    }
+}
+
+/// The place in the newest generation, and in the older ones that may still get lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub current: Position,
+    /// Newest generation first.
+    pub older: Vec<Position>,
+}
+
+impl Progress {
+    pub fn at(current: Position) -> Progress {
+        Progress {
+            current,
+            older: Vec::new(),
+        }
+    }
+
+    /// Every position, newest generation first.
+    pub fn positions(&self) -> impl Iterator<Item = &Position> {
+        std::iter::once(&self.current).chain(&self.older)
+    }
+
+    fn find(&self, generation: u64) -> Option<&Position> {
+        self.positions()
+            .find(|position| position.generation == generation)
+    }
+
+    /// The later of two, generation by generation.
+    ///
+    /// A generation that one side has reached and no longer lists is finished, so it is left out.
+    pub fn later(&self, other: &Progress) -> Progress {
+        let (new, old) = if other.current.generation > self.current.generation {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        let furthest = |position: &Position| match old.find(position.generation) {
+            Some(twin) if twin.offset > position.offset => Some(*twin),
+            None if old.current.generation > position.generation => None,
+            _ => Some(*position),
+        };
+        let current = furthest(&new.current).unwrap_or(new.current);
+        Progress {
+            current,
+            older: new.older.iter().filter_map(furthest).collect(),
+        }
+    }
+
+    /// Appends the text: a line for each position, newest generation first.
+    pub fn write_text(&self, path: &Path, out: &mut Vec<u8>) {
+        for position in self.positions() {
+            let Position {
+                generation,
+                offset,
+                file,
+                anchor,
+            } = position;
+            let head = format!(
+                "{offset} {generation} {}:{} {}:{:016x} ",
+                file.dev, file.ino, anchor.len, anchor.hash
+            );
+            out.extend_from_slice(head.as_bytes());
+            escape_path(path, out);
+            out.push(b'\n');
+        }
+    }
+
+    /// Reads what `write_text` wrote, or a lone number, which is taken as an offset; the path comes back
+    /// where the text holds one. The error says what is wrong with the text.
+    pub fn parse(text: &[u8]) -> Result<(Progress, Option<PathBuf>), String> {
+        let body = text.strip_suffix(b"\n").unwrap_or(text);
+        if body.trim_ascii().is_empty() {
+            return Err("it is empty".into());
+        }
+        if !body.trim_ascii().contains(&b' ') {
+            let offset = number(body.trim_ascii(), "an offset")?;
+            return Ok((
+                Progress::at(Position {
+                    offset,
+                    ..Position::start(0, FileId::default())
+                }),
+                None,
+            ));
+        }
+        let mut positions = Vec::new();
+        let mut path = None;
+        for line in body.split(|byte| *byte == b'\n') {
+            let (position, name) = parse_line(line)?;
+            if path.get_or_insert_with(|| name.clone()) != &name {
+                return Err("its lines name different paths".into());
+            }
+            positions.push(position);
+        }
+        if !positions.is_sorted_by(|a, b| a.generation > b.generation) {
+            return Err("its generations are not in falling order".into());
+        }
+        let older = positions.split_off(1);
+        Ok((
+            Progress {
+                current: positions[0],
+                older,
+            },
+            path,
+        ))
+    }
+}
+
+fn parse_line(line: &[u8]) -> Result<(Position, PathBuf), String> {
+    let mut fields = line.splitn(5, |byte| *byte == b' ');
+    let mut next = |name: &str| {
+        fields
+            .next()
+            .ok_or_else(|| format!("{name} is missing in {}", quote(line)))
+    };
+    let offset = number(next("the offset")?, "an offset")?;
+    let generation = number(next("the generation")?, "a generation")?;
+    let (dev, ino) = pair(next("dev:inode")?, "dev:inode")?;
+    let (len, hash) = pair(next("the anchor")?, "an anchor")?;
+    let path = unescape_path(next("the path")?)?;
+    let file = FileId {
+        dev: number(dev, "a device")?,
+        ino: number(ino, "an inode")?,
+    };
+    let len = number(len, "an anchor length")?;
+    if len > ANCHOR_LEN as u64 || len > offset {
+        return Err(format!(
+            "an anchor of {len} bytes cannot stand before offset {offset}"
+        ));
+    }
+    let hash = std::str::from_utf8(hash).ok().filter(|hex| hex.len() == 16);
+    let hash = hash.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let hash = hash.ok_or_else(|| {
+        format!(
+            "the anchor's hash is not 16 hexadecimal digits in {}",
+            quote(line)
+        )
+    })?;
+    Ok((
+        Position {
+            generation,
+            offset,
+            file,
+            anchor: Anchor {
+                len: len as u8,
+                hash,
+            },
+        },
+        path,
+    ))
+}
+
+fn pair<'a>(field: &'a [u8], what: &str) -> Result<(&'a [u8], &'a [u8]), String> {
+    let colon = field.iter().position(|byte| *byte == b':');
+    let colon = colon.ok_or_else(|| format!("not {what}: {}", quote(field)))?;
+    Ok((&field[..colon], &field[colon + 1..]))
+}
+
+fn number(field: &[u8], what: &str) -> Result<u64, String> {
+    let digits = std::str::from_utf8(field)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| format!("not {what}: {}", quote(field)))
+}
+
+/// Some bytes of a file in a message: short, in quotes, without control characters.
+fn quote(bytes: &[u8]) -> String {
+    let short = &bytes[..bytes.len().min(60)];
+    format!("{:?}", String::from_utf8_lossy(short))
+}
+
+/// A path may hold newlines; the text is made of lines.
+fn escape_path(path: &Path, out: &mut Vec<u8>) {
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            _ => out.push(*byte),
+        }
+    }
+}
+
+fn unescape_path(text: &[u8]) -> Result<PathBuf, String> {
+    let mut path = Vec::with_capacity(text.len());
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        path.push(match (byte, byte == &b'\\') {
+            (byte, false) => *byte,
+            (_, true) => match bytes.next() {
+                Some(b'n') => b'\n',
+                Some(b'\\') => b'\\',
+                _ => return Err(format!("a lone backslash in the path {}", quote(text))),
+            },
+        });
+    }
+    if !path.starts_with(b"/") {
+        return Err(format!("not an absolute path: {}", quote(text)));
+    }
+    Ok(PathBuf::from(OsString::from_vec(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn position(generation: u64, offset: u64) -> Position {
+        Position {
+            offset,
+            ..Position::start(
+                generation,
+                FileId {
+                    dev: 1,
+                    ino: generation + 10,
+                },
+            )
+        }
+    }
+
+    /// `[(generation, offset), ...]`, newest first.
+    fn progress(list: &[(u64, u64)]) -> Progress {
+        let mut positions: Vec<_> = list
+            .iter()
+            .map(|(generation, offset)| position(*generation, *offset))
+            .collect();
+        let older = positions.split_off(1);
+        Progress {
+            current: positions[0],
+            older,
+        }
+    }
+
+    fn text(progress: &Progress, path: &str) -> String {
+        let mut out = Vec::new();
+        progress.write_text(Path::new(path), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_text_is_the_one_of_the_contract() {
+        let mut at = position(0, 750);
+        at.file = FileId {
+            dev: 2049,
+            ino: 131,
+        };
+        at.anchor = Anchor {
+            len: 64,
+            hash: 0x9f86_d081_884c_7d65,
+        };
+        assert_eq!(
+            text(&Progress::at(at), "/var/log/app.log"),
+            "750 0 2049:131 64:9f86d081884c7d65 /var/log/app.log\n"
+        );
+    }
+
+    #[test]
+    fn fnv1a_agrees_with_its_published_vectors() {
+        for (input, hash) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            assert_eq!(fnv1a(input.as_bytes()), hash, "{input}");
+        }
+    }
+
+    #[test]
+    fn a_lone_number_is_an_offset() {
+        for text in ["750", "750\n", " 750 \n"] {
+            let (progress, path) = Progress::parse(text.as_bytes()).unwrap();
+            assert_eq!(
+                (progress.current.offset, progress.current.generation, path),
+                (750, 0, None),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_malformed_text_is_refused_with_a_reason() {
+        let good = "750 0 2049:131 64:9f86d081884c7d65 /var/log/app.log";
+        let cases = [
+            ("", "empty"),
+            ("\n", "empty"),
+            ("abc", "not an offset: \"abc\""),
+            ("-1", "not an offset"),
+            ("99999999999999999999", "not an offset"),
+            ("750 0", "missing"),
+            ("750 0 2049:131 64:9f86d081884c7d65", "path is missing"),
+            ("750 0 2049 64:9f86d081884c7d65 /a", "not dev:inode"),
+            (
+                "750 0 2049:131 65:9f86d081884c7d65 /a",
+                "cannot stand before",
+            ),
+            ("7 0 2049:131 8:9f86d081884c7d65 /a", "cannot stand before"),
+            ("750 0 2049:131 64:9f86 /a", "hexadecimal"),
+            ("750 0 2049:131 64:9f86d081884c7d65 a", "absolute"),
+            (&format!("{good}\n{good}"), "falling order"),
+            (&format!("{good}\n\n{good}"), "not an offset"),
+        ];
+        for (text, reason) in cases {
+            let error = Progress::parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_is_found_generation_by_generation() {
+        let cases: [(&[(u64, u64)], &[(u64, u64)], &[(u64, u64)]); 8] = [
+            (&[(0, 5)], &[(0, 9)], &[(0, 9)]),
+            (&[(1, 0)], &[(0, 9)], &[(1, 0)]),
+            // both are still draining generation 2: the further place in each
+            (&[(3, 10), (2, 50)], &[(3, 8), (2, 60)], &[(3, 10), (2, 60)]),
+            // one has finished generation 2
+            (&[(3, 10), (2, 50)], &[(3, 20)], &[(3, 20)]),
+            // one was still reading generation 2 when it was last heard of
+            (&[(3, 10), (2, 50)], &[(2, 70)], &[(3, 10), (2, 70)]),
+            (&[(3, 10), (2, 50)], &[(2, 40)], &[(3, 10), (2, 50)]),
+            // the older side knew of generation 1, the newer one has finished it
+            (&[(3, 10)], &[(2, 40), (1, 7)], &[(3, 10)]),
+            // generation 1 was finished on the way to 2
+            (&[(3, 10), (2, 5), (1, 7)], &[(2, 4)], &[(3, 10), (2, 5)]),
+        ];
+        for (a, b, later) in cases {
+            assert_eq!(
+                progress(a).later(&progress(b)),
+                progress(later),
+                "{a:?} {b:?}"
+            );
+            assert_eq!(
+                progress(b).later(&progress(a)),
+                progress(later),
+                "{b:?} {a:?}"
+            );
+        }
+    }
+
+    fn any_progress() -> impl Strategy<Value = Progress> {
+        prop::collection::btree_map(
+            0u64..6,
+            (64u64..9999, any::<u64>(), 0u8..=64, any::<u64>()),
+            1..4,
+        )
+        .prop_map(|map| {
+            let mut positions: Vec<_> = map
+                .into_iter()
+                .rev()
+                .map(|(generation, (offset, ino, len, hash))| Position {
+                    generation,
+                    offset,
+                    file: FileId { dev: 7, ino },
+                    anchor: Anchor { len, hash },
+                })
+                .collect();
+            let older = positions.split_off(1);
+            Progress {
+                current: positions[0],
+                older,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn text_goes_both_ways(progress in any_progress(), name in prop::collection::vec(1u8.., 0..20)) {
+            let path = PathBuf::from(OsString::from_vec([b"/", &name[..]].concat()));
+            let mut text = Vec::new();
+            progress.write_text(&path, &mut text);
+            prop_assert_eq!(Progress::parse(&text), Ok((progress, Some(path))));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Progress::parse(&text);
+        }
+
+        #[test]
+        fn the_later_of_two_is_commutative_and_idempotent(a in any_progress(), b in any_progress()) {
+            let offsets = |p: Progress| p.positions().map(|p| (p.generation, p.offset)).collect::<Vec<_>>();
+            prop_assert_eq!(offsets(a.later(&b)), offsets(b.later(&a)));
+            prop_assert_eq!(a.later(&a), a);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! How far behind each file is: the file, its checkpoint and its commit record side by side.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::broker::{Address, Failure, read_record};
+use crate::checkpoint::{Store, age};
+use crate::cli;
+use crate::error::{Error, Result};
+use crate::file::unread;
+use crate::position::Progress;
+use crate::talk;
+use crate::watch::named_sources;
+
+/// What is known of one file.
+struct Row {
+    path: PathBuf,
+    /// Bytes; None: the file is not there.
+    size: Option<u64>,
+    checkpoint: Option<Progress>,
+    /// Seconds since the checkpoint was written.
+    age: Option<f64>,
+    record: Option<Progress>,
+    /// Bytes that are not published, in the file and in those rotated away since.
+    lag: u64,
+}
+
+/// Prints a row for each file. An error when a lag is over `--max-lag`.
+pub fn run(options: &cli::Status) -> Result<()> {
+    let address = Address::parse(&options.redis)?;
+    let store = Store::at(&options.state_dir);
+    let mut redis = Some(&address);
+    let mut rows = Vec::new();
+    for (path, source) in named_sources(&options.files, options.source.as_deref())? {
+        let record =
+            match redis.map(|address| read_record(address, &format!("tailcast:commit:{source}"))) {
+                Some(Ok(record)) => record,
+                Some(Err(Failure::Fatal(error))) => return Err(error),
+                Some(Err(Failure::Wait(why))) => {
+                    talk::warn(&format!("{why}; the commit records are not shown"));
+                    redis = None;
+                    None
+                }
+                None => None,
+            };
+        rows.push(row(path, &store, record)?);
+    }
+    let text = if options.json {
+        json_text(&rows)
+    } else {
+        table(&rows)
+    };
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Error::stdout(&error))?;
+    match rows
+        .iter()
+        .find(|row| options.max_lag.is_some_and(|limit| row.lag > limit))
+    {
+        Some(row) => {
+            let text = format!(
+                "{}: {} bytes behind, over --max-lag",
+                row.path.display(),
+                row.lag
+            );
+            Err(Error::Failed(text))
+        }
+        None => Ok(()),
+    }
+}
+
+fn row(path: PathBuf, store: &Store, record: Option<Progress>) -> Result<Row> {
+    let checkpoint = store.read(&path)?;
+    let since = checkpoint.as_ref().map(|(_, written)| *written);
+    let checkpoint = checkpoint.map(|(progress, _)| progress);
+    let size = match std::fs::metadata(&path) {
+        Ok(metadata) => Some(metadata.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::io("read", &path, &error)),
+    };
+    if size.is_none() && checkpoint.is_none() && record.is_none() {
+        return Err(Error::Failed(format!(
+            "status of {}: no such file, and no checkpoint of it",
+            path.display()
+        )));
+    }
+    let furthest = match (&checkpoint, &record) {
+        (Some(checkpoint), Some(record)) => Some(checkpoint.later(record)),
+        (checkpoint, record) => checkpoint.clone().or_else(|| record.clone()),
+    };
+    let lag = furthest.map_or(size.unwrap_or(0), |progress| unread(&path, progress, since));
+    Ok(Row {
+        path,
+        size,
+        checkpoint,
+        age: since.map(|written| age(written).as_secs_f64()),
+        record,
+        lag,
+    })
+}
+
+/// `-` where nothing is known.
+fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".into(), |value| value.to_string())
+}
+
+fn table(rows: &[Row]) -> String {
+    let head = [
+        "FILE",
+        "SIZE",
+        "OFFSET",
+        "LAG",
+        "AGE",
+        "GENERATION",
+        "RECORD",
+    ]
+    .map(String::from);
+    let mut lines = vec![head];
+    for row in rows {
+        let offset = row
+            .checkpoint
+            .as_ref()
+            .map(|progress| progress.current.offset);
+        let generation = row
+            .checkpoint
+            .as_ref()
+            .or(row.record.as_ref())
+            .map(|progress| progress.current.generation);
+        let record = row.record.as_ref().map(|progress| progress.current.offset);
+        let age = row.age.map(|seconds| format!("{seconds:.1}s"));
+        let name = row
+            .path
+            .display()
+            .to_string()
+            .chars()
+            .flat_map(printable)
+            .collect();
+        lines.push([
+            name,
+            or_dash(row.size),
+            or_dash(offset),
+            row.lag.to_string(),
+            or_dash(age),
+            or_dash(generation),
+            or_dash(record),
+        ]);
+    }
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let format = |line: &[String; 7]| {
+        let mut text = format!("{:<1$}", line[0], widths[0]);
+        for column in 1..line.len() {
+            text += &format!("  {:>1$}", line[column], widths[column]);
+        }
+        text + "\n"
+    };
+    lines.iter().map(format).collect()
+}
+
+fn printable(letter: char) -> Vec<char> {
+    if letter.is_control() {
+        letter.escape_default().collect()
+    } else {
+        vec![letter]
+    }
+}
+
+/// An array with an object for each file; what is not known is null.
+fn json_text(rows: &[Row]) -> String {
+    let position = |progress: &Option<Progress>| match progress {
+        Some(progress) => {
+            json!({"offset": progress.current.offset, "generation": progress.current.generation})
+        }
+        None => Value::Null,
+    };
+    let object = |row: &Row| {
+        json!({
+            "file": row.path.to_string_lossy(),
+            "size": row.size,
+            "offset": row.checkpoint.as_ref().map(|progress| progress.current.offset),
+            "generation": row.checkpoint.as_ref().or(row.record.as_ref()).map(|progress| progress.current.generation),
+            "lag": row.lag,
+            "checkpoint_age_seconds": row.age,
+            "record": position(&row.record),
+        })
+    };
+    format!("{:#}\n", Value::Array(rows.iter().map(object).collect()))
+}

@@ -1,0 +1,544 @@
+//! The reading thread: which files there are, which is polled next, and lines into batches.
+//!
+//! A file that gets lines is polled quickly, an idle one every `--poll`, and a thousand idle ones less often, so that
+//! looking costs next to nothing.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::globs::{Files, expand};
+use super::{Resume, Shared, Source, Work};
+use crate::broker::{Batch, Encoder};
+use crate::checkpoint::{Lock, Store, unwatchable};
+use crate::cli;
+use crate::error::{Error, Result};
+use crate::file::{self, Limits, Polled, Sink, Tail};
+use crate::position::Progress;
+use crate::talk;
+
+/// Bytes read at once.
+const CHUNK: usize = 256 * 1024;
+/// A batch is full at this size, in bytes of commands.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// How often globs are looked through for new matches.
+const RESCAN: Duration = Duration::from_millis(500);
+/// How often a file is polled while lines come, and how long after the last one.
+const QUICK_POLL: Duration = Duration::from_millis(2);
+const QUICK_FOR: Duration = Duration::from_millis(250);
+/// What one idle file may cost: with n of them each is polled at most every n times this.
+const POLL_COST: Duration = Duration::from_micros(250);
+/// How soon a full pipeline notices that the watcher halts.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What is watched, checked and locked.
+pub struct Reader {
+    globs: Vec<PathBuf>,
+    found: BTreeMap<PathBuf, Found>,
+    /// FILEs that were not there at the start.
+    missing: Vec<PathBuf>,
+    admission: Admission,
+}
+
+/// What it takes to let a path in.
+struct Admission {
+    store: Store,
+    reset: bool,
+    naming: Naming,
+    from: cli::From,
+}
+
+/// A path that is let in: nobody else watches it, and its checkpoint is sound.
+struct Found {
+    name: String,
+    checkpoint: Option<(Progress, SystemTime)>,
+    lock: Lock,
+}
+
+impl Admission {
+    fn admit(&self, path: &Path) -> Result<Found> {
+        check_file(path)?;
+        let lock = self.store.lock(path)?;
+        if self.reset {
+            self.store.remove(path)?;
+        }
+        let checkpoint = self.store.read(path)?;
+        Ok(Found {
+            name: self.naming.name(path),
+            checkpoint,
+            lock,
+        })
+    }
+}
+
+/// What sources are called: `<host>:<absolute path>`; `--source` names one file, or stands for the host of several.
+struct Naming {
+    host: String,
+    is_whole: bool,
+}
+
+impl Naming {
+    fn new(files: &[Files], source: Option<&str>) -> Result<Naming> {
+        let host = source.map_or_else(host_name, |source| Ok(source.to_string()))?;
+        Ok(Naming {
+            host,
+            is_whole: source.is_some() && matches!(files, [Files::One(_)]),
+        })
+    }
+
+    fn name(&self, path: &Path) -> String {
+        if self.is_whole {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, path.display())
+        }
+    }
+}
+
+fn parse_files(files: &[PathBuf]) -> Result<Vec<Files>> {
+    let parse = |file: &PathBuf| {
+        std::path::absolute(file)
+            .map_err(|error| unwatchable(file, &error))
+            .map(Files::parse)
+    };
+    files.iter().map(parse).collect()
+}
+
+/// The files that FILE arguments name now, each with its source's name.
+pub fn named_sources(files: &[PathBuf], source: Option<&str>) -> Result<Vec<(PathBuf, String)>> {
+    let files = parse_files(files)?;
+    let naming = Naming::new(&files, source)?;
+    let (ones, globs) = partition(files);
+    let mut paths: BTreeSet<_> = ones.into_iter().collect();
+    paths.extend(new_matches(&globs, &paths)?);
+    Ok(paths
+        .into_iter()
+        .map(|path| (path.clone(), naming.name(&path)))
+        .collect())
+}
+
+fn partition(files: Vec<Files>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut ones, mut globs) = (Vec::new(), Vec::new());
+    for file in files {
+        match file {
+            Files::One(path) => ones.push(path),
+            Files::Glob(glob) => globs.push(glob),
+        }
+    }
+    (ones, globs)
+}
+
+impl Reader {
+    /// Finds and checks what is to be watched. With `--once` a missing FILE is an error only at the end.
+    pub fn prepare(options: &cli::Watch, store: &Store) -> Result<Reader> {
+        let files = parse_files(&options.files)?;
+        let naming = Naming::new(&files, options.source.as_deref())?;
+        let admission = Admission {
+            store: store.clone(),
+            reset: options.reset,
+            naming,
+            from: options.from,
+        };
+        let (ones, globs) = partition(files);
+        let mut reader = Reader {
+            globs,
+            found: BTreeMap::new(),
+            missing: Vec::new(),
+            admission,
+        };
+        for path in ones {
+            if !reader.found.contains_key(&path) {
+                let found = reader.admission.admit(&path)?;
+                if !path.exists() {
+                    reader.missing.push(path.clone());
+                }
+                reader.found.insert(path, found);
+            }
+        }
+        for path in new_matches(&reader.globs, &reader.found.keys().cloned().collect())? {
+            let found = reader.admission.admit(&path)?;
+            reader.found.insert(path, found);
+        }
+        Ok(reader)
+    }
+
+    /// What is watched, for a person.
+    pub fn describe(&self) -> String {
+        let mut names: Vec<_> = self
+            .found
+            .keys()
+            .chain(&self.globs)
+            .map(|path| path.display().to_string())
+            .collect();
+        if names.len() > 3 {
+            names = vec![format!("{} files", self.found.len())];
+        }
+        let missing = match self.missing.as_slice() {
+            [] => String::new(),
+            [one] => format!(" ({} is not there yet: waiting for it)", one.display()),
+            several => format!(
+                " ({} of them are not there yet: waiting for them)",
+                several.len()
+            ),
+        };
+        names.join(", ") + &missing
+    }
+
+    /// Reads until the watcher halts, or with `--once` to the end of every file.
+    pub fn run(
+        self,
+        shared: &Shared,
+        work: &Sender<Work>,
+        pool: &Receiver<Box<Batch>>,
+        resume: &Receiver<Resume>,
+    ) -> Result<()> {
+        let watched = RefCell::new(BTreeSet::new());
+        let is_watched = |path: &Path| watched.borrow().contains(path);
+        let options = &shared.options;
+        let mut following = Following {
+            shared,
+            work,
+            entries: Vec::new(),
+            limits: Limits {
+                rotate_wait: options.rotate_wait,
+                max_line: options.max_line,
+            },
+            watched: &watched,
+            is_watched: &is_watched,
+            admission: &self.admission,
+        };
+        for (path, found) in self.found {
+            if options.once && self.missing.contains(&path) {
+                continue;
+            }
+            following.add(path, found)?;
+        }
+        let encoder = Encoder::new(options.mode, &options.target, &options.type_field);
+        let sink = BatchSink {
+            shared,
+            work,
+            pool,
+            encoder: &encoder,
+            batch: None,
+            stopped: false,
+            target: Target::default(),
+        };
+        following.run(&self.globs, resume, sink)?;
+        if !options.once || shared.halt.load(Relaxed) {
+            return Ok(());
+        }
+        if let Some(path) = self.missing.first() {
+            return Err(unwatchable(path, &std::io::ErrorKind::NotFound.into()));
+        }
+        match self.globs.first() {
+            Some(glob) if watched.borrow().is_empty() => Err(Error::Failed(format!(
+                "watch {}: no file matches",
+                glob.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The files that are followed.
+struct Following<'w> {
+    shared: &'w Shared,
+    work: &'w Sender<Work>,
+    entries: Vec<Entry<'w>>,
+    limits: Limits,
+    watched: &'w RefCell<BTreeSet<PathBuf>>,
+    is_watched: &'w dyn Fn(&Path) -> bool,
+    admission: &'w Admission,
+}
+
+/// One followed file; its index is the source's number.
+struct Entry<'w> {
+    path: PathBuf,
+    name: String,
+    /// When the checkpoint was written.
+    since: Option<SystemTime>,
+    /// None: the publisher has not yet said where to begin.
+    tail: Option<Tail<'w>>,
+    epoch: u64,
+    next_poll: Instant,
+    quick_until: Instant,
+    /// With `--once`: it was read to its end.
+    done: bool,
+    _lock: Lock,
+}
+
+impl<'w> Following<'w> {
+    fn run(
+        &mut self,
+        globs: &[PathBuf],
+        resume: &Receiver<Resume>,
+        mut sink: BatchSink<'_>,
+    ) -> Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        let mut next_scan = Instant::now() + RESCAN;
+        let mut next_count = Instant::now();
+        let shows_progress = talk::wants_progress();
+        while !self.shared.halt.load(Relaxed) && !self.is_done() {
+            let now = Instant::now();
+            if !globs.is_empty() && now >= next_scan {
+                self.scan(globs);
+                next_scan = now + RESCAN;
+            }
+            let Some(next_poll) = self.poll_due(now, &mut buffer, &mut sink) else {
+                break;
+            };
+            if shows_progress && now >= next_count {
+                let unread = self
+                    .entries
+                    .iter()
+                    .filter_map(|entry| entry.tail.as_ref())
+                    .map(Tail::unread)
+                    .sum();
+                self.shared.counters.unread.store(unread, Relaxed);
+                next_count = now + RESCAN;
+            }
+            let mut wake = next_poll.unwrap_or(now + TICK);
+            if !globs.is_empty() {
+                wake = wake.min(next_scan);
+            }
+            match resume.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+                Ok(from) => self.resume(from),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Polls every file that is due. Returns when the next one is; None: the watcher is to stop.
+    fn poll_due(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        sink: &mut BatchSink<'_>,
+    ) -> Option<Option<Instant>> {
+        let idle_poll = self.idle_poll();
+        let mut next = None;
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let Some(tail) = entry.tail.as_mut().filter(|_| !entry.done) else {
+                continue;
+            };
+            if entry.next_poll <= now {
+                sink.target = Target {
+                    source: index,
+                    epoch: entry.epoch,
+                    name: entry.name.clone(),
+                };
+                match tail.poll(now, buffer, sink) {
+                    Polled::Stopped => return None,
+                    Polled::Read => {
+                        entry.next_poll = now;
+                        entry.quick_until = now + QUICK_FOR;
+                    }
+                    Polled::Idle => {
+                        entry.done = self.shared.options.once && tail.is_open() && tail.is_at_end();
+                        let pause = if now < entry.quick_until {
+                            QUICK_POLL.min(idle_poll)
+                        } else {
+                            idle_poll
+                        };
+                        entry.next_poll = now + pause;
+                    }
+                }
+            }
+            next = next.into_iter().chain([entry.next_poll]).min();
+        }
+        Some(next)
+    }
+
+    fn idle_poll(&self) -> Duration {
+        self.shared
+            .options
+            .poll
+            .max(POLL_COST * u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
+    }
+
+    fn is_done(&self) -> bool {
+        self.shared.options.once && self.entries.iter().all(|entry| entry.done)
+    }
+
+    /// Begins with a path: the publisher will say where.
+    fn add(&mut self, path: PathBuf, found: Found) -> Result<()> {
+        let (checkpoint, since) = found.checkpoint.unzip();
+        let source = Source {
+            path: path.clone(),
+            name: found.name.clone(),
+            checkpoint,
+            initial: Tail::initial(&path, self.admission.from)?,
+        };
+        self.watched.borrow_mut().insert(path.clone());
+        let now = Instant::now();
+        self.entries.push(Entry {
+            path,
+            name: found.name,
+            since,
+            tail: None,
+            epoch: 0,
+            next_poll: now,
+            quick_until: now,
+            done: false,
+            _lock: found.lock,
+        });
+        // A publisher that has ended is noticed in `run`.
+        let _ = self.work.send(Work::Open(Box::new(source)));
+        Ok(())
+    }
+
+    fn resume(&mut self, from: Resume) {
+        let entry = &mut self.entries[from.source];
+        entry.tail = Some(Tail::resume(
+            &entry.path,
+            self.limits,
+            self.is_watched,
+            from.progress,
+            entry.since.take(),
+        ));
+        entry.epoch = from.epoch;
+        entry.next_poll = Instant::now();
+        entry.done = false;
+    }
+
+    /// Looks for new matches; one that cannot be watched is said once and left.
+    fn scan(&mut self, globs: &[PathBuf]) {
+        let matches = new_matches(globs, &self.watched.borrow()).unwrap_or_default();
+        for path in matches {
+            let added = self.admission.admit(&path).and_then(|found| {
+                talk::detail(&format!("{}: new", path.display()));
+                self.add(path.clone(), found)
+            });
+            if let Err(error) = added {
+                talk::warn(&error.to_string());
+                self.watched.borrow_mut().insert(path);
+            }
+        }
+    }
+}
+
+/// The globs' matches that are not watched yet; a rotated sibling of a watched log is that log's own.
+fn new_matches(globs: &[PathBuf], watched: &BTreeSet<PathBuf>) -> Result<Vec<PathBuf>> {
+    let mut matches = BTreeSet::new();
+    for glob in globs {
+        matches.extend(expand(glob).map_err(|error| unwatchable(glob, &error))?);
+    }
+    let is_sibling = |path: &PathBuf| {
+        matches
+            .iter()
+            .chain(watched)
+            .any(|log| file::is_sibling_name(path, log))
+    };
+    Ok(matches
+        .iter()
+        .filter(|path| !watched.contains(*path) && !is_sibling(path))
+        .cloned()
+        .collect())
+}
+
+/// Sees that a path, if it is there, is a file that can be read.
+fn check_file(path: &Path) -> Result<()> {
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unwatchable(path, &error)),
+    };
+    if metadata.is_dir() {
+        let hint = "name the files in it, as in 'FOLDER/*.log'";
+        return Err(Error::Failed(format!(
+            "watch {}: is a directory; {hint}",
+            path.display()
+        )));
+    }
+    if !metadata.is_file() {
+        return Err(Error::Failed(format!(
+            "watch {}: not a regular file",
+            path.display()
+        )));
+    }
+    std::fs::File::open(path).map_err(|error| unwatchable(path, &error))?;
+    Ok(())
+}
+
+/// The name of this host, as `hostname` prints it.
+fn host_name() -> Result<String> {
+    let read = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| {
+        let output = std::process::Command::new("uname").arg("-n").output()?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    match read.map(|name| name.trim().to_string()) {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => Err(Error::Failed(
+            "find this host's name: there is none; name the source with --source".into(),
+        )),
+    }
+}
+
+/// Where the lines that are being read belong.
+#[derive(Default)]
+struct Target {
+    source: usize,
+    epoch: u64,
+    name: String,
+}
+
+/// Fills batches from the pool, and sends them to the publisher.
+struct BatchSink<'a> {
+    shared: &'a Shared,
+    work: &'a Sender<Work>,
+    pool: &'a Receiver<Box<Batch>>,
+    encoder: &'a Encoder,
+    batch: Option<Box<Batch>>,
+    target: Target,
+    /// The watcher halts: lines are let go, as they will be read again.
+    stopped: bool,
+}
+
+impl BatchSink<'_> {
+    /// The batch that is being filled; waits for one while the pipeline is full.
+    fn batch(&mut self) -> Option<&mut Box<Batch>> {
+        while self.batch.is_none() && !self.stopped {
+            match self.pool.recv_timeout(TICK) {
+                Ok(batch) => self.batch = Some(batch),
+                Err(RecvTimeoutError::Timeout) => self.stopped = self.shared.halt.load(Relaxed),
+                Err(RecvTimeoutError::Disconnected) => self.stopped = true,
+            }
+        }
+        self.batch.as_mut()
+    }
+}
+
+impl Sink for BatchSink<'_> {
+    fn line(&mut self, line: &[u8], end: u64) -> bool {
+        let (encoder, name) = (self.encoder, std::mem::take(&mut self.target.name));
+        let limit = self.shared.options.batch_lines;
+        let full = self.batch().is_none_or(|batch| {
+            encoder.push(batch, &name, line, end);
+            batch.bytes += line.len() as u64 + 1;
+            batch.lines >= limit || batch.len() >= BATCH_BYTES
+        });
+        self.target.name = name;
+        full
+    }
+
+    fn commit(&mut self, progress: Progress) -> ControlFlow<()> {
+        let (source, epoch) = (self.target.source, self.target.epoch);
+        // A progress without lines, as after a rotation, needs a batch all the same.
+        self.batch();
+        let Some(mut batch) = self.batch.take() else {
+            return ControlFlow::Break(());
+        };
+        (batch.source, batch.epoch, batch.end) = (source, epoch, Some(progress));
+        if self.work.send(Work::Batch(batch)).is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
