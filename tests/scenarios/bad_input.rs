@@ -134,7 +134,7 @@ fn a_missing_file_is_waited_for() {
     let oracle = scene.subscriber();
     let watcher = scene.watch("app.log").spawn();
     wait_until("the watcher took the record or said that it waits", || {
-        !watcher.stderr().is_empty() || scene.redis.ask::<usize>(&["DBSIZE"]) > 0
+        !watcher.complaints().is_empty() || scene.redis.ask::<usize>(&["DBSIZE"]) > 0
     });
     scene.append("app.log", text(0..3));
     scene.assert_arrives(watcher, &oracle, &lines(0..3));

@@ -19,15 +19,21 @@ pub use scene::Scene;
 pub use subscriber::{Message, Subscriber};
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long a condition may take on a loaded machine. Only a failing test waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a condition may take on a loaded machine. Only a failing test waits this long; `TAILCAST_PATIENCE` shortens it
+/// (in seconds) for somebody who hunts a failure.
+pub fn patience() -> Duration {
+    static SECONDS: OnceLock<u64> = OnceLock::new();
+    let from_env = || std::env::var("TAILCAST_PATIENCE").ok().and_then(|s| s.parse().ok()).unwrap_or(30);
+    Duration::from_secs(*SECONDS.get_or_init(from_env))
+}
 
 /// Waits until `holds`, and fails with `what` when it does not come to pass.
 #[track_caller]
 pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
-    wait_within(PATIENCE, what, holds);
+    wait_within(patience(), what, holds);
 }
 
 /// Like `wait_until`, with its own limit.
@@ -89,11 +95,13 @@ pub fn difference<W: AsRef<[u8]>, G: AsRef<[u8]>>(written: &[W], got: &[G]) -> S
     let (mut lost, mut repeated, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
     for line in written.iter().map(AsRef::as_ref).chain(got.iter().map(AsRef::as_ref)) {
         // Taken out, so that each is named once.
-        match missing.remove(line) {
-            Some(1..) => lost.push(line),
-            Some(..0) if known.contains(line) => repeated.push(line),
-            Some(..0) => foreign.push(line),
-            _ => {}
+        let balance = missing.remove(line).unwrap_or(0);
+        if balance > 0 {
+            lost.push(line);
+        } else if balance < 0 && known.contains(line) {
+            repeated.push(line);
+        } else if balance < 0 {
+            foreign.push(line);
         }
     }
     let at = written.iter().zip(got).position(|(w, g)| w.as_ref() != g.as_ref());

@@ -127,12 +127,36 @@ impl Process {
         self.stderr()
     }
 
+    /// What it said on stderr besides that it watches: what went wrong.
+    pub fn complaints(&self) -> Vec<String> {
+        self.stderr().lines().filter(|l| !l.contains(": watching ")).map(String::from).collect()
+    }
+
+    /// Waits until something went wrong and was said.
+    #[track_caller]
+    pub fn wait_complains(&self) {
+        wait_until("something is said to be wrong", || !self.complaints().is_empty());
+    }
+
     pub fn running(&mut self) -> bool {
         self.child.try_wait().expect("wait for tailcast").is_none()
     }
 
+    /// Sends a signal. SIGTERM and SIGINT wait until it listens to them, which a process that has just begun does not.
+    #[track_caller]
     pub fn signal(&self, name: &str) {
+        if name == "TERM" || name == "INT" {
+            wait_until("it listens to SIGTERM", || self.handles(15).unwrap_or(true));
+        }
         signal(self.pid(), name);
+    }
+
+    /// Whether it has a handler for a signal; None when it has ended.
+    fn handles(&self, number: u32) -> Option<bool> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        Some(status.contains("zombie") || caught >> (number - 1) & 1 == 1)
     }
 
     /// `kill -9`; returns when it is gone.
