@@ -1,0 +1,177 @@
+//! A redis-server of the test's own: a port below the ephemeral range, a folder that goes with it, ended by its pid.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use redis::FromRedisValue;
+use tempfile::TempDir;
+
+use super::{signal, wait_until};
+
+/// A redis-server. Dropped, it is gone.
+pub struct Redis {
+    child: Child,
+    pub port: u16,
+    pub dir: TempDir,
+    args: Vec<String>,
+    /// What the test itself logs in with.
+    pub password: Option<String>,
+}
+
+impl Redis {
+    /// Starts one that keeps nothing on disk.
+    pub fn start() -> Redis {
+        Redis::start_with(&[])
+    }
+
+    /// Starts one with further arguments, such as `--appendonly yes`.
+    pub fn start_with(args: &[&str]) -> Redis {
+        let dir = TempDir::new().expect("create a folder for Redis");
+        let args: Vec<String> = args.iter().map(|a| (*a).to_string()).collect();
+        let password = args.iter().position(|a| a == "--requirepass").map(|at| args[at + 1].clone());
+        for _ in 0..20 {
+            let port = free_port();
+            let mut child = spawn(port, dir.path(), &args);
+            if comes_up(&mut child, port) {
+                return Redis { child, port, dir, args, password };
+            }
+        }
+        panic!("redis-server does not start; is it installed?");
+    }
+
+    pub fn url(&self) -> String {
+        match &self.password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}/", self.port),
+            None => format!("redis://127.0.0.1:{}/", self.port),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and nothing left of it.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again, on the same port and folder, and waits until it serves.
+    pub fn restart(&mut self) {
+        wait_until("redis-server has its old port again", || {
+            self.child = spawn(self.port, self.dir.path(), &self.args);
+            comes_up(&mut self.child, self.port)
+        });
+        wait_until("redis-server has loaded its data", || {
+            self.try_connect().is_some_and(|mut c| redis::cmd("PING").query::<String>(&mut c).is_ok())
+        });
+    }
+
+    /// SIGSTOP: connections are accepted by the kernel and never answered.
+    pub fn stop(&self) {
+        signal(self.pid(), "STOP");
+    }
+
+    /// SIGCONT.
+    pub fn cont(&self) {
+        signal(self.pid(), "CONT");
+    }
+
+    /// A connection of the test's own.
+    pub fn connect(&self) -> redis::Connection {
+        self.try_connect().expect("connect to the test's Redis")
+    }
+
+    fn try_connect(&self) -> Option<redis::Connection> {
+        let client = redis::Client::open(self.url()).ok()?;
+        client.get_connection_with_timeout(Duration::from_secs(10)).ok()
+    }
+
+    /// One command, its reply as `T`.
+    #[track_caller]
+    pub fn ask<T: FromRedisValue>(&self, args: &[&str]) -> T {
+        let mut command = redis::cmd(args[0]);
+        command.arg(&args[1..]);
+        command.query(&mut self.connect()).unwrap_or_else(|e| panic!("{args:?}: {e}"))
+    }
+
+    /// The lines of a stream in which tailcast writes, in order.
+    pub fn stream(&self, key: &str) -> Vec<Vec<u8>> {
+        let entries: Vec<(String, Vec<(String, Vec<u8>)>)> = self.ask(&["XRANGE", key, "-", "+"]);
+        let field = |fields: Vec<(String, Vec<u8>)>| fields.into_iter().find(|(name, _)| name == "line");
+        entries.into_iter().map(|(id, fields)| field(fields).unwrap_or_else(|| panic!("no line in {id}")).1).collect()
+    }
+
+    /// The elements of a list, in order.
+    pub fn list(&self, key: &str) -> Vec<Vec<u8>> {
+        self.ask(&["LRANGE", key, "0", "-1"])
+    }
+
+    /// The one commit record that is there: its key and its value.
+    #[track_caller]
+    pub fn record(&self) -> (String, String) {
+        let keys: Vec<String> = self.ask(&["KEYS", "tailcast:commit:*"]);
+        assert_eq!(keys.len(), 1, "one commit record: {keys:?}");
+        let value = self.ask(&["GET", &keys[0]]);
+        (keys[0].clone(), value)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        // An oracle that reads slowly is the test's problem, and must not be cut off for it.
+        .args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"])
+        .args(["--enable-debug-command", "yes"])
+        .arg("--dir")
+        .arg(dir)
+        .args(["--logfile", "redis.log"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start redis-server (scripts/test.sh installs it)")
+}
+
+/// Whether this very process came to listen on the port: false when it ended, because somebody else has it.
+fn comes_up(child: &mut Child, port: u16) -> bool {
+    let mut up = false;
+    wait_until("redis-server listens", || {
+        up = listens(child.id(), port);
+        up || child.try_wait().expect("wait for redis-server").is_some()
+    });
+    up
+}
+
+/// Looks for the port among the sockets of the process, so that another test's Redis is never taken for ours.
+fn listens(pid: u32, port: u16) -> bool {
+    let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else { return false };
+    let local = format!("0100007F:{port:04X}");
+    let inode = table.lines().skip(1).find_map(|row| {
+        let fields: Vec<&str> = row.split_whitespace().collect();
+        (fields[1] == local && fields[3] == "0A").then(|| format!("socket:[{}]", fields[9]))
+    });
+    let Some(inode) = inode else { return false };
+    let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    fds.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy() == inode))
+}
+
+/// A port that nobody listens on, below the range from which the kernel takes ports for outgoing connections: so it is
+/// still free when a Redis comes back to it.
+pub fn free_port() -> u16 {
+    loop {
+        let port = fastrand::u16(12_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
