@@ -1,0 +1,476 @@
+//! A cursor over the arguments of one command, and the reading of single values: durations, sizes, numbers,
+//! words.
+//!
+//! Knows how flags look, not which there are. Every complaint names the flag, shows what was given and says
+//! what it takes; nothing shown can carry a URL's password, whichever flag the URL was meant for.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+const DURATION: &str = "give a number and a unit, as in 250ms, 3s, 5m";
+const SIZE: &str = "give bytes, or a number and a unit, as in 512B, 64KiB, 10MiB";
+
+/// The longest duration, about a century: far from where adding it to a clock overflows.
+const LONGEST: Duration = Duration::from_secs(876_000 * 3600);
+
+/// What the cursor met.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arg {
+    /// With its dashes. A value is still to be asked for.
+    Flag(String),
+    Operand(OsString),
+}
+
+/// The arguments behind a command's name.
+pub struct Args {
+    rest: std::vec::IntoIter<OsString>,
+    /// The flag handed out last, for messages.
+    flag: String,
+    /// What stood behind its `=`, until somebody takes it.
+    attached: Option<OsString>,
+    flags_ended: bool,
+}
+
+impl Args {
+    pub fn new(rest: Vec<OsString>) -> Args {
+        Args {
+            rest: rest.into_iter(),
+            flag: String::new(),
+            attached: None,
+            flags_ended: false,
+        }
+    }
+
+    /// The next flag or operand; None at the end. An error if the last flag left behind a value that it does
+    /// not take.
+    pub fn next(&mut self) -> Result<Option<Arg>> {
+        if let Some(value) = &self.attached {
+            return Err(usage(format!(
+                "{}: takes no value: {}",
+                self.flag,
+                shown(value)
+            )));
+        }
+        let Some(arg) = self.rest.next() else {
+            return Ok(None);
+        };
+        if arg == "--" && !self.flags_ended {
+            self.flags_ended = true;
+            return self.next();
+        }
+        if arg.is_empty() {
+            return Err(usage(
+                "an argument is empty; is a shell variable unset?".to_owned(),
+            ));
+        }
+        if self.flags_ended || !looks_like_flag(&arg) {
+            return Ok(Some(Arg::Operand(arg)));
+        }
+        self.split_flag(&arg);
+        Ok(Some(Arg::Flag(self.flag.clone())))
+    }
+
+    fn split_flag(&mut self, arg: &OsStr) {
+        let mut halves = arg.as_bytes().splitn(2, |byte| *byte == b'=');
+        self.flag = String::from_utf8_lossy(halves.next().unwrap_or_default()).into_owned();
+        self.attached = halves
+            .next()
+            .map(|value| OsString::from_vec(value.to_vec()));
+    }
+
+    /// The flag's value, from behind the `=` or from the next argument. What begins with two
+    /// dashes is rather the next flag than this one's value.
+    pub fn value(&mut self, takes: &str) -> Result<OsString> {
+        let separate = |rest: &mut std::vec::IntoIter<OsString>| {
+            let next = rest.as_slice().first()?;
+            if next.as_bytes().starts_with(b"--") {
+                None
+            } else {
+                rest.next()
+            }
+        };
+        match self.attached.take().or_else(|| separate(&mut self.rest)) {
+            Some(value) if !value.is_empty() => Ok(value),
+            Some(_) => Err(usage(format!("{}: the value is empty; {takes}", self.flag))),
+            None => Err(usage(format!("{}: needs a value; {takes}", self.flag))),
+        }
+    }
+
+    /// The flag's value as `read` understands it. `read` answers with the complaint, as in "not a duration".
+    pub fn read<T>(
+        &mut self,
+        takes: &str,
+        read: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Result<T> {
+        let value = self.value(takes)?;
+        let understood = value.to_str().ok_or("not UTF-8").and_then(read);
+        understood.map_err(|complaint| {
+            usage(format!(
+                "{}: {complaint}: {}; {takes}",
+                self.flag,
+                shown(&value)
+            ))
+        })
+    }
+
+    pub fn text(&mut self, takes: &str) -> Result<String> {
+        self.read(takes, |text| Ok(text.to_owned()))
+    }
+
+    pub fn duration(&mut self) -> Result<Duration> {
+        self.read(DURATION, parse_duration)
+    }
+
+    pub fn duration_above_zero(&mut self) -> Result<Duration> {
+        self.read(DURATION, |text| match parse_duration(text)? {
+            Duration::ZERO => Err("must be more than 0"),
+            duration => Ok(duration),
+        })
+    }
+
+    /// A size in bytes.
+    pub fn size(&mut self) -> Result<u64> {
+        self.read(SIZE, parse_size)
+    }
+
+    pub fn size_above_zero(&mut self) -> Result<u64> {
+        self.read(SIZE, |text| match parse_size(text)? {
+            0 => Err("must be more than 0"),
+            size => Ok(size),
+        })
+    }
+
+    pub fn number(&mut self) -> Result<u64> {
+        self.read("give a whole number", parse_number)
+    }
+
+    /// A number for which 0 makes no sense.
+    pub fn number_above_zero(&mut self) -> Result<u64> {
+        self.read(
+            "give a whole number from 1 up",
+            |text| match parse_number(text)? {
+                0 => Err("must be more than 0"),
+                number => Ok(number),
+            },
+        )
+    }
+
+    /// One of a few words. `not_one` is the complaint, as in "not a mode".
+    pub fn choice<T: Copy>(&mut self, not_one: &'static str, words: &[(&str, T)]) -> Result<T> {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        self.read(&format!("give one of {}", names.join(", ")), |text| {
+            let chosen = words.iter().find(|(name, _)| *name == text);
+            chosen.map(|(_, meaning)| *meaning).ok_or(not_one)
+        })
+    }
+}
+
+pub fn usage(text: String) -> Error {
+    Error::Usage(text)
+}
+
+/// An argument as it may be put into a message: quoted, its control characters escaped. Of anything like a
+/// URL only the scheme is shown, as a password may stand in the address or in the query.
+pub fn shown(arg: &OsStr) -> String {
+    let text = arg.to_string_lossy();
+    match text.split_once(":/") {
+        Some((scheme, _)) => format!("{:?}", format!("{scheme}://...")),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The known word that was probably meant: one that begins like this, or is a typing error away.
+pub fn closest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
+    let begins = |word: &&&str| given.len() >= 3 && word.starts_with(given);
+    if let Some(word) = known.iter().find(begins) {
+        return Some(word);
+    }
+    let nearest = known.iter().map(|word| (edits(given, word), *word)).min()?;
+    let (edits, word) = nearest;
+    (edits <= 2 && edits * 3 <= given.len()).then_some(word)
+}
+
+/// How many bytes must be put in, taken out or replaced to make one of the other (the Levenshtein distance).
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, old) in from.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, new) in to.bytes().enumerate() {
+            let replaced = diagonal + usize::from(old != new);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// `-` alone is an operand: standard input or output.
+fn looks_like_flag(arg: &OsStr) -> bool {
+    arg.len() > 1 && arg.as_bytes().starts_with(b"-")
+}
+
+fn parse_number(text: &str) -> Result<u64, &'static str> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("not a number");
+    }
+    // Digits only, and never none: so it can only be too many of them.
+    text.parse().map_err(|_| "too large")
+}
+
+/// A number and a unit, with a fraction if need be; only 0 needs no unit.
+fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    const NOT_ONE: &str = "not a duration";
+    let (number, unit) = split_unit(text);
+    let unit: u128 = match unit {
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "" if number == "0" => return Ok(Duration::ZERO),
+        _ => return Err(NOT_ONE),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let whole = parse_digits(whole).ok_or(NOT_ONE)?;
+    let parts = parse_digits(fraction)
+        .filter(|_| fraction.len() <= 9)
+        .ok_or(NOT_ONE)?;
+    let parts = parts * unit / 10_u128.pow(fraction.len() as u32);
+    let nanos = whole.saturating_mul(unit).saturating_add(parts);
+    if nanos > LONGEST.as_nanos() {
+        return Err("too long");
+    }
+    // Both fit: a century is below 2^32 seconds, and the remainder is below 10^9.
+    Ok(Duration::new(
+        (nanos / 1_000_000_000) as u64,
+        (nanos % 1_000_000_000) as u32,
+    ))
+}
+
+/// Bytes, or a number and a binary unit. K, KB and the like are refused: to some they are 1000, to others 1024.
+fn parse_size(text: &str) -> Result<u64, &'static str> {
+    let (number, unit) = split_unit(text);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "kib" => 10,
+        "mib" => 20,
+        "gib" => 30,
+        _ => return Err("not a size"),
+    };
+    let number = parse_digits(number).ok_or("not a size")?;
+    u64::try_from(number.saturating_mul(1 << shift)).map_err(|_| "too large")
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let unit = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    text.split_at(unit.unwrap_or(text.len()))
+}
+
+/// One or more digits, no sign. More than fit count as the largest number that does.
+fn parse_digits(digits: &str) -> Option<u128> {
+    let only_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    only_digits.then(|| digits.parse().unwrap_or(u128::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(list: &[&str]) -> Args {
+        Args::new(list.iter().map(OsString::from).collect())
+    }
+
+    fn flag(name: &str) -> Option<Arg> {
+        Some(Arg::Flag(name.to_owned()))
+    }
+
+    fn operand(text: &str) -> Option<Arg> {
+        Some(Arg::Operand(text.into()))
+    }
+
+    #[test]
+    fn flags_and_operands_mix_until_two_dashes() {
+        let mut args = args(&["a", "--k", "v", "--l=w=x", "-q", "-", "--", "--k", "--"]);
+        assert_eq!(args.next().unwrap(), operand("a"));
+        assert_eq!(args.next().unwrap(), flag("--k"));
+        assert_eq!(args.value("").unwrap(), "v");
+        assert_eq!(args.next().unwrap(), flag("--l"));
+        assert_eq!(args.value("").unwrap(), "w=x");
+        assert_eq!(args.next().unwrap(), flag("-q"));
+        for rest in ["-", "--k", "--"] {
+            assert_eq!(args.next().unwrap(), operand(rest));
+        }
+        assert_eq!(args.next().unwrap(), None);
+    }
+
+    #[test]
+    fn a_value_that_is_missing_empty_or_unwanted_is_an_error() {
+        for (list, want) in [
+            (&["--k"][..], "--k: needs a value; give it"),
+            (&["--k", "--other"], "--k: needs a value; give it"),
+            (&["--k", "--", "x"], "--k: needs a value; give it"),
+            (&["--k="], "--k: the value is empty; give it"),
+            (&["--k", ""], "--k: the value is empty; give it"),
+        ] {
+            let mut args = args(list);
+            args.next().unwrap();
+            assert_eq!(args.value("give it").unwrap_err().to_string(), want);
+        }
+        let mut unwanted = args(&["--once=yes"]);
+        unwanted.next().unwrap();
+        assert_eq!(
+            unwanted.next().unwrap_err().to_string(),
+            r#"--once: takes no value: "yes""#
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_pass_as_values_but_not_as_text() {
+        let latin1 = OsString::from_vec(b"--k=caf\xe9".to_vec());
+        let mut args = Args::new(vec![latin1.clone(), latin1]);
+        args.next().unwrap();
+        assert_eq!(args.value("").unwrap().as_bytes(), b"caf\xe9");
+        args.next().unwrap();
+        let error = args.text("give a name").unwrap_err().to_string();
+        assert_eq!(error, "--k: not UTF-8: \"caf\u{fffd}\"; give a name");
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, millis) in [
+            ("0", 0),
+            ("0s", 0),
+            ("250ms", 250),
+            ("3s", 3_000),
+            ("0.5s", 500),
+            ("1.25m", 75_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
+        }
+        assert_eq!(parse_duration("0.1ms"), Ok(Duration::from_micros(100)));
+        for text in [
+            "", "5", "00", "s", "5x", "-1s", "+1s", "1e3s", "1.s", ".5s", "1.2.3s", "5 s", "5S",
+            "1s5", "٣s",
+        ] {
+            assert_eq!(parse_duration(text), Err("not a duration"), "{text}");
+        }
+        assert!(parse_duration("876000h").is_ok());
+        for text in ["876001h", "99999999999999999999999999999999999999999999.5h"] {
+            assert_eq!(parse_duration(text), Err("too long"), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_binary_unit() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1024", 1024),
+            ("512B", 512),
+            ("64KiB", 64 << 10),
+            ("10MiB", 10 << 20),
+            ("10mib", 10 << 20),
+            ("1GiB", 1 << 30),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "KiB", "1K", "1KB", "1.5GiB", "-1", "1 KiB", "0x10"] {
+            assert_eq!(parse_size(text), Err("not a size"), "{text}");
+        }
+        for text in [
+            "18446744073709551616",
+            "17179869184GiB",
+            "99999999999999999999999999999999999999999999MiB",
+        ] {
+            assert_eq!(parse_size(text), Err("too large"), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits() {
+        assert_eq!(parse_number("0"), Ok(0));
+        assert_eq!(parse_number("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(parse_number("18446744073709551616"), Err("too large"));
+        for text in ["+1", "-1", "1.0", "1k", "ten"] {
+            assert_eq!(parse_number(text), Err("not a number"), "{text}");
+        }
+    }
+
+    #[test]
+    fn complaints_name_the_flag_and_what_it_takes() {
+        let complaint = |list: &[&str], read: &dyn Fn(&mut Args) -> Result<()>| {
+            let mut args = args(list);
+            args.next().unwrap();
+            read(&mut args).unwrap_err().to_string()
+        };
+        assert_eq!(
+            complaint(&["--poll", "5x"], &|args| args.duration().map(drop)),
+            r#"--poll: not a duration: "5x"; give a number and a unit, as in 250ms, 3s, 5m"#
+        );
+        assert_eq!(
+            complaint(&["--poll", "0ms"], &|args| args
+                .duration_above_zero()
+                .map(drop)),
+            r#"--poll: must be more than 0: "0ms"; give a number and a unit, as in 250ms, 3s, 5m"#
+        );
+        assert_eq!(
+            complaint(&["--max-line", "1K"], &|args| args.size().map(drop)),
+            r#"--max-line: not a size: "1K"; give bytes, or a number and a unit, as in 512B, 64KiB, 10MiB"#
+        );
+        assert_eq!(
+            complaint(&["--lines", "0"], &|args| args
+                .number_above_zero()
+                .map(drop)),
+            r#"--lines: must be more than 0: "0"; give a whole number from 1 up"#
+        );
+        assert_eq!(
+            complaint(&["--from", "middle"], &|args| args
+                .choice("not a place", &[("start", 1), ("end", 2)])
+                .map(drop)),
+            r#"--from: not a place: "middle"; give one of start, end"#
+        );
+    }
+
+    #[test]
+    fn a_url_is_never_shown_beyond_its_scheme() {
+        for url in [
+            "redis://user:secret@host/",
+            "redis+unix:///run/redis.sock?pass=secret",
+            "unix:/x?pass=secret",
+        ] {
+            assert!(!shown(OsStr::new(url)).contains("secret"), "{url}");
+        }
+        assert_eq!(
+            shown(OsStr::new("redis://:secret@host")),
+            r#""redis://...""#
+        );
+        assert_eq!(shown(OsStr::new("a\u{1b}[31m")), r#""a\u{1b}[31m""#);
+    }
+
+    #[test]
+    fn a_typing_error_finds_its_word() {
+        let known = ["--poll", "--once", "--checkpoint-lines", "--from", "-q"];
+        for (given, want) in [
+            ("--pol", Some("--poll")),
+            ("--polll", Some("--poll")),
+            ("-once", Some("--once")),
+            ("--check", Some("--checkpoint-lines")),
+            ("--checkpoint-line", Some("--checkpoint-lines")),
+            ("--chekpoint-lines", Some("--checkpoint-lines")),
+            ("--frmo", Some("--from")),
+            ("--nothing-like-it", None),
+            ("-x", None),
+        ] {
+            assert_eq!(closest(given, &known), want, "{given}");
+        }
+    }
+}
