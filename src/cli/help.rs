@@ -1,0 +1,190 @@
+//! The help texts. Written for a person: what it does first, then every flag with its unit and default, then
+//! examples.
+//!
+//! The tests in `cli` hold them to 80 columns and to naming every flag there is.
+
+/// For a command line with nothing on it.
+pub const USAGE: &str = "\
+no command given
+
+usage: tailcast generate|watch|subscribe|status [FLAGS] [OPERANDS]
+       tailcast help [COMMAND]";
+
+pub const TAILCAST: &str = "\
+tailcast: tails log files into Redis, every line exactly once
+
+Usage: tailcast COMMAND [FLAGS] [OPERANDS]
+
+Commands:
+  generate    append random JSON log lines to a file, as an application would
+  watch       publish every new line of log files to Redis
+  subscribe   print the lines as they arrive
+  status      show how far behind each file is
+  help        show this text, or a command's: tailcast help watch
+
+Flags:
+  -h, --help       show help; after a command, that command's
+  -V, --version    show the version
+
+Flags may stand before, between or behind the operands, as --flag value or
+--flag=value; the last one wins. Behind -- everything is an operand.
+Durations take a unit: 250ms, 3s, 5m, 1h. Sizes are bytes: 512, 64KiB, 10MiB.
+
+Environment:
+  REDIS_URL          the server, where there is no --redis; keeps a password
+                     out of the process list
+  STATE_DIRECTORY    folder for checkpoints, where there is no --state-dir
+                     (set by systemd)
+  XDG_STATE_HOME     else that folder's parent (default: ~/.local/state)
+  NO_COLOR           subscribe prints without colour
+
+Exit codes: 0 done; 1 failed; 2 bad usage; 75 try again later.
+
+Examples:
+  tailcast generate app.log        write a line a second, until Ctrl-C
+  tailcast watch app.log           publish them
+  tailcast subscribe               read along
+";
+
+pub const GENERATE: &str = "\
+Usage: tailcast generate [FLAGS] [FILE]
+
+Appends random JSON log lines to FILE, as an application would: one write per
+line, and a rotated file is reopened before the next line. FILE is created if
+missing; - is standard output (default: app.log).
+
+Flags:
+      --interval DURATION   time from line to line (default: 1s); 0 writes as
+                            fast as it goes, in blocks of 64 KiB
+      --count N             stop after N lines (default: go on until Ctrl-C)
+      --seed N              the same types and messages again at each run
+                            (default: others each time)
+  -q, --quiet               do not say what is written, and how much was
+  -h, --help                show this text
+
+Examples:
+  tailcast generate
+  tailcast generate --interval 20ms /tmp/app.log
+  tailcast generate --interval 0 --count 1000000 --seed 1 big.log
+  tailcast generate --count 3 -
+";
+
+pub const WATCH: &str = "\
+Usage: tailcast watch [FLAGS] [FILE...]
+
+Publishes every new line of each FILE to Redis, and keeps a checkpoint of how
+far it got. FILE is a path, or a quoted glob in the last component, as in
+'/var/log/app/*.log' (default: app.log). A file that is not there yet is
+waited for.
+
+What it guarantees: every complete line that log rotation leaves readable is
+published once, in order, through kill -9, restarts and cut connections. A
+half-written line waits for its newline. While Redis is away nothing is
+skipped: the log file is the buffer. A line can come twice only if Redis loses
+writes that it acknowledged, or with --delivery at-least-once.
+
+Where the lines go:
+      --redis URL           the server (default: $REDIS_URL, else
+                            redis://127.0.0.1:6379/); redis+unix:// works too
+      --mode MODE           pubsub: PUBLISH; stream: XADD; list: RPUSH
+                            (default: pubsub)
+      --target NAME         channel or key, may hold {type}
+                            (default: logs:{type} for pubsub, else logs)
+      --type-field NAME     the top-level JSON field that {type} stands for
+                            (default: type); UNKNOWN where there is none
+      --source NAME         what this file is called in Redis
+                            (default: HOST:ABSOLUTE-PATH)
+      --delivery HOW        exactly-once or at-least-once
+                            (default: exactly-once)
+      --batch-lines N       most lines in one transaction (default: 1000)
+      --max-line SIZE       longer lines are skipped, and reported
+                            (default: 16MiB)
+
+Where it starts, and what it remembers:
+      --from start|end      where to begin in a file not seen before
+                            (default: start)
+      --reset               forget how far it got, then begin at --from
+      --state-dir DIR       folder for checkpoints (default: $STATE_DIRECTORY,
+                            else $XDG_STATE_HOME/tailcast, else
+                            ~/.local/state/tailcast)
+      --checkpoint-lines N  write the checkpoint after N lines (default: 50)
+      --checkpoint-interval DURATION
+                            or after this time, if sooner (default: 2s)
+
+How it runs:
+      --once                publish what is there, wait for Redis to have it,
+                            write the checkpoint, exit; silent on success
+      --timeout DURATION    with --once: give up, exit 75, if Redis is away
+                            for so long (default: 30s)
+      --poll DURATION       time between looks at the files (default: 20ms)
+      --rotate-wait DURATION
+                            how long a rotated file is read on for late lines
+                            (default: 5s)
+  -v, --verbose             say more
+  -q, --quiet               say only what went wrong
+  -h, --help                show this text
+
+Exit codes: 0 done; 1 failed; 2 bad usage; 75 another watcher has the file, or
+Redis was not there in time.
+
+Examples:
+  tailcast watch /var/log/app.log
+  tailcast watch '/var/log/app/*.log' /var/log/nginx/access.log
+  tailcast watch --mode stream --target logs --from end app.log
+  * * * * *  tailcast watch --once /var/log/app.log      (in a crontab)
+";
+
+pub const SUBSCRIBE: &str = "\
+Usage: tailcast subscribe [FLAGS] [PATTERN...]
+
+Prints the lines that are published to the channels that match a PATTERN, as
+they arrive. Quote the patterns; * ? [abc] are as in Redis's PSUBSCRIBE
+(default: 'logs:*'). If the connection is cut it subscribes again by itself,
+and says that there was a gap.
+
+Flags:
+      --redis URL           the server (default: $REDIS_URL, else
+                            redis://127.0.0.1:6379/); redis+unix:// works too
+      --format FORMAT       raw: the line's own bytes; pretty: time, coloured
+                            type, message, other fields
+                            (default: pretty on a terminal, else raw)
+      --type TYPE,...       only lines of these types (default: all)
+      --type-field NAME     the top-level JSON field that is the type
+                            (default: type)
+      --count N             stop after N lines (default: go on until Ctrl-C)
+  -h, --help                show this text
+
+On a terminal control characters in a line are shown, as in \\x1b, never obeyed.
+
+Examples:
+  tailcast subscribe
+  tailcast subscribe --type ERROR,WARNING
+  tailcast subscribe 'logs:ERROR' --format raw | jq -r .message
+  tailcast subscribe --count 1000 > sample.log
+";
+
+pub const STATUS: &str = "\
+Usage: tailcast status [FLAGS] [FILE...]
+
+Shows for each FILE its size, how far it is published, the lag between the two
+in bytes, the age of the checkpoint and the generation, which counts rotations
+(default: app.log).
+
+Flags:
+      --json                print JSON, for programs
+      --max-lag SIZE        exit 1 when a file is further behind
+                            (default: any lag will do)
+      --redis URL           the server (default: $REDIS_URL, else
+                            redis://127.0.0.1:6379/); redis+unix:// works too
+      --state-dir DIR       folder for checkpoints (default: $STATE_DIRECTORY,
+                            else $XDG_STATE_HOME/tailcast, else
+                            ~/.local/state/tailcast)
+      --source NAME         what this file is called in Redis, if the watcher
+                            has a --source (default: HOST:ABSOLUTE-PATH)
+  -h, --help                show this text
+
+Examples:
+  tailcast status
+  tailcast status --max-lag 10MiB /var/log/app.log || echo 'falling behind'
+  tailcast status --json '/var/log/app/*.log' | jq .
+";
