@@ -1,0 +1,672 @@
+//! The options of each command: flags and operands to the command's struct, with the defaults filled in.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::{Arg, Args, closest, shown, usage};
+use super::{Delivery, Env, Format, From, Generate, Mode, Status, Subscribe, Verbosity, Watch};
+use crate::error::{Error, Result};
+use crate::route::is_type;
+
+const DEFAULT_FILE: &str = "app.log";
+const DEFAULT_PATTERN: &str = "logs:*";
+const DEFAULT_REDIS: &str = "redis://127.0.0.1:6379/";
+const DEFAULT_TYPE_FIELD: &str = "type";
+
+const NAME: &str = "give a name";
+const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
+const FIELD: &str = "give the name of a top-level JSON field";
+const FOLDER: &str = "give a folder";
+const TARGET: &str = "give a channel or key, as in logs:{type}";
+
+const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG_STATE_HOME and \
+    HOME is set; give a folder for checkpoints";
+
+const GENERATE_FLAGS: &[&str] = &["--interval", "--count", "--seed", "--quiet", "-q"];
+const WATCH_FLAGS: &[&str] = &[
+    "--once",
+    "--redis",
+    "--mode",
+    "--target",
+    "--type-field",
+    "--source",
+    "--state-dir",
+    "--from",
+    "--reset",
+    "--poll",
+    "--rotate-wait",
+    "--checkpoint-lines",
+    "--checkpoint-interval",
+    "--batch-lines",
+    "--max-line",
+    "--delivery",
+    "--timeout",
+    "--verbose",
+    "-v",
+    "--quiet",
+    "-q",
+];
+const SUBSCRIBE_FLAGS: &[&str] = &["--redis", "--format", "--type", "--type-field", "--count"];
+const STATUS_FLAGS: &[&str] = &["--redis", "--json", "--max-lag", "--state-dir", "--source"];
+
+const MODES: &[(&str, Mode)] = &[
+    ("pubsub", Mode::Pubsub),
+    ("stream", Mode::Stream),
+    ("list", Mode::List),
+];
+const PLACES: &[(&str, From)] = &[("start", From::Start), ("end", From::End)];
+const DELIVERIES: &[(&str, Delivery)] = &[
+    ("exactly-once", Delivery::ExactlyOnce),
+    ("at-least-once", Delivery::AtLeastOnce),
+];
+
+pub fn generate(mut args: Args) -> Result<Generate> {
+    let mut file = None;
+    let mut options = Generate {
+        file: PathBuf::from(DEFAULT_FILE),
+        interval: Duration::from_secs(1),
+        count: None,
+        seed: None,
+        quiet: false,
+    };
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Operand(extra) if file.is_some() => {
+                return Err(usage(format!(
+                    "generate: takes one FILE; too many: {}",
+                    shown(&extra)
+                )));
+            }
+            Arg::Operand(path) => file = Some(PathBuf::from(path)),
+            Arg::Flag(flag) => match flag.as_str() {
+                "--interval" => options.interval = args.duration()?,
+                "--count" => options.count = Some(args.number()?),
+                "--seed" => options.seed = Some(args.number()?),
+                "-q" | "--quiet" => options.quiet = true,
+                _ => return Err(unknown_flag("generate", &flag, GENERATE_FLAGS)),
+            },
+        }
+    }
+    options.file = file.unwrap_or(options.file);
+    Ok(options)
+}
+
+pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
+    let mut options = watch_defaults();
+    let (mut redis, mut target, mut state_dir) = (None, None, None);
+    while let Some(arg) = args.next()? {
+        let flag = match arg {
+            Arg::Operand(path) => {
+                options.files.push(PathBuf::from(path));
+                continue;
+            }
+            Arg::Flag(flag) => flag,
+        };
+        match flag.as_str() {
+            "--once" => options.once = true,
+            "--redis" => redis = Some(args.text(URL)?),
+            "--mode" => options.mode = args.choice("not a mode", MODES)?,
+            "--target" => target = Some(args.text(TARGET)?),
+            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--source" => options.source = Some(args.text(NAME)?),
+            "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
+            "--from" => options.from = args.choice("not a place to begin", PLACES)?,
+            "--reset" => options.reset = true,
+            "--poll" => options.poll = args.duration_above_zero()?,
+            "--rotate-wait" => options.rotate_wait = args.duration()?,
+            "--checkpoint-lines" => options.checkpoint_lines = args.number_above_zero()?,
+            "--checkpoint-interval" => options.checkpoint_interval = args.duration()?,
+            "--batch-lines" => options.batch_lines = batch_lines(&mut args)?,
+            "--max-line" => options.max_line = args.size_above_zero()?,
+            "--delivery" => options.delivery = args.choice("not a kind of delivery", DELIVERIES)?,
+            "--timeout" => options.timeout = args.duration()?,
+            "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
+            "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
+            _ => return Err(unknown_flag("watch", &flag, WATCH_FLAGS)),
+        }
+    }
+    options.files = files_or_default("watch", options.files)?;
+    options.redis = redis_url(redis, env)?;
+    options.target = target.unwrap_or_else(|| default_target(options.mode).to_owned());
+    options.state_dir = resolve_state_dir(state_dir, env)?;
+    Ok(options)
+}
+
+/// What holds where no flag says otherwise. Files, URL, target and state directory follow from more than flags.
+fn watch_defaults() -> Watch {
+    Watch {
+        files: Vec::new(),
+        once: false,
+        redis: String::new(),
+        mode: Mode::Pubsub,
+        target: String::new(),
+        type_field: DEFAULT_TYPE_FIELD.to_owned(),
+        source: None,
+        state_dir: PathBuf::new(),
+        from: From::Start,
+        reset: false,
+        poll: Duration::from_millis(20),
+        rotate_wait: Duration::from_secs(5),
+        checkpoint_lines: 50,
+        checkpoint_interval: Duration::from_secs(2),
+        batch_lines: 1000,
+        max_line: 16 << 20,
+        delivery: Delivery::ExactlyOnce,
+        timeout: Duration::from_secs(30),
+        verbosity: Verbosity::Normal,
+    }
+}
+
+pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
+    let mut redis = None;
+    let mut options = Subscribe {
+        patterns: Vec::new(),
+        redis: String::new(),
+        format: None,
+        types: Vec::new(),
+        type_field: DEFAULT_TYPE_FIELD.to_owned(),
+        count: None,
+    };
+    while let Some(arg) = args.next()? {
+        let flag = match arg {
+            Arg::Operand(pattern) => {
+                options.patterns.push(pattern);
+                continue;
+            }
+            Arg::Flag(flag) => flag,
+        };
+        match flag.as_str() {
+            "--redis" => redis = Some(args.text(URL)?),
+            "--format" => options.format = Some(args.read("give one of raw, pretty", read_format)?),
+            "--type" => {
+                options.types = args.read("give one or more, as in ERROR,WARNING", read_types)?
+            }
+            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--count" => options.count = Some(args.number()?),
+            "--mode" | "--group" | "--consumer" => return Err(only_pubsub(&flag)),
+            _ => return Err(unknown_flag("subscribe", &flag, SUBSCRIBE_FLAGS)),
+        }
+    }
+    if options.patterns.is_empty() {
+        options.patterns.push(DEFAULT_PATTERN.into());
+    }
+    options.redis = redis_url(redis, env)?;
+    Ok(options)
+}
+
+pub fn status(mut args: Args, env: Env) -> Result<Status> {
+    let (mut files, mut redis, mut state_dir) = (Vec::new(), None, None);
+    let (mut source, mut json, mut max_lag) = (None, false, None);
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Operand(path) => files.push(PathBuf::from(path)),
+            Arg::Flag(flag) => match flag.as_str() {
+                "--redis" => redis = Some(args.text(URL)?),
+                "--json" => json = true,
+                "--max-lag" => max_lag = Some(args.size()?),
+                "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
+                "--source" => source = Some(args.text(NAME)?),
+                _ => return Err(unknown_flag("status", &flag, STATUS_FLAGS)),
+            },
+        }
+    }
+    let files = files_or_default("status", files)?;
+    let redis = redis_url(redis, env)?;
+    let state_dir = resolve_state_dir(state_dir, env)?;
+    Ok(Status {
+        files,
+        redis,
+        source,
+        state_dir,
+        json,
+        max_lag,
+    })
+}
+
+fn unknown_flag(command: &str, flag: &str, known: &[&str]) -> Error {
+    let meant = match closest(flag, known) {
+        Some(word) => format!("did you mean {word}?"),
+        None => format!("tailcast help {command} lists them"),
+    };
+    usage(format!(
+        "{command}: unknown flag: {}; {meant}",
+        shown(OsStr::new(flag))
+    ))
+}
+
+fn only_pubsub(flag: &str) -> Error {
+    usage(format!(
+        "{flag}: subscribe does not take it yet; it reads what watch publishes with --mode pubsub"
+    ))
+}
+
+fn files_or_default(command: &str, mut files: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    if files.iter().any(|file| file == Path::new("-")) {
+        return Err(usage(format!(
+            "{command}: standard input has no offset to go on from; give a file, or ./- if it is one"
+        )));
+    }
+    if files.is_empty() {
+        files.push(PathBuf::from(DEFAULT_FILE));
+    }
+    Ok(files)
+}
+
+fn default_target(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Pubsub => "logs:{type}",
+        Mode::Stream | Mode::List => "logs",
+    }
+}
+
+/// Saturates where a machine's `usize` is smaller: no batch is that long.
+fn batch_lines(args: &mut Args) -> Result<usize> {
+    let lines = args.number_above_zero()?;
+    Ok(usize::try_from(lines).unwrap_or(usize::MAX))
+}
+
+fn read_format(text: &str) -> Result<Format, &'static str> {
+    match text {
+        "raw" => Ok(Format::Raw),
+        "pretty" => Ok(Format::Pretty),
+        "udm" => Err("not there yet"),
+        _ => Err("not a format"),
+    }
+}
+
+fn read_types(text: &str) -> Result<Vec<String>, &'static str> {
+    let types: Vec<String> = text.split(',').map(str::to_owned).collect();
+    let all_fit = types.iter().all(|kind| is_type(kind.as_bytes()));
+    all_fit
+        .then_some(types)
+        .ok_or("not a list of types (1 to 64 of A-Za-z0-9_.- each)")
+}
+
+/// An environment variable; an empty one counts as unset.
+fn variable(env: Env, name: &str) -> Option<OsString> {
+    env(name).filter(|value| !value.is_empty())
+}
+
+/// Whether it is a URL is for the broker to say.
+fn redis_url(given: Option<String>, env: Env) -> Result<String> {
+    if let Some(url) = given {
+        return Ok(url);
+    }
+    match variable(env, "REDIS_URL") {
+        Some(url) => url
+            .into_string()
+            .map_err(|_| usage(format!("$REDIS_URL: not UTF-8; {URL}"))),
+        None => Ok(DEFAULT_REDIS.to_owned()),
+    }
+}
+
+fn resolve_state_dir(given: Option<PathBuf>, env: Env) -> Result<PathBuf> {
+    let systemd = || variable(env, "STATE_DIRECTORY").and_then(|list| first_of_list(&list));
+    // A relative one is to be ignored, says the XDG Base Directory Specification.
+    let xdg = || {
+        variable(env, "XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+    };
+    let home = || variable(env, "HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    given
+        .or_else(systemd)
+        .or_else(|| xdg().or_else(home).map(|dir| dir.join("tailcast")))
+        .ok_or_else(|| usage(NO_STATE_DIR.to_owned()))
+}
+
+/// systemd separates several with a colon: see `StateDirectory=` in systemd.exec(5).
+fn first_of_list(list: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(list).find(|dir| !dir.as_os_str().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Command, help, parse};
+
+    /// Like a login shell's, unless a test says otherwise.
+    fn home(name: &str) -> Option<OsString> {
+        (name == "HOME").then(|| "/home/ann".into())
+    }
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn watch_of(line: &str) -> Watch {
+        match parse(words(&format!("watch {line}")), &home) {
+            Ok(Command::Watch(options)) => options,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn subscribe_of(line: &str) -> Subscribe {
+        match parse(words(&format!("subscribe {line}")), &home) {
+            Ok(Command::Subscribe(options)) => options,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn complaint(line: &str) -> String {
+        match parse(words(line), &home) {
+            Err(Error::Usage(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_flags_the_defaults_hold() {
+        let generate = Generate {
+            file: "app.log".into(),
+            interval: Duration::from_secs(1),
+            count: None,
+            seed: None,
+            quiet: false,
+        };
+        assert_eq!(
+            parse(words("generate"), &|_| None).unwrap(),
+            Command::Generate(generate)
+        );
+        let watch = Watch {
+            files: vec!["app.log".into()],
+            redis: "redis://127.0.0.1:6379/".to_owned(),
+            target: "logs:{type}".to_owned(),
+            state_dir: "/home/ann/.local/state/tailcast".into(),
+            ..watch_defaults()
+        };
+        assert_eq!(watch_of(""), watch);
+        let subscribe = Subscribe {
+            patterns: vec!["logs:*".into()],
+            redis: "redis://127.0.0.1:6379/".to_owned(),
+            format: None,
+            types: vec![],
+            type_field: "type".to_owned(),
+            count: None,
+        };
+        assert_eq!(subscribe_of(""), subscribe);
+        let status = Status {
+            files: vec!["app.log".into()],
+            redis: "redis://127.0.0.1:6379/".to_owned(),
+            source: None,
+            state_dir: "/home/ann/.local/state/tailcast".into(),
+            json: false,
+            max_lag: None,
+        };
+        assert_eq!(
+            parse(words("status"), &home).unwrap(),
+            Command::Status(status)
+        );
+    }
+
+    #[test]
+    fn the_watchers_numbers_default_to_what_the_design_says() {
+        let options = watch_of("");
+        assert_eq!(options.poll, Duration::from_millis(20));
+        assert_eq!(options.rotate_wait, Duration::from_secs(5));
+        assert_eq!(options.checkpoint_lines, 50);
+        assert_eq!(options.checkpoint_interval, Duration::from_secs(2));
+        assert_eq!(options.batch_lines, 1000);
+        assert_eq!(options.max_line, 16 * 1024 * 1024);
+        assert_eq!(options.timeout, Duration::from_secs(30));
+        assert_eq!(options.delivery, Delivery::ExactlyOnce);
+        assert_eq!(options.from, From::Start);
+    }
+
+    #[test]
+    fn every_flag_of_watch_is_read() {
+        let line = "a.log --once --redis redis://h/ --mode stream --target t --type-field level --source s \
+            --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --checkpoint-lines 1 \
+            --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --timeout 0 -v b.log";
+        let want = Watch {
+            files: vec!["a.log".into(), "b.log".into()],
+            once: true,
+            redis: "redis://h/".to_owned(),
+            mode: Mode::Stream,
+            target: "t".to_owned(),
+            type_field: "level".to_owned(),
+            source: Some("s".to_owned()),
+            state_dir: "/d".into(),
+            from: From::End,
+            reset: true,
+            poll: Duration::from_secs(1),
+            rotate_wait: Duration::ZERO,
+            checkpoint_lines: 1,
+            checkpoint_interval: Duration::ZERO,
+            batch_lines: 1,
+            max_line: 1,
+            delivery: Delivery::AtLeastOnce,
+            timeout: Duration::ZERO,
+            verbosity: Verbosity::Verbose,
+        };
+        assert_eq!(watch_of(line), want);
+        let joined = line.replace("--mode stream --target t", "--mode=stream --target=t");
+        assert_eq!(watch_of(&joined), want);
+    }
+
+    #[test]
+    fn every_flag_of_the_others_is_read() {
+        let generate = Generate {
+            file: "-".into(),
+            interval: Duration::ZERO,
+            count: Some(0),
+            seed: Some(7),
+            quiet: true,
+        };
+        let line = "generate --interval 0 --count 0 - --seed 7 --quiet";
+        assert_eq!(
+            parse(words(line), &home).unwrap(),
+            Command::Generate(generate)
+        );
+        let subscribe = Subscribe {
+            patterns: vec!["a*".into(), "b".into()],
+            redis: "r".to_owned(),
+            format: Some(Format::Pretty),
+            types: vec!["ERROR".to_owned(), "WARN".to_owned()],
+            type_field: "level".to_owned(),
+            count: Some(3),
+        };
+        let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level --count 3 b";
+        assert_eq!(subscribe_of(line), subscribe);
+        let status = Status {
+            files: vec!["a".into()],
+            redis: "r".to_owned(),
+            source: Some("s".to_owned()),
+            state_dir: "/d".into(),
+            json: true,
+            max_lag: Some(10 << 20),
+        };
+        let line = "status a --redis r --source s --state-dir /d --json --max-lag 10MiB";
+        assert_eq!(parse(words(line), &home).unwrap(), Command::Status(status));
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_flag_wins() {
+        let options = watch_of("--poll 1s --poll=2s -v -q --from end --from start");
+        assert_eq!(options.poll, Duration::from_secs(2));
+        assert_eq!(options.verbosity, Verbosity::Quiet);
+        assert_eq!(options.from, From::Start);
+        assert_eq!(watch_of("-q -v").verbosity, Verbosity::Verbose);
+        assert_eq!(subscribe_of("--type A --type B").types, ["B"]);
+    }
+
+    #[test]
+    fn a_file_name_need_not_be_utf_8_nor_free_of_dashes() {
+        use std::os::unix::ffi::OsStringExt;
+        let name = OsString::from_vec(b"caf\xe9.log".to_vec());
+        let args = vec!["watch".into(), name.clone(), "--".into(), "--once".into()];
+        let Ok(Command::Watch(options)) = parse(args, &home) else {
+            panic!("not watch")
+        };
+        assert_eq!(
+            options.files,
+            [PathBuf::from(name), PathBuf::from("--once")]
+        );
+        assert!(!options.once);
+    }
+
+    #[test]
+    fn the_target_follows_the_mode() {
+        assert_eq!(watch_of("--mode pubsub").target, "logs:{type}");
+        assert_eq!(watch_of("--mode stream").target, "logs");
+        assert_eq!(watch_of("--mode list").target, "logs");
+        assert_eq!(watch_of("--target x --mode list").target, "x");
+    }
+
+    #[test]
+    fn the_redis_url_is_the_flags_then_the_environments() {
+        let set =
+            |value: &'static str| move |name: &str| (name == "REDIS_URL").then(|| value.into());
+        let url = |line: &str, value| match parse(words(line), &set(value)) {
+            Ok(Command::Subscribe(options)) => options.redis,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(url("subscribe", "redis://env/"), "redis://env/");
+        assert_eq!(
+            url("subscribe --redis redis://flag/", "redis://env/"),
+            "redis://flag/"
+        );
+        assert_eq!(url("subscribe", ""), "redis://127.0.0.1:6379/");
+    }
+
+    #[test]
+    fn the_state_directory_is_looked_for_in_order() {
+        const ALL: [(&str, &str); 3] = [
+            ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"),
+            ("XDG_STATE_HOME", "/xdg"),
+            ("HOME", "/home/ann"),
+        ];
+        let dir = |line: &str, vars: &[(&str, &str)]| {
+            let env = |name: &str| {
+                vars.iter()
+                    .find(|var| var.0 == name)
+                    .map(|var| var.1.into())
+            };
+            match parse(words(line), &env) {
+                Ok(Command::Status(options)) => options.state_dir.display().to_string(),
+                Err(error) => error.to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(dir("status --state-dir /flag", &ALL), "/flag");
+        assert_eq!(dir("status", &ALL), "/var/lib/a");
+        assert_eq!(dir("status", &ALL[1..]), "/xdg/tailcast");
+        assert_eq!(dir("status", &ALL[2..]), "/home/ann/.local/state/tailcast");
+        assert_eq!(
+            dir("status", &[("XDG_STATE_HOME", "relative"), ALL[2]]),
+            "/home/ann/.local/state/tailcast"
+        );
+        assert_eq!(
+            dir(
+                "status",
+                &[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", ""), ALL[2]]
+            ),
+            dir("status", &ALL[2..])
+        );
+        assert!(dir("status", &[]).starts_with("--state-dir: needed, "));
+    }
+
+    #[test]
+    fn complaints_say_what_was_given_and_what_is_taken() {
+        let table = [
+            (
+                "watch --pol 1s",
+                r#"watch: unknown flag: "--pol"; did you mean --poll?"#,
+            ),
+            (
+                "watch -x",
+                r#"watch: unknown flag: "-x"; tailcast help watch lists them"#,
+            ),
+            ("generate a b", r#"generate: takes one FILE; too many: "b""#),
+            (
+                "watch --mode udp",
+                r#"--mode: not a mode: "udp"; give one of pubsub, stream, list"#,
+            ),
+            (
+                "watch --from 0",
+                r#"--from: not a place to begin: "0"; give one of start, end"#,
+            ),
+            (
+                "watch --poll 0",
+                r#"--poll: must be more than 0: "0"; give a number and a unit, as in 250ms, 3s, 5m"#,
+            ),
+            (
+                "watch --batch-lines 0",
+                r#"--batch-lines: must be more than 0: "0"; give a whole number from 1 up"#,
+            ),
+            (
+                "watch --checkpoint-lines 0",
+                r#"--checkpoint-lines: must be more than 0: "0"; give a whole number from 1 up"#,
+            ),
+            ("watch --once=1", r#"--once: takes no value: "1""#),
+            (
+                "generate --count",
+                "--count: needs a value; give a whole number",
+            ),
+            (
+                "generate --count -1",
+                r#"--count: not a number: "-1"; give a whole number"#,
+            ),
+            (
+                "subscribe --format udm",
+                r#"--format: not there yet: "udm"; give one of raw, pretty"#,
+            ),
+            (
+                "subscribe --format xml",
+                r#"--format: not a format: "xml"; give one of raw, pretty"#,
+            ),
+        ];
+        for (line, want) in table {
+            assert_eq!(complaint(line), want, "{line}");
+        }
+        for line in [
+            "watch --max-line 0",
+            "watch --delivery never",
+            "watch -",
+            "status -",
+            "watch --target=",
+        ] {
+            complaint(line);
+        }
+        for line in [
+            "subscribe --type A,,B",
+            "subscribe --type A,",
+            "subscribe --type two:words",
+        ] {
+            assert!(
+                complaint(line).starts_with("--type: not a list of types"),
+                "{line}"
+            );
+        }
+        for flag in ["--mode", "--group", "--consumer"] {
+            let want = format!("{flag}: subscribe does not take it yet; ");
+            assert!(complaint(&format!("subscribe {flag} x")).starts_with(&want));
+        }
+    }
+
+    #[test]
+    fn help_names_every_flag_and_the_parser_knows_each() {
+        for (command, flags, text) in [
+            ("generate", GENERATE_FLAGS, help::GENERATE),
+            ("watch", WATCH_FLAGS, help::WATCH),
+            ("subscribe", SUBSCRIBE_FLAGS, help::SUBSCRIBE),
+            ("status", STATUS_FLAGS, help::STATUS),
+        ] {
+            for flag in flags {
+                let named = |line: &str| line.split([' ', ',']).any(|word| word == *flag);
+                assert!(text.lines().any(named), "{command} {flag}");
+                let parsed = parse(words(&format!("{command} {flag}")), &home);
+                assert!(
+                    !parsed.is_err_and(|error| error.to_string().contains("unknown flag")),
+                    "{flag}"
+                );
+            }
+            let in_help = text.split([' ', ',', ':', '\n']);
+            let in_help = in_help.filter(|word| word.starts_with("--") && word.len() > 2);
+            for word in in_help.filter(|word| *word != "--help") {
+                assert!(flags.contains(&word), "{command}: {word}");
+            }
+        }
+    }
+}
