@@ -2,11 +2,16 @@
 //!
 //! Pure: takes the arguments and the environment's few names through a function, touches neither files nor Redis.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use args::{Args, closest, shown, usage};
+
+mod args;
+mod help;
+mod options;
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,7 +127,216 @@ pub struct Status {
     pub max_lag: Option<u64>,
 }
 
+/// A command: its name, its help text, and what reads the arguments behind it.
+struct Entry {
+    name: &'static str,
+    help: &'static str,
+    parse: fn(Args, Env) -> Result<Command>,
+}
+
+const ENTRIES: [Entry; 4] = [
+    Entry {
+        name: "generate",
+        help: help::GENERATE,
+        parse: |args, _| options::generate(args).map(Command::Generate),
+    },
+    Entry {
+        name: "watch",
+        help: help::WATCH,
+        parse: |args, env| options::watch(args, env).map(Command::Watch),
+    },
+    Entry {
+        name: "subscribe",
+        help: help::SUBSCRIBE,
+        parse: |args, env| options::subscribe(args, env).map(Command::Subscribe),
+    },
+    Entry {
+        name: "status",
+        help: help::STATUS,
+        parse: |args, env| options::status(args, env).map(Command::Status),
+    },
+];
+
+/// Looks an environment variable up.
+type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
+
 /// Reads a command line, without the program's own name. `env` looks a variable up.
-pub fn parse(_args: Vec<OsString>, _env: &dyn Fn(&str) -> Option<OsString>) -> Result<Command> {
-    Err(Error::Usage("not written yet".into()))
+/// Every error is an `Error::Usage`.
+pub fn parse(args: Vec<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Command> {
+    let mut args = args.into_iter();
+    let Some(name) = args.next() else {
+        return Err(usage(help::USAGE.to_owned()));
+    };
+    let rest: Vec<OsString> = args.collect();
+    match name.to_str() {
+        Some("-h" | "--help") => Ok(Command::Help(help::TAILCAST)),
+        Some("-V" | "--version") => Ok(Command::Version),
+        Some("help") => help_on(&rest),
+        _ => {
+            let entry = find_entry(&name)?;
+            asked_instead(&rest, entry.help).map_or_else(|| (entry.parse)(Args::new(rest), env), Ok)
+        }
+    }
+}
+
+/// Help or version asked for behind a command: whatever else stands there, that is what is wanted.
+fn asked_instead(rest: &[OsString], help: &'static str) -> Option<Command> {
+    let flags = rest.iter().take_while(|arg| *arg != "--");
+    flags
+        .filter_map(|arg| arg.to_str())
+        .find_map(|arg| match arg {
+            "-h" | "--help" => Some(Command::Help(help)),
+            "-V" | "--version" => Some(Command::Version),
+            _ => None,
+        })
+}
+
+fn help_on(topics: &[OsString]) -> Result<Command> {
+    match topics {
+        [] => Ok(Command::Help(help::TAILCAST)),
+        [topic] if ["help", "-h", "--help"].iter().any(|word| topic == word) => {
+            Ok(Command::Help(help::TAILCAST))
+        }
+        [topic] => Ok(Command::Help(find_entry(topic)?.help)),
+        [_, extra, ..] => Err(usage(format!(
+            "help: takes one COMMAND; too many: {}",
+            shown(extra)
+        ))),
+    }
+}
+
+fn find_entry(name: &OsStr) -> Result<&'static Entry> {
+    ENTRIES
+        .iter()
+        .find(|entry| name == entry.name)
+        .ok_or_else(|| unknown_command(name))
+}
+
+fn unknown_command(name: &OsStr) -> Error {
+    let names = ENTRIES.map(|entry| entry.name);
+    let meant = match name.to_str().and_then(|name| closest(name, &names)) {
+        Some(command) => format!("did you mean {command}? "),
+        None => String::new(),
+    };
+    let list = names.join(", ");
+    usage(format!(
+        "unknown command: {}; {meant}the commands are {list}, help",
+        shown(name)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(line: &str) -> Result<Command> {
+        parse(
+            line.split_whitespace().map(OsString::from).collect(),
+            &|_| None,
+        )
+    }
+
+    fn complaint(line: &str) -> String {
+        match parse_words(line) {
+            Err(Error::Usage(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_found_wherever_they_stand() {
+        let table = [
+            ("help", help::TAILCAST),
+            ("--help", help::TAILCAST),
+            ("-h", help::TAILCAST),
+            ("help help", help::TAILCAST),
+            ("help --help", help::TAILCAST),
+            ("help generate", help::GENERATE),
+            ("help watch", help::WATCH),
+            ("help subscribe", help::SUBSCRIBE),
+            ("help status", help::STATUS),
+            ("watch --help", help::WATCH),
+            ("watch --poll 5x --nonsense app.log -h", help::WATCH),
+            ("status -h -V", help::STATUS),
+        ];
+        for (line, want) in table {
+            assert_eq!(parse_words(line).unwrap(), Command::Help(want), "{line}");
+        }
+        for line in ["--version", "-V", "watch --version", "generate a -V"] {
+            assert_eq!(parse_words(line).unwrap(), Command::Version, "{line}");
+        }
+    }
+
+    #[test]
+    fn behind_two_dashes_help_is_a_file() {
+        let Command::Generate(options) = parse_words("generate -- --help").unwrap() else {
+            panic!("not generate");
+        };
+        assert_eq!(options.file, PathBuf::from("--help"));
+    }
+
+    #[test]
+    fn what_is_not_a_command_gets_the_list() {
+        let list = "the commands are generate, watch, subscribe, status, help";
+        assert_eq!(
+            complaint("tail"),
+            format!(r#"unknown command: "tail"; {list}"#)
+        );
+        assert_eq!(
+            complaint("wach"),
+            format!(r#"unknown command: "wach"; did you mean watch? {list}"#)
+        );
+        assert_eq!(
+            complaint("sub"),
+            format!(r#"unknown command: "sub"; did you mean subscribe? {list}"#)
+        );
+        assert_eq!(
+            complaint("--once watch"),
+            format!(r#"unknown command: "--once"; {list}"#)
+        );
+        assert_eq!(
+            complaint("help tail"),
+            format!(r#"unknown command: "tail"; {list}"#)
+        );
+        assert_eq!(
+            complaint("help watch x"),
+            r#"help: takes one COMMAND; too many: "x""#
+        );
+        assert_eq!(complaint(""), help::USAGE);
+    }
+
+    #[test]
+    fn no_complaint_shows_a_password() {
+        for line in [
+            "redis://:secret@host",
+            "help redis://:secret@host",
+            "generate a redis://:secret@host",
+            "watch --redisredis://:secret@host",
+            "watch --poll redis://:secret@host",
+            "watch --once=redis://:secret@host",
+            "watch --mode=redis+unix:///run/redis.sock?pass=secret",
+            "subscribe --type redis://:secret@host",
+        ] {
+            assert!(!complaint(line).contains("secret"), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_fits_eighty_columns_and_ends_with_examples() {
+        for text in ENTRIES
+            .map(|entry| entry.help)
+            .iter()
+            .chain([&help::TAILCAST])
+        {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+                assert_eq!(line.trim_end(), line);
+            }
+            assert!(
+                text.rsplit("\n\n").next().unwrap().starts_with("Examples:"),
+                "{text}"
+            );
+            assert!(text.ends_with('\n'));
+        }
+    }
 }
