@@ -275,8 +275,8 @@ impl Publisher {
         }
         let epoch = state.epoch;
         let is_ours = |batch: &Batch| batch.source == index && batch.epoch == epoch;
-        let arrived = |batch: &Box<Batch>| is_ours(batch) && batch.end.as_ref() == Some(&progress);
-        match self.again.iter().position(arrived) {
+        let arrived = |batch: &Batch| is_ours(batch) && batch.end.as_ref() == Some(&progress);
+        match self.again.iter().position(|batch| arrived(batch)) {
             Some(last) => {
                 let sent: Vec<_> = self.again.drain(..=last).collect();
                 for batch in sent.into_iter().rev() {

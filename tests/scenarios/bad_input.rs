@@ -194,7 +194,7 @@ fn a_folder_is_refused_with_the_reason() {
 fn an_unreadable_file_is_refused_with_the_reason() {
     let scene = Scene::new();
     scene.append("app.log", text(0..3));
-    fs::set_permissions(scene.path("app.log"), fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(scene.path("app.log"), fs::Permissions::from_mode(0o0)).expect("chmod");
     let Some(mortal) = without_privilege() else {
         return skip("root here reads everything");
     };
@@ -254,7 +254,7 @@ fn without_privilege() -> Option<&'static [&'static str]> {
         let dir = tempfile::TempDir::new().expect("create a folder");
         let file = dir.path().join("unreadable");
         fs::write(&file, "").expect("write a file");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("chmod");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o0)).expect("chmod");
         let script = "test ! -r \"$0\"";
         let mut command = std::process::Command::new(program);
         command
