@@ -113,9 +113,9 @@ impl Redis {
 
     /// The lines of a stream in which tailcast writes, in order.
     pub fn stream(&self, key: &str) -> Vec<Vec<u8>> {
-        let entries: Vec<(String, Vec<(String, Vec<u8>)>)> = self.ask(&["XRANGE", key, "-", "+"]);
-        let field =
-            |fields: Vec<(String, Vec<u8>)>| fields.into_iter().find(|(name, _)| name == "line");
+        type Fields = Vec<(String, Vec<u8>)>;
+        let entries: Vec<(String, Fields)> = self.ask(&["XRANGE", key, "-", "+"]);
+        let field = |fields: Fields| fields.into_iter().find(|(name, _)| name == "line");
         entries
             .into_iter()
             .map(|(id, fields)| field(fields).unwrap_or_else(|| panic!("no line in {id}")).1)
