@@ -6,6 +6,7 @@
 mod plan;
 mod siblings;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
@@ -19,7 +20,7 @@ use crate::error::{Error, Result, describe};
 use crate::lines::{Line, Lines};
 use crate::position::{ANCHOR_LEN, Anchor, FileId, Position, Progress};
 use crate::talk;
-use plan::{Segment, newer_than, plan, written_after};
+use plan::{Plan, Segment, newer_than, plan, written_after};
 use siblings::{Beside, Candidate, Kind, Stat, look_beside, metadata};
 
 pub use siblings::is_sibling_name;
@@ -85,6 +86,8 @@ struct Open {
     read_to: u64,
     /// The bytes before `read_to`, at most 64: each read must find them again.
     before: Vec<u8>,
+    /// The file's first bytes, at most 64: what begins so and is shorter is an earlier copy of it.
+    head: Vec<u8>,
     lines: Lines,
     /// Behind the last complete line.
     end: Position,
@@ -165,7 +168,7 @@ impl<'w> Tail<'w> {
             since: since.or_else(|| Some(SystemTime::now())),
             trouble: String::new(),
         };
-        tail.try_to(|tail| tail.open_planned(&progress, since));
+        tail.try_to(|tail| tail.open_planned(&progress, since, &|_| false));
         tail
     }
 
@@ -231,22 +234,21 @@ impl<'w> Tail<'w> {
             return Polled::Idle;
         }
         match step {
-            Step::Open => self.try_to(|tail| tail.open_planned(&tail.waiting.clone(), tail.since)),
+            Step::Open => {
+                self.try_to(|tail| tail.open_planned(&tail.waiting.clone(), tail.since, &|_| false))
+            }
             Step::Rotate => self.try_to(|tail| tail.follow_rotation(now)),
             Step::Truncate => self.try_to(|tail| tail.follow_truncation()),
-            Step::Verify | Step::Read if self.is_first_look() => {
-                self.try_to(|tail| tail.follow_unseen_copies())
-            }
             _ => {}
         }
         self.read(now, buffer, sink)
     }
 
-    /// At offset 0 no anchor would tell if a copytruncate went by since the last look.
-    fn is_first_look(&self) -> bool {
-        let newest = self.files.len().saturating_sub(1);
-        self.files.back().is_some_and(|open| open.end.offset == 0)
-            && self.files.iter().take(newest).all(|open| open.reached_end)
+    /// At offset 0 no anchor would tell if a copytruncate went by, before these bytes were written.
+    fn is_first_chunk(&self, index: usize) -> bool {
+        index + 1 == self.files.len()
+            && self.files[index].read_to == 0
+            && self.files.iter().take(index).all(|open| open.reached_end)
     }
 
     /// Reads one chunk of the oldest file that has one, and lets go of rotated files whose time is up.
@@ -258,6 +260,11 @@ impl<'w> Tail<'w> {
                 Ok(Chunk::Bytes(length)) => {
                     let before = self.files[index].before.len();
                     if length > before {
+                        // Looked at behind the read: what was truncated after the look is noticed by the next read.
+                        if self.is_first_chunk(index) && self.find_unseen_copies() {
+                            polled = Polled::Read;
+                            break;
+                        }
                         if self.take_chunk(index, &buffer[..length], sink).is_break() {
                             return Polled::Stopped;
                         }
@@ -305,6 +312,9 @@ impl<'w> Tail<'w> {
     fn take_chunk(&mut self, index: usize, bytes: &[u8], sink: &mut dyn Sink) -> ControlFlow<()> {
         let open = &mut self.files[index];
         let base = open.read_to - open.before.len() as u64;
+        if base == 0 && open.head.len() < ANCHOR_LEN {
+            open.head = bytes[..bytes.len().min(ANCHOR_LEN)].to_vec();
+        }
         let mut rest = &bytes[open.before.len()..];
         let mut lines = std::mem::replace(&mut open.lines, Lines::new(0));
         open.read_to = base + bytes.len() as u64;
@@ -386,12 +396,25 @@ impl<'w> Tail<'w> {
     }
 
     /// Opens what `plan` finds for a progress.
-    fn open_planned(&mut self, progress: &Progress, since: Option<SystemTime>) -> io::Result<()> {
+    ///
+    /// `is_ours` knows a copy that is shorter than what was read, and so has not our anchor.
+    fn open_planned(
+        &mut self,
+        progress: &Progress,
+        since: Option<SystemTime>,
+        is_ours: &dyn Fn(&Candidate) -> bool,
+    ) -> io::Result<()> {
         let beside = self.look_beside()?;
-        let holds = |index: usize, position: &Position| {
-            holds(&beside.candidates[index].path, position).unwrap_or(false)
-        };
-        let plan = plan(progress, &beside.candidates, &holds, since);
+        let mut plan = plan_from(progress, &beside, since)?;
+        let copy = plan
+            .segments
+            .iter()
+            .rposition(|segment| is_ours(&beside.candidates[segment.candidate]));
+        if let Some(copy) = copy.filter(|_| plan.lost) {
+            // Made before the last lines that we read: there is nothing in it, or before it, that we have not.
+            plan.segments.drain(..=copy);
+            plan.lost = false;
+        }
         if plan.segments.is_empty() {
             return Ok(());
         }
@@ -425,7 +448,7 @@ impl<'w> Tail<'w> {
             .candidates
             .iter()
             .position(|candidate| candidate.stat.id == id);
-        if ours.is_none() && holds(&self.path, &newest.end)? {
+        if ours.is_none() && holds(&File::open(&self.path)?, &newest.end)? {
             // Not rotated, but replaced by a copy of itself, as editors do.
             return self.follow_truncation();
         }
@@ -471,7 +494,8 @@ impl<'w> Tail<'w> {
         } else {
             Some(newest.stat.modified)
         };
-        let planned = self.open_planned(&progress, since);
+        let is_ours = |candidate: &Candidate| newest.is_copied_in(candidate).unwrap_or(false);
+        let planned = self.open_planned(&progress, since, &is_ours);
         let opened = std::mem::replace(&mut self.files, kept);
         self.finished = finished;
         if let Err(error) = planned {
@@ -490,26 +514,53 @@ impl<'w> Tail<'w> {
         Ok(())
     }
 
-    /// Before the first bytes of a generation are taken: were there files in between?
-    fn follow_unseen_copies(&mut self) -> io::Result<()> {
-        let progress = self.progress();
-        let beside = self.look_beside()?;
-        let holds = |index: usize, position: &Position| {
-            holds(&beside.candidates[index].path, position).unwrap_or(false)
-        };
-        let plan = plan(&progress, &beside.candidates, &holds, self.since);
-        let known = |segment: &Segment| {
-            let candidate = &beside.candidates[segment.candidate];
-            candidate.kind == Kind::Path || segment.from.is_some()
-        };
-        if plan.lost || plan.segments.iter().all(known) {
-            return Ok(());
-        }
-        self.follow_truncation()
+    /// Whether there were files between the last one and this, and they are to be read first.
+    fn find_unseen_copies(&mut self) -> bool {
+        // Where the look fails, the bytes are left for the next one.
+        let mut found = true;
+        self.try_to(|tail| {
+            let progress = tail.progress();
+            let beside = tail.look_beside()?;
+            let plan = plan_from(&progress, &beside, tail.since)?;
+            let is_known = |segment: &Segment| {
+                let candidate = &beside.candidates[segment.candidate];
+                candidate.kind == Kind::Path || segment.from.is_some()
+            };
+            found = !plan.lost && !plan.segments.iter().all(is_known);
+            if found {
+                tail.follow_truncation()
+            } else {
+                Ok(())
+            }
+        });
+        found
     }
 
+    /// What lies beside the path, without a copy of it that is not yet followed by the truncation: its lines are
+    /// still in the path.
     fn look_beside(&self) -> io::Result<Beside> {
-        look_beside(&self.path, self.is_watched)
+        let mut beside = look_beside(&self.path, self.is_watched)?;
+        let Some(path) = beside
+            .candidates
+            .last()
+            .filter(|last| last.kind == Kind::Path)
+            .cloned()
+        else {
+            return Ok(beside);
+        };
+        let read: Vec<_> = self
+            .waiting
+            .positions()
+            .map(|position| position.file)
+            .collect();
+        let is_read =
+            |id: FileId| read.contains(&id) || self.files.iter().any(|open| open.stat.id == id);
+        beside.candidates.retain(|candidate| {
+            candidate.kind == Kind::Path
+                || is_read(candidate.stat.id)
+                || !is_fresh_copy(candidate, &path)
+        });
+        Ok(beside)
     }
 
     /// Opens segments; all or none, as a rotation may be renaming them at this moment.
@@ -593,11 +644,7 @@ impl<'w> Tail<'w> {
 
 impl Open {
     fn new(candidate: &Candidate, segment: &Segment, max_line: u64) -> io::Result<Open> {
-        let file = File::open(&candidate.path)?;
-        let stat = Stat::of(&file.metadata()?);
-        if stat.id != candidate.stat.id {
-            return Err(io::ErrorKind::NotFound.into());
-        }
+        let (file, stat) = open_candidate(candidate)?;
         let start = Position::start(segment.generation, stat.id);
         let mut end = Position {
             file: stat.id,
@@ -605,6 +652,8 @@ impl Open {
         };
         let before = bytes_before(&file, end.offset, ANCHOR_LEN)?;
         end.anchor = Anchor::of(&before);
+        let head_length = end.offset.min(ANCHOR_LEN as u64);
+        let head = bytes_before(&file, head_length, ANCHOR_LEN)?;
         Ok(Open {
             file,
             name: candidate.path.clone(),
@@ -612,6 +661,7 @@ impl Open {
             generation: segment.generation,
             read_to: end.offset,
             before,
+            head,
             lines: Lines::new(max_line),
             end,
             at_end: false,
@@ -638,6 +688,17 @@ impl Open {
             return Ok(Chunk::AnchorGone);
         }
         Ok(Chunk::Bytes(length))
+    }
+
+    /// Whether a sibling is a copy of this file that was made before its last lines were read.
+    fn is_copied_in(&self, candidate: &Candidate) -> io::Result<bool> {
+        let size = candidate.stat.size;
+        if candidate.kind == Kind::Path || size == 0 || size > self.read_to {
+            return Ok(false);
+        }
+        let (file, _) = open_candidate(candidate)?;
+        let head = bytes_before(&file, size.min(ANCHOR_LEN as u64), ANCHOR_LEN)?;
+        Ok(self.head.starts_with(&head))
     }
 
     /// Whether the bytes before the offset are still there.
@@ -669,11 +730,78 @@ pub fn unread(path: &Path, progress: Progress, since: Option<SystemTime>) -> u64
     Tail::resume(path, limits, &|_| false, progress, since).unread()
 }
 
+/// A copy is followed by its original's truncation at once; one older than this is no such copy, though it look like one.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// Whether a file is a copy of the path, perhaps not finished, and the path has not been truncated yet.
+///
+/// Such a copy was born after the path's file; what was renamed away was born before it.
+fn is_fresh_copy(candidate: &Candidate, path: &Candidate) -> bool {
+    let size = candidate.stat.size;
+    let age = SystemTime::now()
+        .duration_since(candidate.stat.modified)
+        .unwrap_or_default();
+    let born = |candidate: &Candidate| {
+        fs::metadata(&candidate.path).and_then(|metadata| metadata.created())
+    };
+    let is_younger = match (born(candidate), born(path)) {
+        (Ok(copy), Ok(original)) => copy > original,
+        // A file system that does not say: an empty file proves nothing.
+        _ => size > 0,
+    };
+    age < FRESH
+        && is_younger
+        && size <= path.stat.size
+        && begins_with(path, candidate, size).unwrap_or(false)
+}
+
+/// Whether the first `size` bytes of two files are the same.
+fn begins_with(path: &Candidate, copy: &Candidate, size: u64) -> io::Result<bool> {
+    let (original, copy) = (open_candidate(path)?.0, open_candidate(copy)?.0);
+    let mut end = 0;
+    while end < size {
+        end = size.min(end + 64 * 1024);
+        let bytes = bytes_before(&copy, end, 64 * 1024)?;
+        if bytes.is_empty() || bytes != bytes_before(&original, end, 64 * 1024)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Opens a candidate; not found, where a rotation has renamed it since it was listed.
+fn open_candidate(candidate: &Candidate) -> io::Result<(File, Stat)> {
+    let file = File::open(&candidate.path)?;
+    let stat = Stat::of(&file.metadata()?);
+    if stat.id != candidate.stat.id {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok((file, stat))
+}
+
 /// Whether a file has the position's anchor right before its offset.
-fn holds(path: &Path, position: &Position) -> io::Result<bool> {
+fn holds(file: &File, position: &Position) -> io::Result<bool> {
     let length = usize::from(position.anchor.len);
-    let before = bytes_before(&File::open(path)?, position.offset, length)?;
+    let before = bytes_before(file, position.offset, length)?;
     Ok(before.len() == length && Anchor::of(&before) == position.anchor)
+}
+
+/// What is to be read; an error where the files moved on under the look.
+fn plan_from(progress: &Progress, beside: &Beside, since: Option<SystemTime>) -> io::Result<Plan> {
+    let trouble = RefCell::new(None);
+    let holds = |index: usize, position: &Position| {
+        let held =
+            open_candidate(&beside.candidates[index]).and_then(|(file, _)| holds(&file, position));
+        held.unwrap_or_else(|error| {
+            // A sibling that may not be read is no candidate; one that has moved makes the whole look void.
+            if error.kind() != io::ErrorKind::PermissionDenied {
+                trouble.replace(Some(error));
+            }
+            false
+        })
+    };
+    let plan = plan(progress, &beside.candidates, &holds, since);
+    trouble.into_inner().map_or(Ok(plan), Err)
 }
 
 /// The at most `length` bytes before an offset; fewer where the file is shorter.

@@ -123,7 +123,13 @@ fn list(path: &Path, is_watched: &dyn Fn(&Path) -> bool) -> io::Result<Beside> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(beside);
     };
-    for entry in fs::read_dir(folder)? {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => Some(entries),
+        // A folder that may be searched and not listed: there is just the path.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+        Err(error) => return Err(error),
+    };
+    for entry in entries.into_iter().flatten() {
         let entry = entry?;
         let Some(suffix) = suffix_of(&entry.file_name(), name).map(<[u8]>::to_vec) else {
             continue;
