@@ -368,11 +368,18 @@ impl<'w> Tail<'w> {
             .map(|open| open.end)
             .collect();
         let current = self.files[current].end;
-        if current.offset == 0 && older.is_empty() {
-            older.extend(
-                self.finished
-                    .filter(|finished| finished.generation < current.generation),
-            );
+        let is_missing = |finished: &Position| {
+            finished.generation < current.generation
+                && older
+                    .iter()
+                    .all(|position| position.generation != finished.generation)
+        };
+        if let Some(finished) = self
+            .finished
+            .filter(|finished| current.offset == 0 && is_missing(finished))
+        {
+            older.push(finished);
+            older.sort_by_key(|position| std::cmp::Reverse(position.generation));
         }
         Progress { current, older }
     }
@@ -510,6 +517,13 @@ impl<'w> Tail<'w> {
         };
         let opened: Vec<_> = opened.into_iter().filter(|open| !is_kept(open)).collect();
         self.files.extend(opened);
+        if self
+            .files
+            .iter()
+            .all(|open| open.generation != newest.generation)
+        {
+            self.finished = Some(newest.end);
+        }
         self.waiting = progress;
         Ok(())
     }

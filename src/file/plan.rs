@@ -48,14 +48,20 @@ pub fn plan(
             });
         }
     }
-    let last_read = segments.last().map(|segment| segment.candidate);
+    let before = progress.older.first();
+    let last_read = before.map(|before| {
+        segments
+            .last()
+            .filter(|last| last.generation == before.generation)
+    });
+    let last_read = last_read.map(|last| last.map(|segment| segment.candidate));
     let unread = match found {
         Some(index) if progress.current.offset > 0 => newer_than(index, candidates),
         // At offset 0 there is no anchor, so a copytruncate may have gone by unseen.
         Some(index) => match last_read {
-            Some(last) => newer_than(last, candidates),
+            Some(Some(last)) => newer_than(last, candidates),
             None if progress.current.generation == 0 => written_after(since, candidates),
-            None => newer_than(index, candidates),
+            _ => newer_than(index, candidates),
         },
         None => written_after(since, candidates),
     };
