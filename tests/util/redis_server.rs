@@ -130,7 +130,6 @@ fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         // An oracle that reads slowly is the test's problem, and must not be cut off for it.
         .args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"])
-        .args(["--enable-debug-command", "yes"])
         .arg("--dir")
         .arg(dir)
         .args(["--logfile", "redis.log"])
