@@ -425,6 +425,10 @@ impl<'w> Tail<'w> {
             .candidates
             .iter()
             .position(|candidate| candidate.stat.id == id);
+        if ours.is_none() && holds(&self.path, &newest.end)? {
+            // Not rotated, but replaced by a copy of itself, as editors do.
+            return self.follow_truncation();
+        }
         let newer = match ours {
             Some(index) => newer_than(index, &beside.candidates),
             None => written_after(Some(modified), &beside.candidates),

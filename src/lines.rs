@@ -103,6 +103,7 @@ fn take_line<'a>(chunk: &mut &'a [u8]) -> (&'a [u8], bool) {
 }
 
 #[cfg(test)]
+#[allow(clippy::type_complexity)] // tables of cases
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -275,6 +275,7 @@ fn unescape_path(text: &[u8]) -> Result<PathBuf, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::type_complexity)] // tables of cases
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -33,7 +33,7 @@ pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
     let mut printer = Printer::new(options);
     let mut pause = FIRST_PAUSE;
     let mut gap: Option<Instant> = None;
-    while !stop.load(Relaxed) {
+    while !stop.load(Relaxed) && options.count != Some(0) {
         let lost = match Subscription::open(&address, &patterns, stop) {
             Ok(mut subscription) => {
                 pause = FIRST_PAUSE;

@@ -62,15 +62,24 @@ struct Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("TAILCAST_SEED={} plays this again:\n  {}", self.seed, self.steps.join("\n  "));
+            eprintln!(
+                "TAILCAST_SEED={} plays this again:\n  {}",
+                self.seed,
+                self.steps.join("\n  ")
+            );
         }
     }
 }
 
 #[test]
 fn every_line_that_remained_readable_arrives_once_and_in_order() {
-    let seconds = env::var("TAILCAST_MODEL_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(40);
-    let only: Option<u64> = env::var("TAILCAST_SEED").ok().map(|s| s.parse().expect("TAILCAST_SEED is a number"));
+    let seconds = env::var("TAILCAST_MODEL_SECONDS")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(40);
+    let only: Option<u64> = env::var("TAILCAST_SEED")
+        .ok()
+        .map(|s| s.parse().expect("TAILCAST_SEED is a number"));
     let next = AtomicU64::new(only.unwrap_or_else(|| fastrand::u64(0..1 << 40)));
     let end = Instant::now() + Duration::from_secs(seconds);
     let plays = AtomicU64::new(0);
@@ -96,7 +105,10 @@ impl Play {
             1 => Outlet::Stream,
             _ => Outlet::Pubsub(scene.subscriber()),
         };
-        let trace = Trace { seed, steps: Vec::new() };
+        let trace = Trace {
+            seed,
+            steps: Vec::new(),
+        };
         Play {
             rng,
             scene,
@@ -152,7 +164,9 @@ impl Play {
     fn note(&mut self, step: impl Into<String>) {
         let step = step.into();
         match self.trace.steps.last_mut() {
-            Some(number) if number.ends_with(':') && !step.ends_with(':') => *number += &format!(" {step}"),
+            Some(number) if number.ends_with(':') && !step.ends_with(':') => {
+                *number += &format!(" {step}")
+            }
             // A step that could not be taken here.
             Some(number) if number.ends_with(':') => *number = step,
             _ => self.trace.steps.push(step),
@@ -162,7 +176,11 @@ impl Play {
     // What happens to the log.
 
     fn write_some(&mut self) {
-        let count = if self.rng.u8(0..12) == 0 { 3000 } else { self.rng.usize(1..20) };
+        let count = if self.rng.u8(0..12) == 0 {
+            3000
+        } else {
+            self.rng.usize(1..20)
+        };
         self.write(count);
     }
 
@@ -175,12 +193,18 @@ impl Play {
         if let Some((begun, rest)) = log.half.take() {
             text += &rest;
             text.push('\n');
-            log.lines.push(Line { text: begun + &rest, late: false });
+            log.lines.push(Line {
+                text: begun + &rest,
+                late: false,
+            });
         }
         for n in self.written..self.written + count {
             text += &line(n);
             text.push('\n');
-            log.lines.push(Line { text: line(n), late: false });
+            log.lines.push(Line {
+                text: line(n),
+                late: false,
+            });
         }
         self.written += count;
         self.scene.append("app.log", text);
@@ -212,14 +236,25 @@ impl Play {
     /// Completes a half line, wherever it is by now: in app.log, or late in a renamed file.
     fn finish_half(&mut self) {
         let last = self.logs.len() - 1;
-        let here = self.rotated.iter().enumerate().map(|(n, log)| (format!("app.log.{}", n + 1), *log));
+        let here = self
+            .rotated
+            .iter()
+            .enumerate()
+            .map(|(n, log)| (format!("app.log.{}", n + 1), *log));
         let here = here.chain(self.present.then(|| ("app.log".to_string(), last)));
-        let pending: Vec<_> = here.filter(|(_, log)| self.logs[*log].half.is_some()).collect();
-        let Some((name, log)) = self.rng.choice(pending) else { return };
+        let pending: Vec<_> = here
+            .filter(|(_, log)| self.logs[*log].half.is_some())
+            .collect();
+        let Some((name, log)) = self.rng.choice(pending) else {
+            return;
+        };
         let (begun, rest) = self.logs[log].half.take().expect("filtered");
         self.note(format!("finish the half line {begun} in {name}"));
         self.scene.append(&name, format!("{rest}\n"));
-        self.logs[log].lines.push(Line { text: begun + &rest, late: name != "app.log" });
+        self.logs[log].lines.push(Line {
+            text: begun + &rest,
+            late: name != "app.log",
+        });
     }
 
     fn finish_halves(&mut self) {
@@ -231,7 +266,8 @@ impl Play {
     /// Renames app.log.1 to app.log.2 and so on, the oldest first, as logrotate does.
     fn shift(&mut self) {
         for n in (1..=self.rotated.len()).rev() {
-            self.scene.rename(&format!("app.log.{n}"), &format!("app.log.{}", n + 1));
+            self.scene
+                .rename(&format!("app.log.{n}"), &format!("app.log.{}", n + 1));
         }
     }
 
@@ -261,7 +297,10 @@ impl Play {
         self.scene.copytruncate("app.log", "app.log.1");
         self.rotated.insert(0, self.logs.len() - 1);
         let torn = self.logs.last_mut().expect("a log").half.take();
-        self.logs.push(Log { lines: Vec::new(), half: torn.map(|(_, rest)| (String::new(), rest)) });
+        self.logs.push(Log {
+            lines: Vec::new(),
+            half: torn.map(|(_, rest)| (String::new(), rest)),
+        });
     }
 
     /// Deletes app.log once all its lines have arrived: what nobody could read is nobody's loss.
@@ -288,7 +327,14 @@ impl Play {
         let batch = ["1", "3", "1000"][self.rng.usize(0..3)];
         let saved = ["1", "50"][self.rng.usize(0..2)];
         let poll = ["1ms", "20ms"][self.rng.usize(0..2)];
-        let watch = self.scene.watch("app.log").args(["--mode", mode, "--rotate-wait", "60s", "--batch-lines", batch]);
+        let watch = self.scene.watch("app.log").args([
+            "--mode",
+            mode,
+            "--rotate-wait",
+            "60s",
+            "--batch-lines",
+            batch,
+        ]);
         watch.args(["--checkpoint-lines", saved, "--poll", poll])
     }
 
@@ -303,7 +349,11 @@ impl Play {
         let Some(watcher) = &self.watcher else { return };
         watcher.signal(if self.paused { "CONT" } else { "STOP" });
         self.paused = !self.paused;
-        self.note(if self.paused { "pause the watcher" } else { "resume the watcher" });
+        self.note(if self.paused {
+            "pause the watcher"
+        } else {
+            "resume the watcher"
+        });
     }
 
     fn resume(&mut self) {
@@ -322,7 +372,9 @@ impl Play {
     }
 
     fn kill(&mut self) {
-        let Some(watcher) = self.watcher.take() else { return };
+        let Some(watcher) = self.watcher.take() else {
+            return;
+        };
         self.note("kill -9");
         self.paused = false;
         watcher.sigkill();
@@ -331,7 +383,10 @@ impl Play {
     /// Redis closes the watcher's connection.
     fn cut(&mut self) {
         self.note("cut the connection");
-        let _: usize = self.scene.redis.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        let _: usize = self
+            .scene
+            .redis
+            .ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     }
 
     fn once(&mut self) {
@@ -344,8 +399,16 @@ impl Play {
         // It returns when Redis has acknowledged all: so there is nothing to wait for but the oracle.
         let arrived = self.arrived();
         let current = &self.logs.last().expect("a log").lines;
-        let missing: Vec<_> = current.iter().filter(|l| !arrived.contains(&l.text.clone().into_bytes())).collect();
-        assert!(missing.is_empty(), "--once left {} lines of app.log, first {}", missing.len(), missing[0].text);
+        let missing: Vec<_> = current
+            .iter()
+            .filter(|l| !arrived.contains(&l.text.clone().into_bytes()))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "--once left {} lines of app.log, first {}",
+            missing.len(),
+            missing[0].text
+        );
         self.lost_track &= current.is_empty();
     }
 
@@ -374,7 +437,10 @@ impl Play {
 
     fn expected(&self, want: impl Fn(&Line) -> bool) -> Vec<Vec<u8>> {
         let lines = self.logs.iter().flat_map(|log| &log.lines);
-        lines.filter(|l| want(l)).map(|l| l.text.clone().into_bytes()).collect()
+        lines
+            .filter(|l| want(l))
+            .map(|l| l.text.clone().into_bytes())
+            .collect()
     }
 
     fn count(&self) -> usize {
@@ -404,12 +470,26 @@ impl Play {
         let late: std::collections::HashSet<_> = self.expected(|l| l.late).into_iter().collect();
         let punctual: Vec<_> = arrived.iter().filter(|l| !late.contains(*l)).collect();
         assert_exactly(&self.expected(|l| !l.late), &punctual);
-        for log in self.logs.iter().filter(|log| log.lines.iter().any(|l| l.late)) {
-            let own: Vec<Vec<u8>> = log.lines.iter().map(|l| l.text.clone().into_bytes()).collect();
+        for log in self
+            .logs
+            .iter()
+            .filter(|log| log.lines.iter().any(|l| l.late))
+        {
+            let own: Vec<Vec<u8>> = log
+                .lines
+                .iter()
+                .map(|l| l.text.clone().into_bytes())
+                .collect();
             let of_log: Vec<_> = arrived.iter().filter(|l| own.contains(l)).collect();
             assert_exactly(&own, &of_log);
         }
-        let end = fs::metadata(self.scene.path("app.log")).expect("stat").len();
-        assert_eq!(self.scene.offset("app.log"), end, "the checkpoint is at the end");
+        let end = fs::metadata(self.scene.path("app.log"))
+            .expect("stat")
+            .len();
+        assert_eq!(
+            self.scene.offset("app.log"),
+            end,
+            "the checkpoint is at the end"
+        );
     }
 }

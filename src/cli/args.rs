@@ -364,7 +364,7 @@ mod tests {
             assert_eq!(parse_duration(text), Err("not a duration"), "{text}");
         }
         assert!(parse_duration("876000h").is_ok());
-        for text in ["876001h", "99999999999999999999999999999999999999999999h"] {
+        for text in ["876001h", "99999999999999999999999999999999999999999999.5h"] {
             assert_eq!(parse_duration(text), Err("too long"), "{text}");
         }
     }

@@ -134,6 +134,7 @@ pub fn written_after(since: Option<SystemTime>, candidates: &[Candidate]) -> Vec
 }
 
 #[cfg(test)]
+#[allow(clippy::type_complexity)] // tables of cases
 mod tests {
     use super::*;
     use crate::file::siblings::Stat;

@@ -60,7 +60,7 @@ mod tests {
             (&b"\x1b[31mred\x1b[0m"[..], r"\x1b[31mred\x1b[0m"),
             (b"\x1b]0;title\x07", r"\x1b]0;title\x07"),
             (b"a\tb\r\nc\0", r"a\tb\r\nc\x00"),
-            (b"rub\x7f\x08out", r"rub\x7f\x08out"),
+            (b"rub\x7fout", r"rub\x7fout"),
             (
                 "c1 \u{80}\u{9b}31m\u{9f}".as_bytes(),
                 r"c1 \u{80}\u{9b}31m\u{9f}",

@@ -224,9 +224,11 @@ impl Publisher {
             .checkpoint
             .clone()
             .unwrap_or_else(|| source.initial.clone());
-        let choose = |record: Option<&Progress>| match record {
-            Some(_) if options.reset => local.clone(),
-            record => go_on_from(options.mode, &local, record),
+        let choose = |record: Option<&Progress>| match (record, &source.checkpoint) {
+            _ if options.reset => local.clone(),
+            // Where to begin is asked only when neither of them says.
+            (Some(record), None) => record.clone(),
+            (record, _) => go_on_from(options.mode, &local, record),
         };
         let taken = match options.delivery {
             Delivery::ExactlyOnce => session.take_over(&key, &source.path, &choose),
@@ -275,8 +277,8 @@ impl Publisher {
         }
         let epoch = state.epoch;
         let is_ours = |batch: &Batch| batch.source == index && batch.epoch == epoch;
-        let arrived = |batch: &Box<Batch>| is_ours(batch) && batch.end.as_ref() == Some(&progress);
-        match self.again.iter().position(arrived) {
+        let arrived = |batch: &Batch| is_ours(batch) && batch.end.as_ref() == Some(&progress);
+        match self.again.iter().position(|batch| arrived(batch)) {
             Some(last) => {
                 let sent: Vec<_> = self.again.drain(..=last).collect();
                 for batch in sent.into_iter().rev() {
@@ -317,7 +319,7 @@ impl Publisher {
     fn rewind(&mut self, index: usize, progress: Progress) {
         let state = &mut self.sources[index];
         state.epoch += 1;
-        talk::note(&format!(
+        talk::detail(&format!(
             "{}: going on from offset {} of generation {}, where its commit record stands",
             state.source.path.display(),
             progress.current.offset,
@@ -390,7 +392,7 @@ impl Trouble {
             said != why && !self.announced || when.elapsed() > SAY_AGAIN
         });
         if is_new {
-            talk::warn(&format!("{why}; nothing is lost, waiting for it to heal"));
+            talk::warn(&format!("{why}; nothing is lost, trying again"));
             self.said = Some((why.to_string(), Instant::now()));
             self.announced = true;
         } else {

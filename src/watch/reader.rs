@@ -203,6 +203,7 @@ impl Reader {
             shared,
             work,
             entries: Vec::new(),
+            refused: BTreeSet::new(),
             limits: Limits {
                 rotate_wait: options.rotate_wait,
                 max_line: options.max_line,
@@ -249,6 +250,8 @@ struct Following<'w> {
     shared: &'w Shared,
     work: &'w Sender<Work>,
     entries: Vec<Entry<'w>>,
+    /// Matches that could not be watched, which was said.
+    refused: BTreeSet<PathBuf>,
     limits: Limits,
     watched: &'w RefCell<BTreeSet<PathBuf>>,
     is_watched: &'w dyn Fn(&Path) -> bool,
@@ -407,17 +410,18 @@ impl<'w> Following<'w> {
         entry.done = false;
     }
 
-    /// Looks for new matches; one that cannot be watched is said once and left.
+    /// Looks for new matches; one that cannot be watched is said once, and tried again.
     fn scan(&mut self, globs: &[PathBuf]) {
         let matches = new_matches(globs, &self.watched.borrow()).unwrap_or_default();
         for path in matches {
-            let added = self.admission.admit(&path).and_then(|found| {
-                talk::detail(&format!("{}: new", path.display()));
-                self.add(path.clone(), found)
-            });
-            if let Err(error) = added {
-                talk::warn(&error.to_string());
-                self.watched.borrow_mut().insert(path);
+            let added = self
+                .admission
+                .admit(&path)
+                .and_then(|found| self.add(path.clone(), found));
+            match added {
+                Ok(()) => talk::detail(&format!("{}: new", path.display())),
+                Err(error) if self.refused.insert(path) => talk::warn(&error.to_string()),
+                Err(_) => {}
             }
         }
     }

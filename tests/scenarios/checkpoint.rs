@@ -7,7 +7,9 @@ use crate::util::*;
 
 /// 64-bit FNV-1a, written down here once more so that the file's meaning is checked and not its writer.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| {
+        (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[test]
@@ -20,7 +22,10 @@ fn a_checkpoint_is_one_line_of_offset_generation_file_anchor_and_path() {
     let file = fs::metadata(&path).expect("stat");
     let anchor = fnv1a(&text(0..20).as_bytes()[end - 64..]);
     let (device, inode) = (file.dev(), file.ino());
-    let expected = format!("{end} 0 {device}:{inode} 64:{anchor:016x} {}\n", path.display());
+    let expected = format!(
+        "{end} 0 {device}:{inode} 64:{anchor:016x} {}\n",
+        path.display()
+    );
     assert_eq!(scene.checkpoint("app.log"), expected);
 }
 
@@ -30,7 +35,11 @@ fn the_anchor_of_a_short_file_is_all_of_it() {
     scene.append("app.log", "short\n");
     scene.once("app.log");
     let anchor = format!(" 6:{:016x} ", fnv1a(b"short\n"));
-    assert!(scene.checkpoint("app.log").contains(&anchor), "{}", scene.checkpoint("app.log"));
+    assert!(
+        scene.checkpoint("app.log").contains(&anchor),
+        "{}",
+        scene.checkpoint("app.log")
+    );
 }
 
 #[test]
@@ -38,7 +47,10 @@ fn cut_answers_how_far() {
     let scene = Scene::new();
     scene.append("app.log", text(0..20));
     scene.once("app.log");
-    let cut = std::process::Command::new("cut").args(["-d", " ", "-f1"]).arg(scene.checkpoint_path("app.log")).output();
+    let cut = std::process::Command::new("cut")
+        .args(["-d", " ", "-f1"])
+        .arg(scene.checkpoint_path("app.log"))
+        .output();
     let stdout = String::from_utf8(cut.expect("run cut").stdout).expect("UTF-8");
     assert_eq!(stdout.trim(), text(0..20).len().to_string());
 }
@@ -64,7 +76,14 @@ fn a_relative_path_and_an_absolute_one_share_a_checkpoint() {
     scene.append("app.log", text(0..5));
     scene.once("app.log");
     scene.append("app.log", text(5..6));
-    let run = scene.tailcast(&["watch", "logs/app.log", "--once", "--redis", &scene.redis.url(), "--state-dir"]);
+    let run = scene.tailcast(&[
+        "watch",
+        "logs/app.log",
+        "--once",
+        "--redis",
+        &scene.redis.url(),
+        "--state-dir",
+    ]);
     run.arg(scene.state_dir()).run().assert_silent_success();
     assert_exactly(&lines(0..6), &oracle.settle());
 }
@@ -79,7 +98,9 @@ fn a_checkpoint_is_written_after_so_many_lines() {
     oracle.wait_for(9);
     scene.append("app.log", text(9..10));
     let end = text(0..10).len().to_string();
-    wait_until("ten lines are checkpointed", || scene.checkpoint("app.log").starts_with(&end));
+    wait_until("ten lines are checkpointed", || {
+        scene.checkpoint("app.log").starts_with(&end)
+    });
     scene.assert_arrives(watcher, &oracle, &lines(0..10));
 }
 
@@ -88,12 +109,19 @@ fn a_checkpoint_is_written_after_so_much_time() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..1));
-    let seldom = ["--checkpoint-lines", "1000000", "--checkpoint-interval", "50ms"];
+    let seldom = [
+        "--checkpoint-lines",
+        "1000000",
+        "--checkpoint-interval",
+        "50ms",
+    ];
     let watcher = scene.watch("app.log").args(seldom).spawn();
     oracle.wait_for(1);
     scene.append("app.log", text(1..2));
     let end = text(0..2).len().to_string();
-    wait_until("the second line is checkpointed", || scene.checkpoint("app.log").starts_with(&end));
+    wait_until("the second line is checkpointed", || {
+        scene.checkpoint("app.log").starts_with(&end)
+    });
     scene.assert_arrives(watcher, &oracle, &lines(0..2));
 }
 
@@ -104,7 +132,10 @@ fn a_checkpoint_is_never_ahead_of_what_was_published() {
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..5));
     let eager = ["--checkpoint-lines", "1", "--checkpoint-interval", "1ms"];
-    let watcher = scene.watch_through(&proxy.url(), "app.log").args(eager).spawn();
+    let watcher = scene
+        .watch_through(&proxy.url(), "app.log")
+        .args(eager)
+        .spawn();
     oracle.wait_for(5);
     proxy.hold_from(b"PUBLISH");
     scene.append("app.log", text(5..10));
@@ -118,10 +149,16 @@ fn nothing_but_checkpoints_and_locks_stays_in_the_state_folder() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..500));
-    let watcher = scene.watch("app.log").args(["--checkpoint-lines", "1"]).spawn();
+    let watcher = scene
+        .watch("app.log")
+        .args(["--checkpoint-lines", "1"])
+        .spawn();
     scene.assert_arrives(watcher, &oracle, &lines(0..500));
     for entry in fs::read_dir(scene.state_dir()).expect("list").flatten() {
         let name = entry.file_name().into_string().expect("UTF-8");
-        assert!(name.ends_with(".checkpoint") || name.ends_with(".lock"), "{name}");
+        assert!(
+            name.ends_with(".checkpoint") || name.ends_with(".lock"),
+            "{name}"
+        );
     }
 }

@@ -7,7 +7,19 @@ use crate::util::*;
 
 fn generate(scene: &Scene, count: &str) {
     let file = scene.path("app.log");
-    let run = scene.tailcast(&["generate", "--interval", "0", "--quiet", "--seed", "7", "--count", count]).arg(file).run();
+    let run = scene
+        .tailcast(&[
+            "generate",
+            "--interval",
+            "0",
+            "--quiet",
+            "--seed",
+            "7",
+            "--count",
+            count,
+        ])
+        .arg(file)
+        .run();
     run.assert_silent_success();
 }
 
@@ -33,7 +45,10 @@ fn each_line_goes_to_the_channel_of_its_type() {
     oracle.wait_for(200);
     for message in oracle.messages() {
         let line: serde_json::Value = serde_json::from_slice(&message.payload).expect("JSON");
-        assert_eq!(message.channel, format!("logs:{}", line["type"].as_str().expect("a type")));
+        assert_eq!(
+            message.channel,
+            format!("logs:{}", line["type"].as_str().expect("a type"))
+        );
     }
 }
 
@@ -73,12 +88,25 @@ fn once_on_an_empty_file_succeeds_and_publishes_nothing() {
 fn what_a_subscriber_writes_is_the_file() {
     let scene = Scene::new();
     generate(&scene, "10000");
-    let subscriber = scene.tailcast(&["subscribe", "--redis", &scene.redis.url(), "--count", "10000"]).spawn();
-    wait_until("tailcast subscribes", || scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) == 1);
+    let subscriber = scene
+        .tailcast(&[
+            "subscribe",
+            "--redis",
+            &scene.redis.url(),
+            "--count",
+            "10000",
+        ])
+        .spawn();
+    wait_until("tailcast subscribes", || {
+        scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) == 1
+    });
     scene.once("app.log");
     let ended = subscriber.finish();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert!(ended.stdout == scene.read("app.log"), "the subscriber's output differs from the log");
+    assert!(
+        ended.stdout == scene.read("app.log"),
+        "the subscriber's output differs from the log"
+    );
 }
 
 #[test]
@@ -98,7 +126,10 @@ fn a_line_is_at_the_subscriber_within_a_tenth_of_a_second() {
         })
         .collect();
     delays.sort();
-    assert!(delays[delays.len() / 2] < Duration::from_millis(100), "{delays:?}");
+    assert!(
+        delays[delays.len() / 2] < Duration::from_millis(100),
+        "{delays:?}"
+    );
     scene.assert_arrives(watcher, &oracle, &lines(0..22));
 }
 
@@ -107,8 +138,13 @@ fn the_redis_url_may_come_from_the_environment() {
     let scene = Scene::new();
     scene.append("app.log", text(0..3));
     let oracle = scene.subscriber();
-    let run = scene.tailcast(&["watch", "--once", "--state-dir"]).arg(scene.state_dir()).arg(scene.path("app.log"));
-    run.env("REDIS_URL", scene.redis.url()).run().assert_silent_success();
+    let run = scene
+        .tailcast(&["watch", "--once", "--state-dir"])
+        .arg(scene.state_dir())
+        .arg(scene.path("app.log"));
+    run.env("REDIS_URL", scene.redis.url())
+        .run()
+        .assert_silent_success();
     assert_exactly(&lines(0..3), &oracle.settle());
 }
 
@@ -121,7 +157,11 @@ fn a_unix_socket_will_do() {
     scene.append("app.log", text(0..3));
     let oracle = scene.subscriber();
     let url = format!("redis+unix://{socket}");
-    scene.watch_through(&url, "app.log").arg("--once").run().assert_silent_success();
+    scene
+        .watch_through(&url, "app.log")
+        .arg("--once")
+        .run()
+        .assert_silent_success();
     assert_exactly(&lines(0..3), &oracle.settle());
 }
 
@@ -133,22 +173,48 @@ fn the_state_folder_follows_systemd_then_xdg_then_home() {
     let checkpoint = checkpoint.file_name().expect("a name");
     let (systemd, xdg) = (scene.home().join("systemd"), scene.home().join("xdg"));
     fs::create_dir(&systemd).expect("create a folder");
-    let bare = || scene.tailcast(&["watch", "--once", "--redis", &scene.redis.url()]).arg(scene.path("app.log"));
+    let bare = || {
+        scene
+            .tailcast(&["watch", "--once", "--redis", &scene.redis.url()])
+            .arg(scene.path("app.log"))
+    };
     scene.append("app.log", text(0..1));
-    bare().env("STATE_DIRECTORY", &systemd).env("XDG_STATE_HOME", &xdg).run().assert_silent_success();
+    bare()
+        .env("STATE_DIRECTORY", &systemd)
+        .env("XDG_STATE_HOME", &xdg)
+        .run()
+        .assert_silent_success();
     assert!(systemd.join(checkpoint).exists());
-    bare().env("XDG_STATE_HOME", &xdg).run().assert_silent_success();
+    bare()
+        .env("XDG_STATE_HOME", &xdg)
+        .run()
+        .assert_silent_success();
     assert!(xdg.join("tailcast").join(checkpoint).exists());
     bare().run().assert_silent_success();
-    assert!(scene.home().join(".local/state/tailcast").join(checkpoint).exists());
+    assert!(
+        scene
+            .home()
+            .join(".local/state/tailcast")
+            .join(checkpoint)
+            .exists()
+    );
     // The commit record in Redis is one for all three: so the line is not repeated.
     assert_exactly(&lines(0..1), &oracle.settle());
 }
 
 #[test]
 fn logs_that_nobody_here_wrote_go_through_byte_for_byte() {
-    let logs = ["/var/log/dpkg.log", "/var/log/apt/term.log", "/var/log/apt/history.log", "/var/log/bootstrap.log"];
-    let found: Vec<Vec<u8>> = logs.iter().filter_map(|path| fs::read(path).ok()).filter(|b| !b.is_empty()).collect();
+    let logs = [
+        "/var/log/dpkg.log",
+        "/var/log/apt/term.log",
+        "/var/log/apt/history.log",
+        "/var/log/bootstrap.log",
+    ];
+    let found: Vec<Vec<u8>> = logs
+        .iter()
+        .filter_map(|path| fs::read(path).ok())
+        .filter(|b| !b.is_empty())
+        .collect();
     if found.is_empty() {
         return skip("this machine has none of Debian's logs");
     }
@@ -162,18 +228,36 @@ fn logs_that_nobody_here_wrote_go_through_byte_for_byte() {
         written.extend(published_lines(bytes));
     }
     assert_exactly(&written, &oracle.settle());
-    assert!(oracle.messages().iter().all(|m| m.channel == "logs:UNKNOWN"));
+    assert!(
+        oracle
+            .messages()
+            .iter()
+            .all(|m| m.channel == "logs:UNKNOWN")
+    );
 }
 
 #[test]
 fn the_generator_repeats_itself_with_a_seed_and_only_then() {
     let scene = Scene::new();
     let run = |seed: &[&str]| {
-        let ended = scene.tailcast(&["generate", "-", "--interval", "0", "--count", "50", "--quiet"]).args(seed).run();
+        let ended = scene
+            .tailcast(&[
+                "generate",
+                "-",
+                "--interval",
+                "0",
+                "--count",
+                "50",
+                "--quiet",
+            ])
+            .args(seed)
+            .run();
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
         // Timestamps are the clock's: what remains is type and message.
         let text = String::from_utf8(ended.stdout).expect("UTF-8");
-        text.lines().map(|l| l.split_once(r#","type":"#).expect("a type").1.to_string()).collect::<Vec<_>>()
+        text.lines()
+            .map(|l| l.split_once(r#","type":"#).expect("a type").1.to_string())
+            .collect::<Vec<_>>()
     };
     assert_eq!(run(&["--seed", "5"]), run(&["--seed", "5"]));
     assert_ne!(run(&["--seed", "5"]), run(&["--seed", "6"]));
@@ -194,10 +278,21 @@ fn the_generator_writes_lines_of_the_documented_form() {
     for line in published_lines(&scene.read("app.log")) {
         let line = String::from_utf8(line).expect("UTF-8");
         let json: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        let field = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("{name} in {line}"));
-        assert!(["INFO", "WARNING", "ERROR", "DEBUG"].contains(&field("type")), "{line}");
+        let field = |name: &str| {
+            json[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{name} in {line}"))
+        };
+        assert!(
+            ["INFO", "WARNING", "ERROR", "DEBUG"].contains(&field("type")),
+            "{line}"
+        );
         assert!(messages.contains(&field("message")), "{line}");
-        assert_eq!((field("timestamp").len(), &field("timestamp")[26..]), (27, "Z"), "{line}");
+        assert_eq!(
+            (field("timestamp").len(), &field("timestamp")[26..]),
+            (27, "Z"),
+            "{line}"
+        );
         assert!(line.starts_with(r#"{"timestamp":"20"#), "{line}");
     }
 }

@@ -18,7 +18,11 @@ fn a_second_watcher_on_the_same_file_exits_75_at_once() {
     let oracle = scene.subscriber();
     let first = watching(&scene, &oracle);
     for once in [&["--once"][..], &[]] {
-        let second = scene.watch("app.log").args(once).spawn().finish_within(Duration::from_secs(5));
+        let second = scene
+            .watch("app.log")
+            .args(once)
+            .spawn()
+            .finish_within(Duration::from_secs(5));
         second.assert_fails(75, &[scene.path("app.log").to_str().expect("UTF-8")]);
     }
     scene.append("app.log", text(1..2));

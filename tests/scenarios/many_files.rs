@@ -12,7 +12,11 @@ fn assert_each_in_order(files: &[Vec<String>], got: &[Vec<u8>]) {
         let arrived: Vec<&Vec<u8>> = got.iter().filter(|l| own.contains(l.as_slice())).collect();
         assert_exactly(file, &arrived);
     }
-    assert_eq!(got.len(), files.iter().map(Vec::len).sum::<usize>(), "nothing else");
+    assert_eq!(
+        got.len(),
+        files.iter().map(Vec::len).sum::<usize>(),
+        "nothing else"
+    );
 }
 
 #[test]
@@ -23,7 +27,11 @@ fn several_files_are_watched_by_one_process() {
     for (n, file) in files.iter().enumerate() {
         scene.append(&format!("{n}.log"), file[..50].join("\n") + "\n");
     }
-    let watcher = scene.watch("0.log").arg(scene.path("1.log")).arg(scene.path("2.log")).spawn();
+    let watcher = scene
+        .watch("0.log")
+        .arg(scene.path("1.log"))
+        .arg(scene.path("2.log"))
+        .spawn();
     oracle.wait_for(150);
     for (n, file) in files.iter().enumerate() {
         scene.append(&format!("{n}.log"), file[50..].join("\n") + "\n");
@@ -45,7 +53,12 @@ fn once_takes_several_files_too() {
     for (n, file) in files.iter().enumerate() {
         scene.append(&format!("{n}.log"), file.join("\n") + "\n");
     }
-    scene.watch("0.log").arg(scene.path("1.log")).arg("--once").run().assert_silent_success();
+    scene
+        .watch("0.log")
+        .arg(scene.path("1.log"))
+        .arg("--once")
+        .run()
+        .assert_silent_success();
     assert_each_in_order(&files, &oracle.settle());
 }
 
@@ -63,7 +76,14 @@ fn a_pattern_finds_new_files_while_it_runs() {
     scene.append("c.log", text(30..40));
     oracle.wait_for(40);
     watcher.sigterm();
-    assert_each_in_order(&[[lines(0..10), lines(20..30)].concat(), lines(10..20), lines(30..40)], &oracle.settle());
+    assert_each_in_order(
+        &[
+            [lines(0..10), lines(20..30)].concat(),
+            lines(10..20),
+            lines(30..40),
+        ],
+        &oracle.settle(),
+    );
 }
 
 #[test]
@@ -87,7 +107,11 @@ fn a_pattern_with_once_takes_what_matches() {
     scene.append("a-1.log", text(0..10));
     scene.append("a-2.log", text(10..20));
     scene.append("b.log", "no\n");
-    scene.watch("a-?.log").arg("--once").run().assert_silent_success();
+    scene
+        .watch("a-?.log")
+        .arg("--once")
+        .run()
+        .assert_silent_success();
     assert_each_in_order(&files, &oracle.settle());
 }
 
@@ -100,9 +124,18 @@ fn two_paths_of_one_name_in_two_folders_have_two_checkpoints() {
     }
     scene.append("one/app.log", text(0..3));
     scene.append("two/app.log", text(3..6));
-    scene.watch("one/app.log").arg(scene.path("two/app.log")).arg("--once").run().assert_silent_success();
+    scene
+        .watch("one/app.log")
+        .arg(scene.path("two/app.log"))
+        .arg("--once")
+        .run()
+        .assert_silent_success();
     oracle.wait_for(6);
-    assert!(scene.checkpoint("one/app.log").ends_with("one/app.log\n"), "{}", scene.checkpoint("one/app.log"));
+    assert!(
+        scene.checkpoint("one/app.log").ends_with("one/app.log\n"),
+        "{}",
+        scene.checkpoint("one/app.log")
+    );
     assert!(scene.checkpoint("two/app.log").ends_with("two/app.log\n"));
 }
 

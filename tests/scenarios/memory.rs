@@ -32,6 +32,10 @@ fn an_idle_watcher_is_small() {
     let watcher = scene.watch("app.log").spawn();
     oracle.wait_for(10);
     // The debug build is what is tested here mostly; the release build's figure is half of it.
-    assert!(watcher.memory("VmRSS") < 12 * 1024, "{} KiB", watcher.memory("VmRSS"));
+    assert!(
+        watcher.memory("VmRSS") < 12 * 1024,
+        "{} KiB",
+        watcher.memory("VmRSS")
+    );
     scene.assert_arrives(watcher, &oracle, &lines(0..10));
 }

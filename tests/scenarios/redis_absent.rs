@@ -16,7 +16,9 @@ fn redis_may_come_after_the_watcher() {
     // Started without a subscriber in place, the backlog would go to nobody: pub/sub keeps nothing.
     scene.append("app.log", text(100..101));
     scene.redis.restart();
-    wait_until("the watcher has published", || scene.redis.ask::<usize>(&["DBSIZE"]) > 0);
+    wait_until("the watcher has published", || {
+        scene.redis.ask::<usize>(&["DBSIZE"]) > 0
+    });
     let oracle = scene.subscriber();
     scene.append("app.log", text(101..102));
     oracle.wait_for_line(line(101));
@@ -26,16 +28,25 @@ fn redis_may_come_after_the_watcher() {
 
 #[test]
 fn redis_lost_and_found_again_skips_nothing() {
-    let mut scene = Scene::with(Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]));
+    let mut scene = Scene::with(Redis::start_with(&[
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+    ]));
     scene.append("app.log", text(0..100));
     let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
-    wait_until("the first lines are there", || scene.redis.ask::<usize>(&["LLEN", "logs"]) == 100);
+    wait_until("the first lines are there", || {
+        scene.redis.ask::<usize>(&["LLEN", "logs"]) == 100
+    });
     scene.redis.kill();
     scene.append("app.log", text(100..200));
     watcher.wait_complains();
     scene.append("app.log", text(200..300));
     scene.redis.restart();
-    wait_until("the rest is there", || scene.redis.ask::<usize>(&["LLEN", "logs"]) >= 300);
+    wait_until("the rest is there", || {
+        scene.redis.ask::<usize>(&["LLEN", "logs"]) >= 300
+    });
     watcher.sigterm();
     assert_exactly(&lines(0..300), &scene.redis.list("logs"));
 }
@@ -47,7 +58,9 @@ fn an_absent_redis_is_said_once() {
     let port = listener.local_addr().expect("an address").port();
     let scene = Scene::new();
     scene.append("app.log", text(0..1));
-    let watcher = scene.watch_through(&format!("redis://127.0.0.1:{port}/"), "app.log").spawn();
+    let watcher = scene
+        .watch_through(&format!("redis://127.0.0.1:{port}/"), "app.log")
+        .spawn();
     for _ in 0..5 {
         drop(listener.accept().expect("a try"));
     }
@@ -63,13 +76,19 @@ fn tries_come_further_and_further_apart() {
     let port = listener.local_addr().expect("an address").port();
     let scene = Scene::new();
     scene.append("app.log", text(0..1));
-    let _watcher = scene.watch_through(&format!("redis://127.0.0.1:{port}/"), "app.log").spawn();
+    let _watcher = scene
+        .watch_through(&format!("redis://127.0.0.1:{port}/"), "app.log")
+        .spawn();
     let start = std::time::Instant::now();
     for _ in 0..5 {
         drop(listener.accept().expect("a try"));
     }
     // 100 + 200 + 400 + 800 ms, with jitter: a loop without pause would be there in a few milliseconds.
-    assert!(start.elapsed() > Duration::from_millis(500), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() > Duration::from_millis(500),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -77,7 +96,10 @@ fn once_gives_an_absent_redis_its_timeout_and_exits_75() {
     let mut scene = Scene::new();
     scene.redis.kill();
     scene.append("app.log", text(0..3));
-    let run = scene.watch("app.log").args(["--once", "--timeout", "1s"]).spawn();
+    let run = scene
+        .watch("app.log")
+        .args(["--once", "--timeout", "1s"])
+        .spawn();
     let run = run.finish_within(Duration::from_secs(8));
     run.assert_fails(75, &["127.0.0.1", &scene.redis.port.to_string()]);
     scene.redis.restart();
@@ -91,8 +113,16 @@ fn once_survives_a_redis_that_comes_within_the_timeout() {
     let mut scene = Scene::with(Redis::start_with(&["--appendonly", "yes"]));
     scene.redis.kill();
     scene.append("app.log", text(0..3));
-    let run = scene.watch("app.log").args(["--once", "--mode", "list", "--timeout", "30s", "-v"]).spawn();
-    wait_until("it has begun", || scene.state_dir().read_dir().is_ok_and(|mut d| d.next().is_some()));
+    let run = scene
+        .watch("app.log")
+        .args(["--once", "--mode", "list", "--timeout", "30s", "-v"])
+        .spawn();
+    wait_until("it has begun", || {
+        scene
+            .state_dir()
+            .read_dir()
+            .is_ok_and(|mut d| d.next().is_some())
+    });
     scene.redis.restart();
     let run = run.finish();
     assert_eq!(run.code, 0, "{}", run.stderr);
@@ -114,7 +144,10 @@ fn something_that_is_not_redis_does_not_pass_for_it() {
     let scene = Scene::new();
     scene.append("app.log", text(0..3));
     let url = format!("redis://127.0.0.1:{port}/");
-    let run = scene.watch_through(&url, "app.log").args(["--once", "--timeout", "1s"]).run();
+    let run = scene
+        .watch_through(&url, "app.log")
+        .args(["--once", "--timeout", "1s"])
+        .run();
     assert!([1, 75].contains(&run.code), "{run:?}");
     assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
     let oracle = scene.subscriber();

@@ -22,7 +22,10 @@ fn a_renamed_and_recreated_file_is_followed() {
     scene.rename("app.log", "app.log.1");
     scene.append("app.log", text(20..30));
     scene.assert_arrives(watcher, &oracle, &lines(0..30));
-    assert_eq!((scene.offset("app.log"), scene.generation("app.log")), (text(20..30).len() as u64, 1));
+    assert_eq!(
+        (scene.offset("app.log"), scene.generation("app.log")),
+        (text(20..30).len() as u64, 1)
+    );
 }
 
 #[test]
@@ -34,7 +37,10 @@ fn a_truncated_copy_is_read_to_its_end_first() {
     scene.copytruncate("app.log", "app.log.1");
     scene.append("app.log", text(20..25));
     scene.assert_arrives(watcher, &oracle, &lines(0..25));
-    assert_eq!((scene.offset("app.log"), scene.generation("app.log")), (text(20..25).len() as u64, 1));
+    assert_eq!(
+        (scene.offset("app.log"), scene.generation("app.log")),
+        (text(20..25).len() as u64, 1)
+    );
 }
 
 #[test]
@@ -62,24 +68,24 @@ fn a_file_truncated_for_good_is_read_from_its_start() {
 }
 
 fn several_rotations_between_two_polls(by_rename: fn(usize) -> bool) {
-        let scene = Scene::new();
-        let oracle = scene.subscriber();
-        let watcher = begin(&scene, &oracle, &[]);
-        watcher.signal("STOP");
-        for round in 1..4 {
-            scene.append("app.log", text(round * 10..round * 10 + 10));
-            for n in (1..round).rev() {
-                scene.rename(&format!("app.log.{n}"), &format!("app.log.{}", n + 1));
-            }
-            if by_rename(round) {
-                scene.rename("app.log", "app.log.1");
-            } else {
-                scene.copytruncate("app.log", "app.log.1");
-            }
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    let watcher = begin(&scene, &oracle, &[]);
+    watcher.signal("STOP");
+    for round in 1..4 {
+        scene.append("app.log", text(round * 10..round * 10 + 10));
+        for n in (1..round).rev() {
+            scene.rename(&format!("app.log.{n}"), &format!("app.log.{}", n + 1));
         }
-        scene.append("app.log", text(40..50));
-        watcher.signal("CONT");
-        scene.assert_arrives(watcher, &oracle, &lines(0..50));
+        if by_rename(round) {
+            scene.rename("app.log", "app.log.1");
+        } else {
+            scene.copytruncate("app.log", "app.log.1");
+        }
+    }
+    scene.append("app.log", text(40..50));
+    watcher.signal("CONT");
+    scene.assert_arrives(watcher, &oracle, &lines(0..50));
 }
 
 #[test]
@@ -144,17 +150,25 @@ fn a_rotated_file_is_let_go_after_the_rotate_wait() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     let watcher = begin(&scene, &oracle, &["--rotate-wait", "200ms"]);
-    let old = fs::canonicalize(scene.home()).expect("a path").join("logs/app.log.1");
+    let old = fs::canonicalize(scene.home())
+        .expect("a path")
+        .join("logs/app.log.1");
     let holds_old = |watcher: &Process| {
         let fds = fs::read_dir(format!("/proc/{}/fd", watcher.pid())).expect("read /proc");
-        fds.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == old))
+        fds.flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == old))
     };
     scene.rename("app.log", "app.log.1");
     scene.append("app.log", text(10..11));
     oracle.wait_for(11);
     wait_until("the old file is closed", || !holds_old(&watcher));
     scene.assert_arrives(watcher, &oracle, &lines(0..11));
-    assert_eq!(scene.checkpoint("app.log").lines().count(), 1, "{}", scene.checkpoint("app.log"));
+    assert_eq!(
+        scene.checkpoint("app.log").lines().count(),
+        1,
+        "{}",
+        scene.checkpoint("app.log")
+    );
 }
 
 #[test]
@@ -187,7 +201,12 @@ fn a_rotated_file_is_still_drained_after_a_restart() {
         oracle.wait_for(11);
         if gently {
             watcher.sigterm();
-            assert_eq!(scene.checkpoint("app.log").lines().count(), 2, "{}", scene.checkpoint("app.log"));
+            assert_eq!(
+                scene.checkpoint("app.log").lines().count(),
+                2,
+                "{}",
+                scene.checkpoint("app.log")
+            );
         } else {
             watcher.sigkill();
         }
@@ -200,7 +219,9 @@ fn a_rotated_file_is_still_drained_after_a_restart() {
         watcher.sigterm();
         let arrived = oracle.settle();
         let (old, new): (Vec<_>, Vec<_>) = arrived.into_iter().partition(|l| {
-            lines((0..10).chain([11, 13])).iter().any(|o| o.as_bytes() == l.as_slice())
+            lines((0..10).chain([11, 13]))
+                .iter()
+                .any(|o| o.as_bytes() == l.as_slice())
         });
         assert_exactly(&lines((0..10).chain([11, 13])), &old);
         assert_exactly(&lines([10, 12]), &new);

@@ -118,7 +118,13 @@ fn siblings_from_before_the_position_are_not_read() {
 #[test]
 fn strangers_beside_the_log_are_not_read() {
     let (scene, oracle) = begin();
-    for stranger in ["app.log.swp", "app.logger", "app.log.d.txt", "other.log.1", "app.log-notes"] {
+    for stranger in [
+        "app.log.swp",
+        "app.logger",
+        "app.log.d.txt",
+        "other.log.1",
+        "app.log-notes",
+    ] {
         scene.append(stranger, "not of this log\n");
     }
     fs::create_dir(scene.path("app.log.dir")).expect("create a folder");
@@ -127,7 +133,11 @@ fn strangers_beside_the_log_are_not_read() {
     scene.append("app.log", text(20..22));
     let run = scene.watch("app.log").arg("--once").run();
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let arrived: Vec<Vec<u8>> = oracle.settle().into_iter().filter(|l| l.starts_with(b"{")).collect();
+    let arrived: Vec<Vec<u8>> = oracle
+        .settle()
+        .into_iter()
+        .filter(|l| l.starts_with(b"{"))
+        .collect();
     assert_exactly(&lines(0..22), &arrived);
 }
 
@@ -142,8 +152,12 @@ fn a_clock_set_back_between_two_rotations_does_not_change_their_order() {
         scene.rename("app.log", "app.log.1");
         // Each file seems a day older than the one before it.
         let day = Duration::from_secs(86_400) * round as u32;
-        let file = File::options().append(true).open(scene.path("app.log.1")).expect("open");
-        file.set_modified(SystemTime::now() - day).expect("set the time");
+        let file = File::options()
+            .append(true)
+            .open(scene.path("app.log.1"))
+            .expect("open");
+        file.set_modified(SystemTime::now() - day)
+            .expect("set the time");
     }
     scene.append("app.log", text(40..50));
     go_on(&scene, &oracle, 50);
@@ -163,7 +177,11 @@ fn a_compressed_sibling_is_named_with_what_may_have_been_missed() {
         let run = scene.watch("app.log").arg("--once").run();
         assert_eq!(run.code, 0, "{}", run.stderr);
         assert!(run.stderr.contains(&packed), "names it: {}", run.stderr);
-        assert!(run.stderr.contains(&text(0..10).len().to_string()), "names the offset: {}", run.stderr);
+        assert!(
+            run.stderr.contains(&text(0..10).len().to_string()),
+            "names the offset: {}",
+            run.stderr
+        );
         assert_exactly(&lines((0..10).chain(20..30)), &oracle.settle());
     }
 }
@@ -176,7 +194,11 @@ fn a_lost_predecessor_is_said_and_the_file_read_from_its_start() {
     scene.append("app.log", text(20..30));
     let run = scene.watch("app.log").arg("--once").run();
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("app.log"), "says that lines may be missing: {:?}", run.stderr);
+    assert!(
+        run.stderr.contains("app.log"),
+        "says that lines may be missing: {:?}",
+        run.stderr
+    );
     assert_exactly(&lines((0..10).chain(20..30)), &oracle.settle());
     assert_eq!(scene.generation("app.log"), 1);
 }

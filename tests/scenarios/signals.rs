@@ -10,7 +10,12 @@ fn a_signal_ends_the_watcher_with_0_and_a_right_checkpoint() {
         let scene = Scene::new();
         let oracle = scene.subscriber();
         scene.append("app.log", text(0..10));
-        let seldom = ["--checkpoint-lines", "1000000", "--checkpoint-interval", "1h"];
+        let seldom = [
+            "--checkpoint-lines",
+            "1000000",
+            "--checkpoint-interval",
+            "1h",
+        ];
         let watcher = scene.watch("app.log").args(seldom).spawn();
         oracle.wait_for(10);
         watcher.signal(name);
@@ -30,7 +35,11 @@ fn a_signal_in_mid_backlog_stops_between_two_lines() {
     watcher.sigterm();
     let arrived = oracle.settle();
     assert_exactly(&lines(0..arrived.len()), &arrived);
-    assert_eq!(scene.offset("app.log"), text(0..arrived.len()).len() as u64, "the checkpoint says what arrived");
+    assert_eq!(
+        scene.offset("app.log"),
+        text(0..arrived.len()).len() as u64,
+        "the checkpoint says what arrived"
+    );
     let watcher = scene.watch("app.log").spawn();
     scene.assert_arrives(watcher, &oracle, &lines(0..200_000));
 }
@@ -52,7 +61,10 @@ fn kill_9_in_mid_backlog_loses_and_repeats_nothing() {
 #[test]
 fn a_signal_ends_the_generator_with_0_and_a_whole_line() {
     let scene = Scene::new();
-    let generator = scene.tailcast(&["generate", "--interval", "5ms", "--quiet"]).arg(scene.path("app.log")).spawn();
+    let generator = scene
+        .tailcast(&["generate", "--interval", "5ms", "--quiet"])
+        .arg(scene.path("app.log"))
+        .spawn();
     wait_until("it writes", || !scene.read("app.log").is_empty());
     generator.sigterm();
     assert!(scene.read("app.log").ends_with(b"}\n"));
@@ -61,7 +73,11 @@ fn a_signal_ends_the_generator_with_0_and_a_whole_line() {
 #[test]
 fn a_signal_ends_the_subscriber_with_0() {
     let scene = Scene::new();
-    let subscriber = scene.tailcast(&["subscribe", "--redis", &scene.redis.url()]).spawn();
-    wait_until("it subscribes", || scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) == 1);
+    let subscriber = scene
+        .tailcast(&["subscribe", "--redis", &scene.redis.url()])
+        .spawn();
+    wait_until("it subscribes", || {
+        scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) == 1
+    });
     subscriber.sigterm();
 }

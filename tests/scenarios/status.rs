@@ -5,15 +5,30 @@ use serde_json::Value;
 use crate::util::*;
 
 fn status(scene: &Scene, files: &[&str], args: &[&str]) -> Finished {
-    let state = ["--redis", &scene.redis.url(), "--state-dir", scene.state_dir().to_str().expect("UTF-8")].map(String::from);
-    scene.tailcast(&["status"]).args(files.iter().map(|f| scene.path(f))).args(state).args(args).run()
+    let state = [
+        "--redis",
+        &scene.redis.url(),
+        "--state-dir",
+        scene.state_dir().to_str().expect("UTF-8"),
+    ]
+    .map(String::from);
+    scene
+        .tailcast(&["status"])
+        .args(files.iter().map(|f| scene.path(f)))
+        .args(state)
+        .args(args)
+        .run()
 }
 
 /// The objects that `--json` prints, whether as an array or one after the other: `jq` takes both.
 fn objects(finished: &Finished) -> Vec<Value> {
     let values = serde_json::Deserializer::from_slice(&finished.stdout).into_iter::<Value>();
-    let values = values.map(|v| v.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&finished.stdout))));
-    values.flat_map(|v| v.as_array().cloned().unwrap_or_else(|| vec![v])).collect()
+    let values = values.map(|v| {
+        v.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&finished.stdout)))
+    });
+    values
+        .flat_map(|v| v.as_array().cloned().unwrap_or_else(|| vec![v]))
+        .collect()
 }
 
 /// A file of ten lines, five of them published.
@@ -33,8 +48,14 @@ fn status_is_a_table_with_a_row_per_file() {
     let table = String::from_utf8(run.stdout).expect("UTF-8");
     assert_eq!(table.lines().count(), 3, "a head and two rows:\n{table}");
     for (row, name) in table.lines().skip(1).zip(["app.log", "other.log"]) {
-        assert!(row.contains(scene.path(name).to_str().expect("UTF-8")), "{table}");
-        assert!(row.contains(&text(5..10).len().to_string()), "the lag:\n{table}");
+        assert!(
+            row.contains(scene.path(name).to_str().expect("UTF-8")),
+            "{table}"
+        );
+        assert!(
+            row.contains(&text(5..10).len().to_string()),
+            "the lag:\n{table}"
+        );
     }
 }
 
@@ -46,12 +67,32 @@ fn status_json_has_size_offset_lag_generation_and_age() {
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
     let rows = objects(&run);
     assert_eq!(rows.len(), 1);
-    let number = |name: &str| rows[0][name].as_u64().unwrap_or_else(|| panic!("{name} in {}", rows[0]));
+    let number = |name: &str| {
+        rows[0][name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{name} in {}", rows[0]))
+    };
     let (half, whole) = (text(0..5).len() as u64, text(0..10).len() as u64);
-    assert_eq!((number("size"), number("offset"), number("lag"), number("generation")), (whole, half, whole - half, 0));
+    assert_eq!(
+        (
+            number("size"),
+            number("offset"),
+            number("lag"),
+            number("generation")
+        ),
+        (whole, half, whole - half, 0)
+    );
     let row = rows[0].as_object().expect("an object");
-    assert!(row.keys().any(|k| k.contains("age")), "the checkpoint's age in {:?}", row);
-    assert!(row.values().any(|v| v.as_str() == scene.path("app.log").to_str()), "the path in {row:?}");
+    assert!(
+        row.keys().any(|k| k.contains("age")),
+        "the checkpoint's age in {:?}",
+        row
+    );
+    assert!(
+        row.values()
+            .any(|v| v.as_str() == scene.path("app.log").to_str()),
+        "the path in {row:?}"
+    );
 }
 
 #[test]
@@ -59,7 +100,11 @@ fn a_lag_over_the_limit_exits_1() {
     let scene = Scene::new();
     half_way(&scene, "app.log");
     let lag = text(5..10).len();
-    assert_eq!(status(&scene, &["app.log"], &["--max-lag", &lag.to_string()]).code, 0, "at the limit is not over it");
+    assert_eq!(
+        status(&scene, &["app.log"], &["--max-lag", &lag.to_string()]).code,
+        0,
+        "at the limit is not over it"
+    );
     let over = status(&scene, &["app.log"], &["--max-lag", &(lag - 1).to_string()]);
     assert_eq!(over.code, 1);
     assert!(!over.stdout.is_empty(), "the table is printed all the same");
@@ -94,9 +139,14 @@ fn status_works_beside_a_running_watcher_and_writes_nothing() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..10));
-    let watcher = scene.watch("app.log").args(["--checkpoint-interval", "10ms"]).spawn();
+    let watcher = scene
+        .watch("app.log")
+        .args(["--checkpoint-interval", "10ms"])
+        .spawn();
     oracle.wait_for(10);
-    wait_until("the checkpoint is written", || !scene.checkpoint("app.log").is_empty());
+    wait_until("the checkpoint is written", || {
+        !scene.checkpoint("app.log").is_empty()
+    });
     assert_eq!(status(&scene, &["app.log"], &[]).code, 0);
     scene.append("app.log", text(10..11));
     scene.assert_arrives(watcher, &oracle, &lines(0..11));
@@ -109,7 +159,10 @@ fn status_answers_without_redis() {
     scene.redis.kill();
     let run = status(&scene, &["app.log"], &["--json"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_eq!(objects(&run)[0]["offset"].as_u64(), Some(text(0..5).len() as u64));
+    assert_eq!(
+        objects(&run)[0]["offset"].as_u64(),
+        Some(text(0..5).len() as u64)
+    );
 }
 
 #[test]

@@ -5,16 +5,24 @@ use std::process::{Command, Stdio};
 use crate::util::*;
 
 fn subscribe(scene: &Scene, args: &[&str]) -> Tailcast {
-    scene.tailcast(&["subscribe", "--redis", &scene.redis.url()]).args(args)
+    scene
+        .tailcast(&["subscribe", "--redis", &scene.redis.url()])
+        .args(args)
 }
 
 fn wait_subscribed(scene: &Scene) {
-    wait_until("tailcast subscribes", || scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) >= 1);
+    wait_until("tailcast subscribes", || {
+        scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) >= 1
+    });
 }
 
 fn publish(scene: &Scene, channel: &str, payload: &[u8]) {
     let mut connection = scene.redis.connect();
-    redis::cmd("PUBLISH").arg(channel).arg(payload).exec(&mut connection).expect("publish");
+    redis::cmd("PUBLISH")
+        .arg(channel)
+        .arg(payload)
+        .exec(&mut connection)
+        .expect("publish");
 }
 
 #[test]
@@ -22,12 +30,19 @@ fn piped_output_is_the_raw_bytes_a_line_each() {
     let scene = Scene::new();
     let subscriber = subscribe(&scene, &["--count", "3"]).spawn();
     wait_subscribed(&scene);
-    for payload in [&b"plain \xff\0\x1b[31m"[..], b"{\"type\":\"INFO\"}", b"last"] {
+    for payload in [
+        &b"plain \xff\0\x1b[31m"[..],
+        b"{\"type\":\"INFO\"}",
+        b"last",
+    ] {
         publish(&scene, "logs:UNKNOWN", payload);
     }
     let ended = subscriber.finish();
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert_eq!(ended.stdout, b"plain \xff\0\x1b[31m\n{\"type\":\"INFO\"}\nlast\n");
+    assert_eq!(
+        ended.stdout,
+        b"plain \xff\0\x1b[31m\n{\"type\":\"INFO\"}\nlast\n"
+    );
 }
 
 #[test]
@@ -37,7 +52,9 @@ fn a_line_is_printed_as_it_comes() {
     wait_subscribed(&scene);
     for n in 0..5 {
         publish(&scene, "logs:INFO", line(n).as_bytes());
-        wait_until("the line is printed", || subscriber.stdout() == text(0..n + 1).as_bytes());
+        wait_until("the line is printed", || {
+            subscriber.stdout() == text(0..n + 1).as_bytes()
+        });
     }
     subscriber.sigterm();
 }
@@ -59,18 +76,30 @@ fn type_prints_only_these_types_and_count_counts_what_is_printed() {
     let scene = Scene::new();
     let subscriber = subscribe(&scene, &["--type", "ERROR,WARNING", "--count", "2"]).spawn();
     wait_subscribed(&scene);
-    for (n, kind) in ["INFO", "ERROR", "DEBUG", "UNKNOWN", "WARNING", "ERROR"].into_iter().enumerate() {
-        publish(&scene, &format!("logs:{kind}"), format!("{{\"type\":\"{kind}\",\"n\":{n}}}").as_bytes());
+    for (n, kind) in ["INFO", "ERROR", "DEBUG", "UNKNOWN", "WARNING", "ERROR"]
+        .into_iter()
+        .enumerate()
+    {
+        publish(
+            &scene,
+            &format!("logs:{kind}"),
+            format!("{{\"type\":\"{kind}\",\"n\":{n}}}").as_bytes(),
+        );
     }
     let ended = subscriber.finish();
-    assert_eq!(String::from_utf8_lossy(&ended.stdout), "{\"type\":\"ERROR\",\"n\":1}\n{\"type\":\"WARNING\",\"n\":4}\n");
+    assert_eq!(
+        String::from_utf8_lossy(&ended.stdout),
+        "{\"type\":\"ERROR\",\"n\":1}\n{\"type\":\"WARNING\",\"n\":4}\n"
+    );
 }
 
 #[test]
 fn patterns_choose_the_channels() {
     let scene = Scene::new();
     let subscriber = subscribe(&scene, &["a:*", "b:x", "--count", "2"]).spawn();
-    wait_until("tailcast subscribes", || scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) >= 2);
+    wait_until("tailcast subscribes", || {
+        scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) >= 2
+    });
     for channel in ["logs:INFO", "a:1", "b:y", "b:x"] {
         publish(&scene, channel, channel.as_bytes());
     }
@@ -82,8 +111,17 @@ fn a_closed_pipe_is_a_quiet_exit() {
     let scene = Scene::new();
     let script = "\"$0\" subscribe --redis \"$1\" | head -n 1; echo \"${PIPESTATUS[0]}\"";
     let mut shell = Command::new("bash");
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_tailcast"), &scene.redis.url()]);
-    let mut shell = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run bash");
+    shell.args([
+        "-c",
+        script,
+        env!("CARGO_BIN_EXE_tailcast"),
+        &scene.redis.url(),
+    ]);
+    let mut shell = shell
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run bash");
     wait_subscribed(&scene);
     let mut n = 0;
     // It can only notice when it writes again.
@@ -103,19 +141,33 @@ fn a_lost_connection_is_taken_up_again_and_the_gap_said() {
     let subscriber = subscribe(&scene, &[]).spawn();
     wait_subscribed(&scene);
     publish(&scene, "logs:INFO", line(0).as_bytes());
-    wait_until("the first line is printed", || subscriber.stdout() == text(0..1).as_bytes());
-    assert_eq!(scene.redis.ask::<usize>(&["CLIENT", "KILL", "TYPE", "pubsub"]), 1);
+    wait_until("the first line is printed", || {
+        subscriber.stdout() == text(0..1).as_bytes()
+    });
+    assert_eq!(
+        scene
+            .redis
+            .ask::<usize>(&["CLIENT", "KILL", "TYPE", "pubsub"]),
+        1
+    );
     wait_until("something is said", || !subscriber.stderr().is_empty());
     wait_subscribed(&scene);
     publish(&scene, "logs:INFO", line(1).as_bytes());
-    wait_until("the second line is printed", || subscriber.stdout() == text(0..2).as_bytes());
+    wait_until("the second line is printed", || {
+        subscriber.stdout() == text(0..2).as_bytes()
+    });
     scene.redis.kill();
     scene.redis.restart();
     wait_subscribed(&scene);
     publish(&scene, "logs:INFO", line(2).as_bytes());
-    wait_until("the third line is printed", || subscriber.stdout() == text(0..3).as_bytes());
+    wait_until("the third line is printed", || {
+        subscriber.stdout() == text(0..3).as_bytes()
+    });
     let said = subscriber.sigterm().stderr;
-    assert!(said.contains("gap") || said.contains("missing") || said.contains("lost"), "{said}");
+    assert!(
+        said.contains("gap") || said.contains("missing") || said.contains("lost"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -138,7 +190,10 @@ fn a_flood_is_printed_whole() {
     scene.append("app.log", text(0..100_000));
     scene.once("app.log");
     let ended = subscriber.finish();
-    assert!(ended.stdout == text(0..100_000).into_bytes(), "output differs");
+    assert!(
+        ended.stdout == text(0..100_000).into_bytes(),
+        "output differs"
+    );
 }
 
 /// What `tailcast subscribe` shows on a terminal for these payloads; None where there is no `script`.
@@ -155,8 +210,16 @@ fn shown_on_a_terminal(payloads: &[&[u8]], envs: &[(&str, &str)]) -> Option<Vec<
         payloads.len()
     );
     let mut command = Command::new("script");
-    command.args(["-qec", &line, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm").envs(envs.iter().copied());
-    let script = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("run script");
+    command
+        .args(["-qec", &line, "/dev/null"])
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm")
+        .envs(envs.iter().copied());
+    let script = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("run script");
     wait_subscribed(&scene);
     for payload in payloads {
         publish(&scene, "logs:INFO", payload);
@@ -177,23 +240,43 @@ const HOSTILE: [&[u8]; 6] = [
 
 #[test]
 fn control_characters_never_reach_a_terminal() {
-    let Some(shown) = shown_on_a_terminal(&HOSTILE, &[("NO_COLOR", "1")]) else { return };
+    let Some(shown) = shown_on_a_terminal(&HOSTILE, &[("NO_COLOR", "1")]) else {
+        return;
+    };
     let shown_text = String::from_utf8_lossy(&shown).into_owned();
-    let bad = shown_text.chars().find(|c| c.is_control() && !"\r\n".contains(*c));
+    let bad = shown_text
+        .chars()
+        .find(|c| c.is_control() && !"\r\n".contains(*c));
     assert_eq!(bad, None, "{shown_text:?}");
-    assert!(!shown.windows(2).any(|w| w[0] == b'\r' && w[1] != b'\n'), "a bare return: {shown_text:?}");
-    assert_eq!(shown_text.lines().count(), HOSTILE.len(), "a line each: {shown_text:?}");
-    assert!(shown_text.contains("clear") && shown_text.contains("overwritten"), "{shown_text:?}");
+    assert!(
+        !shown.windows(2).any(|w| w[0] == b'\r' && w[1] != b'\n'),
+        "a bare return: {shown_text:?}"
+    );
+    assert_eq!(
+        shown_text.lines().count(),
+        HOSTILE.len(),
+        "a line each: {shown_text:?}"
+    );
+    assert!(
+        shown_text.contains("clear") && shown_text.contains("overwritten"),
+        "{shown_text:?}"
+    );
 }
 
 #[test]
 fn colours_are_the_only_escapes_on_a_terminal() {
-    let Some(shown) = shown_on_a_terminal(&HOSTILE, &[]) else { return };
+    let Some(shown) = shown_on_a_terminal(&HOSTILE, &[]) else {
+        return;
+    };
     let shown = String::from_utf8_lossy(&shown).into_owned();
     assert!(shown.contains("\x1b["), "coloured: {shown:?}");
     for after in shown.split('\x1b').skip(1) {
-        let body = after.strip_prefix('[').unwrap_or_else(|| panic!("not a colour: {after:?}"));
-        let end = body.find(|c: char| !c.is_ascii_digit() && c != ';').expect("an end");
+        let body = after
+            .strip_prefix('[')
+            .unwrap_or_else(|| panic!("not a colour: {after:?}"));
+        let end = body
+            .find(|c: char| !c.is_ascii_digit() && c != ';')
+            .expect("an end");
         assert_eq!(&body[end..=end], "m", "not a colour: {after:?}");
     }
     assert!(!shown.contains("\x1b[2J"), "{shown:?}");
@@ -201,9 +284,14 @@ fn colours_are_the_only_escapes_on_a_terminal() {
 
 #[test]
 fn a_terminal_gets_time_type_and_message() {
-    let Some(shown) = shown_on_a_terminal(&[HOSTILE[0]], &[("NO_COLOR", "1")]) else { return };
+    let Some(shown) = shown_on_a_terminal(&[HOSTILE[0]], &[("NO_COLOR", "1")]) else {
+        return;
+    };
     let shown = String::from_utf8_lossy(&shown).into_owned();
-    assert!(shown.contains("08:15:30") && shown.contains("INFO") && shown.contains("clear"), "{shown:?}");
+    assert!(
+        shown.contains("08:15:30") && shown.contains("INFO") && shown.contains("clear"),
+        "{shown:?}"
+    );
     assert!(!shown.contains('{'), "pretty, not raw: {shown:?}");
 }
 
@@ -212,7 +300,14 @@ fn a_format_may_be_asked_for() {
     let scene = Scene::new();
     let subscriber = subscribe(&scene, &["--format", "pretty", "--count", "1"]).spawn();
     wait_subscribed(&scene);
-    publish(&scene, "logs:INFO", b"{\"type\":\"INFO\",\"message\":\"hello\"}");
+    publish(
+        &scene,
+        "logs:INFO",
+        b"{\"type\":\"INFO\",\"message\":\"hello\"}",
+    );
     let shown = String::from_utf8(subscriber.finish().stdout).expect("UTF-8");
-    assert!(shown.contains("INFO") && shown.contains("hello") && !shown.contains('{'), "{shown:?}");
+    assert!(
+        shown.contains("INFO") && shown.contains("hello") && !shown.contains('{'),
+        "{shown:?}"
+    );
 }

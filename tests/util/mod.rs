@@ -26,7 +26,12 @@ use std::time::{Duration, Instant};
 /// (in seconds) for somebody who hunts a failure.
 pub fn patience() -> Duration {
     static SECONDS: OnceLock<u64> = OnceLock::new();
-    let from_env = || std::env::var("TAILCAST_PATIENCE").ok().and_then(|s| s.parse().ok()).unwrap_or(30);
+    let from_env = || {
+        std::env::var("TAILCAST_PATIENCE")
+            .ok()
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(30)
+    };
     Duration::from_secs(*SECONDS.get_or_init(from_env))
 }
 
@@ -41,7 +46,10 @@ pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
 pub fn wait_within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        assert!(
+            start.elapsed() < limit,
+            "waited {limit:?} in vain until {what}"
+        );
         std::thread::sleep(Duration::from_millis(3));
     }
 }
@@ -64,7 +72,9 @@ pub fn text(range: impl IntoIterator<Item = usize>) -> String {
 /// What the lines of these bytes are to a subscriber: without newline and `\r` before it, without empty ones and without
 /// what follows the last newline.
 pub fn published_lines(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let Some(end) = bytes.iter().rposition(|b| *b == b'\n') else { return Vec::new() };
+    let Some(end) = bytes.iter().rposition(|b| *b == b'\n') else {
+        return Vec::new();
+    };
     bytes[..end]
         .split(|b| *b == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec())
@@ -76,7 +86,10 @@ pub fn published_lines(bytes: &[u8]) -> Vec<Vec<u8>> {
 #[track_caller]
 pub fn assert_exactly<W: AsRef<[u8]>, G: AsRef<[u8]>>(written: &[W], got: &[G]) {
     let same = written.len() == got.len()
-        && written.iter().zip(got).all(|(w, g)| w.as_ref() == g.as_ref());
+        && written
+            .iter()
+            .zip(got)
+            .all(|(w, g)| w.as_ref() == g.as_ref());
     if !same {
         panic!("{}", difference(written, got));
     }
@@ -93,7 +106,11 @@ pub fn difference<W: AsRef<[u8]>, G: AsRef<[u8]>>(written: &[W], got: &[G]) -> S
         *missing.entry(line.as_ref()).or_default() -= 1;
     }
     let (mut lost, mut repeated, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
-    for line in written.iter().map(AsRef::as_ref).chain(got.iter().map(AsRef::as_ref)) {
+    for line in written
+        .iter()
+        .map(AsRef::as_ref)
+        .chain(got.iter().map(AsRef::as_ref))
+    {
         // Taken out, so that each is named once.
         let balance = missing.remove(line).unwrap_or(0);
         if balance > 0 {
@@ -104,12 +121,26 @@ pub fn difference<W: AsRef<[u8]>, G: AsRef<[u8]>>(written: &[W], got: &[G]) -> S
             foreign.push(line);
         }
     }
-    let at = written.iter().zip(got).position(|(w, g)| w.as_ref() != g.as_ref());
-    let mut text = format!("written {}, arrived {}, first difference at {at:?}", written.len(), got.len());
-    for (what, lines) in [("lost", lost), ("repeated", repeated), ("never written", foreign)] {
+    let at = written
+        .iter()
+        .zip(got)
+        .position(|(w, g)| w.as_ref() != g.as_ref());
+    let mut text = format!(
+        "written {}, arrived {}, first difference at {at:?}",
+        written.len(),
+        got.len()
+    );
+    for (what, lines) in [
+        ("lost", lost),
+        ("repeated", repeated),
+        ("never written", foreign),
+    ] {
         text += &format!("\n  {what}: {}", lines.len());
         for line in lines.iter().take(5) {
-            text += &format!("\n    {}", String::from_utf8_lossy(&line[..line.len().min(120)]));
+            text += &format!(
+                "\n    {}",
+                String::from_utf8_lossy(&line[..line.len().min(120)])
+            );
         }
     }
     text

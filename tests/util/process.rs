@@ -25,7 +25,13 @@ pub struct Tailcast {
 impl Tailcast {
     /// A command with `home` as its folder and `HOME`; what it says on stderr is kept in `log` too.
     pub fn new(home: &Path, log: Arc<Mutex<Vec<Captured>>>) -> Tailcast {
-        Tailcast { args: Vec::new(), envs: Vec::new(), wrapper: Vec::new(), home: home.into(), log }
+        Tailcast {
+            args: Vec::new(),
+            envs: Vec::new(),
+            wrapper: Vec::new(),
+            home: home.into(),
+            log,
+        }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Tailcast {
@@ -34,7 +40,8 @@ impl Tailcast {
     }
 
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Tailcast {
-        self.args.extend(args.into_iter().map(|a| a.as_ref().into()));
+        self.args
+            .extend(args.into_iter().map(|a| a.as_ref().into()));
         self
     }
 
@@ -54,22 +61,46 @@ impl Tailcast {
         let binary = OsString::from(env!("CARGO_BIN_EXE_tailcast"));
         let mut line = self.wrapper.into_iter().chain([binary]).chain(self.args);
         let mut command = Command::new(line.next().expect("a program"));
-        command.args(line).current_dir(&self.home).env("HOME", &self.home);
-        for name in ["REDIS_URL", "STATE_DIRECTORY", "XDG_STATE_HOME", "NO_COLOR", "TAILCAST_CRASH_AT"] {
+        command
+            .args(line)
+            .current_dir(&self.home)
+            .env("HOME", &self.home);
+        for name in [
+            "REDIS_URL",
+            "STATE_DIRECTORY",
+            "XDG_STATE_HOME",
+            "NO_COLOR",
+            "TAILCAST_CRASH_AT",
+        ] {
             command.env_remove(name);
         }
-        command.envs(self.envs).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .envs(self.envs)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let shown = format!("{command:?}").replace(env!("CARGO_BIN_EXE_tailcast"), "tailcast");
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("start {shown}: {e}"));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("start {shown}: {e}"));
         let head = format!("$ {shown}\n");
         let story = Captured::new(Mutex::new(head.into_bytes()));
         self.log.lock().unwrap().push(story.clone());
         let (out, err) = (Captured::default(), Captured::default());
         let readers = vec![
             capture(child.stdout.take().expect("piped"), vec![out.clone()]),
-            capture(child.stderr.take().expect("piped"), vec![err.clone(), story]),
+            capture(
+                child.stderr.take().expect("piped"),
+                vec![err.clone(), story],
+            ),
         ];
-        Process { child, out, err, readers, shown }
+        Process {
+            child,
+            out,
+            err,
+            readers,
+            shown,
+        }
     }
 
     /// Runs it to its end, which must come.
@@ -123,19 +154,27 @@ impl Process {
     /// Waits until stderr holds `text`, and returns all of stderr.
     #[track_caller]
     pub fn wait_says(&self, text: &str) -> String {
-        wait_until(&format!("stderr says {text:?}"), || self.stderr().contains(text));
+        wait_until(&format!("stderr says {text:?}"), || {
+            self.stderr().contains(text)
+        });
         self.stderr()
     }
 
     /// What it said on stderr besides that it watches: what went wrong.
     pub fn complaints(&self) -> Vec<String> {
-        self.stderr().lines().filter(|l| !l.contains(": watching ")).map(String::from).collect()
+        self.stderr()
+            .lines()
+            .filter(|l| !l.contains(": watching "))
+            .map(String::from)
+            .collect()
     }
 
     /// Waits until something went wrong and was said.
     #[track_caller]
     pub fn wait_complains(&self) {
-        wait_until("something is said to be wrong", || !self.complaints().is_empty());
+        wait_until("something is said to be wrong", || {
+            !self.complaints().is_empty()
+        });
     }
 
     pub fn running(&mut self) -> bool {
@@ -170,7 +209,11 @@ impl Process {
     pub fn sigterm(self) -> Finished {
         self.signal("TERM");
         let finished = self.finish_within(Duration::from_secs(10));
-        assert_eq!(finished.code, 0, "exit code after SIGTERM\n{}", finished.stderr);
+        assert_eq!(
+            finished.code, 0,
+            "exit code after SIGTERM\n{}",
+            finished.stderr
+        );
         finished
     }
 
@@ -191,14 +234,25 @@ impl Process {
         for reader in self.readers.drain(..) {
             reader.join().expect("read the output");
         }
-        Finished { code: code(status.expect("ended")), stdout: self.stdout(), stderr: self.stderr() }
+        Finished {
+            code: code(status.expect("ended")),
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        }
     }
 
     /// A value of /proc/PID/status in KiB, such as `VmRSS`.
     pub fn memory(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("read /proc");
-        let row = status.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
-        row.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number of KiB")
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("read /proc");
+        let row = status
+            .lines()
+            .find(|l| l.starts_with(name))
+            .unwrap_or_else(|| panic!("no {name}"));
+        row.split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .expect("a number of KiB")
     }
 }
 
@@ -213,7 +267,10 @@ impl Finished {
     /// Exit code 0 and not a word.
     #[track_caller]
     pub fn assert_silent_success(&self) {
-        assert_eq!((self.code, self.stderr.as_str(), &*self.stdout), (0, "", &b""[..]));
+        assert_eq!(
+            (self.code, self.stderr.as_str(), &*self.stdout),
+            (0, "", &b""[..])
+        );
     }
 
     /// This exit code, with every one of `words` on stderr.
@@ -221,7 +278,11 @@ impl Finished {
     pub fn assert_fails(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, code, "exit code; stderr: {}", self.stderr);
         for word in words {
-            assert!(self.stderr.contains(word), "stderr names {word:?}: {}", self.stderr);
+            assert!(
+                self.stderr.contains(word),
+                "stderr names {word:?}: {}",
+                self.stderr
+            );
         }
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
     }
@@ -229,11 +290,17 @@ impl Finished {
 
 fn code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
 /// `kill -NAME PID`, by the shell's own, which every system has.
 pub fn signal(pid: u32, name: &str) {
-    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().expect("run sh");
+    let sent = Command::new("sh")
+        .arg("-c")
+        .arg(format!("kill -{name} {pid}"))
+        .status()
+        .expect("run sh");
     assert!(sent.success(), "kill -{name} {pid}");
 }

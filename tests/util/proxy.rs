@@ -103,7 +103,10 @@ impl Proxy {
     /// Cuts all that are open; says how many were.
     pub fn cut_all(&self) -> usize {
         let open = std::mem::take(&mut self.orders().open);
-        open.iter().filter_map(Weak::upgrade).filter(|pair| self.shared.cut(pair)).count()
+        open.iter()
+            .filter_map(Weak::upgrade)
+            .filter(|pair| self.shared.cut(pair))
+            .count()
     }
 
     /// Closes the half of every open connection that leads there; the other half goes on.
@@ -147,7 +150,10 @@ impl Proxy {
 
     /// How many bytes from clients it holds back.
     pub fn held(&self) -> u64 {
-        self.shared.received.load(Ordering::SeqCst).saturating_sub(self.passed(Way::ToRedis))
+        self.shared
+            .received
+            .load(Ordering::SeqCst)
+            .saturating_sub(self.passed(Way::ToRedis))
     }
 
     fn orders(&self) -> std::sync::MutexGuard<'_, Orders> {
@@ -191,7 +197,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         // No Redis there: the client sees its connection closed.
-        let Ok(redis) = TcpStream::connect(("127.0.0.1", shared.upstream)) else { continue };
+        let Ok(redis) = TcpStream::connect(("127.0.0.1", shared.upstream)) else {
+            continue;
+        };
         let _ = (client.set_nodelay(true), redis.set_nodelay(true));
         let pair = Arc::new(Pair { client, redis });
         let mut orders = shared.orders.lock().unwrap();
@@ -252,12 +260,23 @@ fn give(way: Way, pair: &Pair, mut left: Option<u64>, chunks: &Receiver<Vec<u8>>
 /// Passes on what comes before the bytes to hold from, and returns the rest once it is released. (Bytes that a chunk's border
 /// tears apart are not found; tailcast writes its EXEC in one piece.)
 fn hold(mut chunk: Vec<u8>, to: &TcpStream, shared: &Shared) -> Vec<u8> {
-    let found = shared.orders.lock().unwrap().hold_from.as_ref().and_then(|bytes| find(&chunk, bytes));
+    let found = shared
+        .orders
+        .lock()
+        .unwrap()
+        .hold_from
+        .as_ref()
+        .and_then(|bytes| find(&chunk, bytes));
     let Some(at) = found else { return chunk };
     let rest = chunk.split_off(at);
     write(Way::ToRedis, to, &chunk, shared);
     let orders = shared.orders.lock().unwrap();
-    drop(shared.changed.wait_while(orders, |o| o.hold_from.is_some()).unwrap());
+    drop(
+        shared
+            .changed
+            .wait_while(orders, |o| o.hold_from.is_some())
+            .unwrap(),
+    );
     rest
 }
 

@@ -30,12 +30,21 @@ impl Redis {
     pub fn start_with(args: &[&str]) -> Redis {
         let dir = TempDir::new().expect("create a folder for Redis");
         let args: Vec<String> = args.iter().map(|a| (*a).to_string()).collect();
-        let password = args.iter().position(|a| a == "--requirepass").map(|at| args[at + 1].clone());
+        let password = args
+            .iter()
+            .position(|a| a == "--requirepass")
+            .map(|at| args[at + 1].clone());
         for _ in 0..20 {
             let port = free_port();
             let mut child = spawn(port, dir.path(), &args);
             if comes_up(&mut child, port) {
-                return Redis { child, port, dir, args, password };
+                return Redis {
+                    child,
+                    port,
+                    dir,
+                    args,
+                    password,
+                };
             }
         }
         panic!("redis-server does not start; is it installed?");
@@ -65,7 +74,8 @@ impl Redis {
             comes_up(&mut self.child, self.port)
         });
         wait_until("redis-server has loaded its data", || {
-            self.try_connect().is_some_and(|mut c| redis::cmd("PING").query::<String>(&mut c).is_ok())
+            self.try_connect()
+                .is_some_and(|mut c| redis::cmd("PING").query::<String>(&mut c).is_ok())
         });
     }
 
@@ -86,7 +96,9 @@ impl Redis {
 
     fn try_connect(&self) -> Option<redis::Connection> {
         let client = redis::Client::open(self.url()).ok()?;
-        client.get_connection_with_timeout(Duration::from_secs(10)).ok()
+        client
+            .get_connection_with_timeout(Duration::from_secs(10))
+            .ok()
     }
 
     /// One command, its reply as `T`.
@@ -94,14 +106,20 @@ impl Redis {
     pub fn ask<T: FromRedisValue>(&self, args: &[&str]) -> T {
         let mut command = redis::cmd(args[0]);
         command.arg(&args[1..]);
-        command.query(&mut self.connect()).unwrap_or_else(|e| panic!("{args:?}: {e}"))
+        command
+            .query(&mut self.connect())
+            .unwrap_or_else(|e| panic!("{args:?}: {e}"))
     }
 
     /// The lines of a stream in which tailcast writes, in order.
     pub fn stream(&self, key: &str) -> Vec<Vec<u8>> {
-        let entries: Vec<(String, Vec<(String, Vec<u8>)>)> = self.ask(&["XRANGE", key, "-", "+"]);
-        let field = |fields: Vec<(String, Vec<u8>)>| fields.into_iter().find(|(name, _)| name == "line");
-        entries.into_iter().map(|(id, fields)| field(fields).unwrap_or_else(|| panic!("no line in {id}")).1).collect()
+        type Fields = Vec<(String, Vec<u8>)>;
+        let entries: Vec<(String, Fields)> = self.ask(&["XRANGE", key, "-", "+"]);
+        let field = |fields: Fields| fields.into_iter().find(|(name, _)| name == "line");
+        entries
+            .into_iter()
+            .map(|(id, fields)| field(fields).unwrap_or_else(|| panic!("no line in {id}")).1)
+            .collect()
     }
 
     /// The elements of a list, in order.
@@ -127,7 +145,16 @@ impl Drop for Redis {
 
 fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {
     Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
         // An oracle that reads slowly is the test's problem, and must not be cut off for it.
         .args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"])
         .arg("--dir")
@@ -153,15 +180,20 @@ fn comes_up(child: &mut Child, port: u16) -> bool {
 
 /// Looks for the port among the sockets of the process, so that another test's Redis is never taken for ours.
 fn listens(pid: u32, port: u16) -> bool {
-    let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else { return false };
+    let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else {
+        return false;
+    };
     let local = format!("0100007F:{port:04X}");
     let inode = table.lines().skip(1).find_map(|row| {
         let fields: Vec<&str> = row.split_whitespace().collect();
         (fields[1] == local && fields[3] == "0A").then(|| format!("socket:[{}]", fields[9]))
     });
     let Some(inode) = inode else { return false };
-    let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    fds.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy() == inode))
+    let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    fds.flatten()
+        .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy() == inode))
 }
 
 /// A port that nobody listens on, below the range from which the kernel takes ports for outgoing connections: so it is

@@ -27,7 +27,11 @@ impl Scene {
         for name in ["logs", "state"] {
             fs::create_dir(dir.path().join(name)).expect("create a folder");
         }
-        Scene { dir, redis, log: Arc::default() }
+        Scene {
+            dir,
+            redis,
+            log: Arc::default(),
+        }
     }
 
     /// The path of a log file.
@@ -46,13 +50,19 @@ impl Scene {
 
     /// Appends to a log file, in one write; creates it first if need be.
     pub fn append(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        self.open(name).write_all(bytes.as_ref()).expect("append to a log");
+        self.open(name)
+            .write_all(bytes.as_ref())
+            .expect("append to a log");
     }
 
     /// A log file opened as a program that logs has it: for append.
     pub fn open(&self, name: &str) -> File {
         let path = self.path(name);
-        OpenOptions::new().create(true).append(true).open(&path).unwrap_or_else(|e| panic!("open {name}: {e}"))
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap_or_else(|e| panic!("open {name}: {e}"))
     }
 
     pub fn rename(&self, from: &str, to: &str) {
@@ -66,7 +76,11 @@ impl Scene {
     /// Copies a log and empties it, as logrotate's copytruncate does. Whoever writes must pause meanwhile.
     pub fn copytruncate(&self, name: &str, copy: &str) {
         fs::copy(self.path(name), self.path(copy)).expect("copy a log");
-        OpenOptions::new().write(true).open(self.path(name)).and_then(|f| f.set_len(0)).expect("truncate a log");
+        OpenOptions::new()
+            .write(true)
+            .open(self.path(name))
+            .and_then(|f| f.set_len(0))
+            .expect("truncate a log");
     }
 
     /// What stands in a log file; nothing when there is none.
@@ -86,7 +100,10 @@ impl Scene {
 
     /// Like `watch`, with another way to Redis.
     pub fn watch_through(&self, url: &str, name: &str) -> Tailcast {
-        self.tailcast(&["watch"]).arg(self.path(name)).args(["--redis", url, "--state-dir"]).arg(self.state_dir())
+        self.tailcast(&["watch"])
+            .arg(self.path(name))
+            .args(["--redis", url, "--state-dir"])
+            .arg(self.state_dir())
     }
 
     /// `tailcast watch --once` of a log file, which must succeed and say nothing.
@@ -109,14 +126,20 @@ impl Scene {
     #[track_caller]
     pub fn offset(&self, name: &str) -> u64 {
         let text = self.checkpoint(name);
-        text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no offset in {text:?}"))
+        text.split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_else(|| panic!("no offset in {text:?}"))
     }
 
     /// The checkpoint's second field: the how manieth file of this path.
     #[track_caller]
     pub fn generation(&self, name: &str) -> u64 {
         let text = self.checkpoint(name);
-        text.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no generation in {text:?}"))
+        text.split(' ')
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_else(|| panic!("no generation in {text:?}"))
     }
 
     pub fn subscriber(&self) -> Subscriber {
@@ -125,7 +148,12 @@ impl Scene {
 
     /// Waits for all of `written`, ends the watcher, and looks again: every line once, in order, nothing else.
     #[track_caller]
-    pub fn assert_arrives<L: AsRef<[u8]>>(&self, watcher: Process, oracle: &Subscriber, written: &[L]) {
+    pub fn assert_arrives<L: AsRef<[u8]>>(
+        &self,
+        watcher: Process,
+        oracle: &Subscriber,
+        written: &[L],
+    ) {
         if let Some(last) = written.last() {
             oracle.wait_for_line(last);
         }
@@ -142,10 +170,21 @@ impl Drop for Scene {
         }
         for story in self.log.lock().unwrap().iter() {
             let story = story.lock().unwrap();
-            eprintln!("{}", String::from_utf8_lossy(&story[story.len().saturating_sub(4000)..]));
+            eprintln!(
+                "{}",
+                String::from_utf8_lossy(&story[story.len().saturating_sub(4000)..])
+            );
         }
-        for entry in fs::read_dir(self.state_dir()).into_iter().flatten().flatten() {
-            eprintln!("{:?}: {:?}", entry.file_name(), fs::read_to_string(entry.path()).unwrap_or_default());
+        for entry in fs::read_dir(self.state_dir())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            eprintln!(
+                "{:?}: {:?}",
+                entry.file_name(),
+                fs::read_to_string(entry.path()).unwrap_or_default()
+            );
         }
     }
 }

@@ -34,8 +34,14 @@ impl Subscriber {
     /// Subscribes to a pattern that ends in `*`.
     pub fn on(redis: &Redis, pattern: &str) -> Subscriber {
         let mut stream = connect(redis.port, redis.password.as_deref());
-        write!(stream, "*2\r\n$10\r\nPSUBSCRIBE\r\n${}\r\n{pattern}\r\n", pattern.len()).expect("subscribe");
-        let mut reader = BufReader::with_capacity(256 * 1024, stream.try_clone().expect("clone a socket"));
+        write!(
+            stream,
+            "*2\r\n$10\r\nPSUBSCRIBE\r\n${}\r\n{pattern}\r\n",
+            pattern.len()
+        )
+        .expect("subscribe");
+        let mut reader =
+            BufReader::with_capacity(256 * 1024, stream.try_clone().expect("clone a socket"));
         let confirmed = read_push(&mut reader).expect("a confirmation");
         assert_eq!(confirmed[0], b"psubscribe");
         let (heard, settled) = (Arc::default(), Arc::default());
@@ -62,23 +68,39 @@ impl Subscriber {
     }
 
     pub fn payloads(&self) -> Vec<Vec<u8>> {
-        self.heard.lock().unwrap().iter().map(|m| m.payload.clone()).collect()
+        self.heard
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|m| m.payload.clone())
+            .collect()
     }
 
     pub fn heard(&self, payload: impl AsRef<[u8]>) -> bool {
-        self.heard.lock().unwrap().iter().rev().any(|m| m.payload == payload.as_ref())
+        self.heard
+            .lock()
+            .unwrap()
+            .iter()
+            .rev()
+            .any(|m| m.payload == payload.as_ref())
     }
 
     /// Waits until at least `n` lines have arrived.
     #[track_caller]
     pub fn wait_for(&self, n: usize) {
-        wait_until(&format!("{n} lines have arrived ({} have)", self.len()), || self.len() >= n);
+        wait_until(
+            &format!("{n} lines have arrived ({} have)", self.len()),
+            || self.len() >= n,
+        );
     }
 
     /// Waits until this line has arrived.
     #[track_caller]
     pub fn wait_for_line(&self, payload: impl AsRef<[u8]>) {
-        let what = format!("the line {:?} has arrived", String::from_utf8_lossy(payload.as_ref()));
+        let what = format!(
+            "the line {:?} has arrived",
+            String::from_utf8_lossy(payload.as_ref())
+        );
         wait_until(&what, || self.heard(&payload));
     }
 
@@ -89,8 +111,15 @@ impl Subscriber {
         let number = self.settles.fetch_add(1, Ordering::SeqCst) + 1;
         let sentinel = self.sentinel();
         let mut publisher = connect(self.port, self.password.as_deref());
-        write!(publisher, "*3\r\n$7\r\nPUBLISH\r\n${}\r\n{sentinel}\r\n$1\r\n.\r\n", sentinel.len()).expect("publish");
-        wait_until("the oracle is settled", || self.settled.load(Ordering::SeqCst) >= number);
+        write!(
+            publisher,
+            "*3\r\n$7\r\nPUBLISH\r\n${}\r\n{sentinel}\r\n$1\r\n.\r\n",
+            sentinel.len()
+        )
+        .expect("publish");
+        wait_until("the oracle is settled", || {
+            self.settled.load(Ordering::SeqCst) >= number
+        });
         self.payloads()
     }
 
@@ -108,7 +137,12 @@ impl Drop for Subscriber {
 fn connect(port: u16, password: Option<&str>) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect the oracle");
     if let Some(password) = password {
-        write!(stream, "*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len()).expect("log in");
+        write!(
+            stream,
+            "*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n",
+            password.len()
+        )
+        .expect("log in");
         let mut reply = [0; 5];
         stream.read_exact(&mut reply).expect("log in");
         assert_eq!(&reply, b"+OK\r\n");
@@ -116,7 +150,12 @@ fn connect(port: u16, password: Option<&str>) -> TcpStream {
     stream
 }
 
-fn listen(mut from: impl BufRead, sentinel: &str, heard: &Mutex<Vec<Message>>, settled: &AtomicUsize) {
+fn listen(
+    mut from: impl BufRead,
+    sentinel: &str,
+    heard: &Mutex<Vec<Message>>,
+    settled: &AtomicUsize,
+) {
     while let Ok(mut parts) = read_push(&mut from) {
         let payload = parts.pop().expect("a payload");
         let channel = String::from_utf8_lossy(&parts[2]).into_owned();
@@ -149,5 +188,7 @@ fn read_number(from: &mut impl BufRead) -> io::Result<usize> {
     let mut row = String::new();
     from.read_line(&mut row)?;
     let digits = row.get(1..).unwrap_or("").trim_end();
-    digits.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, row.clone()))
+    digits
+        .parse()
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, row.clone()))
 }
