@@ -61,13 +61,13 @@ fn a_disk_full_until_the_end_repeats_nothing_thanks_to_the_record() {
 }
 
 #[test]
-fn a_disk_full_with_once_exits_1_naming_the_checkpoint() {
+fn a_disk_full_from_the_start_is_refused() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..10));
     let full = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"];
     let run = scene.watch("app.log").arg("--once").under(&full).run();
-    run.assert_fails(1, &["checkpoint"]);
+    run.assert_fails(1, &[scene.state_dir().to_str().expect("UTF-8")]);
     scene.once("app.log");
     assert_exactly(&lines(0..10), &oracle.settle());
 }
