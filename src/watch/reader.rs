@@ -233,7 +233,10 @@ impl Reader {
             return Ok(());
         }
         if let Some(path) = self.missing.first() {
-            return Err(unwatchable(path, &std::io::ErrorKind::NotFound.into()));
+            return Err(Error::Failed(format!(
+                "watch {}: no such file",
+                path.display()
+            )));
         }
         match self.globs.first() {
             Some(glob) if watched.borrow().is_empty() => Err(Error::Failed(format!(
