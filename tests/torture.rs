@@ -29,10 +29,16 @@ struct Options {
 
 impl Options {
     fn from_env() -> Options {
-        let var = |name: &str, default: String| env::var(name).ok().filter(|v| !v.is_empty()).unwrap_or(default);
+        let var = |name: &str, default: String| {
+            env::var(name)
+                .ok()
+                .filter(|v| !v.is_empty())
+                .unwrap_or(default)
+        };
         let number = |name: &str, default: u64| {
             let text = var(name, default.to_string());
-            text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}"))
+            text.parse()
+                .unwrap_or_else(|_| panic!("{name} is a number, not {text:?}"))
         };
         Options {
             seconds: number("TORTURE_SECONDS", 20),
@@ -61,12 +67,20 @@ struct Log {
 /// The line with this serial number; its length varies, and follows from the number.
 fn serial_line(serial: usize, generation: u32) -> String {
     let padding = "x".repeat(serial * 7919 % 120);
-    format!(r#"{{"type":"INFO","serial":{serial},"generation":{generation},"message":"{padding}"}}"#)
+    format!(
+        r#"{{"type":"INFO","serial":{serial},"generation":{generation},"message":"{padding}"}}"#
+    )
 }
 
 impl Log {
     fn new(scene: &Scene) -> Log {
-        Log { file: scene.open("app.log"), generations: Vec::new(), generation: 0, rotated: 0, half: None }
+        Log {
+            file: scene.open("app.log"),
+            generations: Vec::new(),
+            generation: 0,
+            rotated: 0,
+            half: None,
+        }
     }
 
     fn next_line(&mut self) -> String {
@@ -140,15 +154,32 @@ struct Torture {
 
 impl Torture {
     fn start(&mut self) {
-        let delivery = if self.options.exactly_once { "exactly-once" } else { "at-least-once" };
+        let delivery = if self.options.exactly_once {
+            "exactly-once"
+        } else {
+            "at-least-once"
+        };
         let watch = self.scene.watch_through(&self.proxy.url(), "app.log");
-        let args = ["--mode", &self.options.mode, "--delivery", delivery, "--rotate-wait", "30s"];
+        let args = [
+            "--mode",
+            &self.options.mode,
+            "--delivery",
+            delivery,
+            "--rotate-wait",
+            "30s",
+        ];
         self.watcher = Some(watch.args(args).spawn());
     }
 
     fn kill(&mut self) {
-        let Some(mut watcher) = self.watcher.take() else { return };
-        assert!(watcher.running(), "it ended by itself: {:?}", watcher.finish());
+        let Some(mut watcher) = self.watcher.take() else {
+            return;
+        };
+        assert!(
+            watcher.running(),
+            "it ended by itself: {:?}",
+            watcher.finish()
+        );
         watcher.sigkill();
         self.kills += 1;
     }
@@ -205,7 +236,10 @@ impl Torture {
 fn torture() {
     let options = Options::from_env();
     let seed = options.seed;
-    println!("torture: seed {seed}, {} s, {}", options.seconds, options.mode);
+    println!(
+        "torture: seed {seed}, {} s, {}",
+        options.seconds, options.mode
+    );
     let scene = Scene::new();
     let oracle = scene.subscriber();
     let proxy = Proxy::start(scene.redis.port);
@@ -218,7 +252,16 @@ fn torture() {
         thread::spawn(move || write(&log, &stop, Rng::with_seed(seed ^ 2)))
     };
     let rng = Rng::with_seed(seed);
-    let mut torture = Torture { options, rng, scene, proxy, log, watcher: None, kills: 0, rotations: 0 };
+    let mut torture = Torture {
+        options,
+        rng,
+        scene,
+        proxy,
+        log,
+        watcher: None,
+        kills: 0,
+        rotations: 0,
+    };
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(torture.options.seconds) {
         torture.round();
@@ -246,9 +289,19 @@ impl Torture {
             self.rotations,
             self.proxy.cuts(),
         );
-        assert_eq!((verdict.lost, verdict.damaged), (0, 0), "lost or damaged; first {:?}", verdict.first_lost);
+        assert_eq!(
+            (verdict.lost, verdict.damaged),
+            (0, 0),
+            "lost or damaged; first {:?}",
+            verdict.first_lost
+        );
         if self.options.exactly_once {
-            assert_eq!((verdict.repeated, verdict.out_of_order), (0, 0), "first {:?}", verdict.first_wrong);
+            assert_eq!(
+                (verdict.repeated, verdict.out_of_order),
+                (0, 0),
+                "first {:?}",
+                verdict.first_wrong
+            );
         }
     }
 
@@ -305,18 +358,24 @@ impl Verdict {
         for payload in arrived {
             let Some(serial) = serial_of(payload, generations) else {
                 verdict.damaged += 1;
-                verdict.first_wrong.get_or_insert_with(|| String::from_utf8_lossy(payload).into_owned());
+                verdict
+                    .first_wrong
+                    .get_or_insert_with(|| String::from_utf8_lossy(payload).into_owned());
                 continue;
             };
             if std::mem::replace(&mut seen[serial], true) {
                 verdict.repeated += 1;
-                verdict.first_wrong.get_or_insert_with(|| format!("serial {serial} repeated"));
+                verdict
+                    .first_wrong
+                    .get_or_insert_with(|| format!("serial {serial} repeated"));
                 continue;
             }
             let top = highest.entry(generations[serial]).or_insert(serial);
             if serial < *top {
                 verdict.out_of_order += 1;
-                verdict.first_wrong.get_or_insert_with(|| format!("serial {serial} after {top}"));
+                verdict
+                    .first_wrong
+                    .get_or_insert_with(|| format!("serial {serial} after {top}"));
             }
             *top = serial.max(*top);
         }
@@ -336,7 +395,11 @@ fn serial_of(payload: &[u8], generations: &[u32]) -> Option<usize> {
 
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "lost {}, repeated {}, out of order {}", self.lost, self.repeated, self.out_of_order)?;
+        write!(
+            f,
+            "lost {}, repeated {}, out of order {}",
+            self.lost, self.repeated, self.out_of_order
+        )?;
         if self.damaged > 0 {
             write!(f, ", damaged {}", self.damaged)?;
         }
@@ -348,10 +411,23 @@ impl std::fmt::Display for Verdict {
 fn the_verdict_finds_what_is_wrong() {
     let generations = [0, 0, 0, 1, 1];
     let line = |serial: usize| serial_line(serial, generations[serial]).into_bytes();
-    let text = |serials: &[usize]| Verdict::of(&generations, &serials.iter().map(|n| line(*n)).collect::<Vec<_>>()).to_string();
+    let text = |serials: &[usize]| {
+        Verdict::of(
+            &generations,
+            &serials.iter().map(|n| line(*n)).collect::<Vec<_>>(),
+        )
+        .to_string()
+    };
     assert_eq!(text(&[0, 1, 2, 3, 4]), "lost 0, repeated 0, out of order 0");
-    assert_eq!(text(&[0, 1, 3, 2, 4]), "lost 0, repeated 0, out of order 0", "late in an older file");
+    assert_eq!(
+        text(&[0, 1, 3, 2, 4]),
+        "lost 0, repeated 0, out of order 0",
+        "late in an older file"
+    );
     assert_eq!(text(&[0, 2, 1, 3, 4]), "lost 0, repeated 0, out of order 1");
-    assert_eq!(text(&[0, 1, 1, 3, 4, 0]), "lost 1, repeated 2, out of order 0");
+    assert_eq!(
+        text(&[0, 1, 1, 3, 4, 0]),
+        "lost 1, repeated 2, out of order 0"
+    );
     assert_eq!(Verdict::of(&generations, &[b"half".to_vec()]).damaged, 1);
 }

@@ -141,7 +141,9 @@ fn a_checkpoint_is_never_ahead_of_what_was_published() {
         .spawn();
     oracle.wait_for(5);
     let end = text(0..5).len().to_string() + " ";
-    wait_until("the first lines are checkpointed", || scene.checkpoint("app.log").starts_with(&end));
+    wait_until("the first lines are checkpointed", || {
+        scene.checkpoint("app.log").starts_with(&end)
+    });
     proxy.hold_from(b"PUBLISH");
     scene.append("app.log", text(5..10));
     wait_until("the lines are on their way", || proxy.held() > 0);

@@ -14,7 +14,10 @@ struct Outlet {
 
 impl Outlet {
     fn new(scene: &Scene, mode: &'static str) -> Outlet {
-        Outlet { mode, oracle: scene.subscriber() }
+        Outlet {
+            mode,
+            oracle: scene.subscriber(),
+        }
     }
 
     fn lines(&self, scene: &Scene) -> Vec<Vec<u8>> {
@@ -28,7 +31,11 @@ impl Outlet {
     /// `watch --once` in this mode, which must succeed; what it said.
     #[track_caller]
     fn once(&self, scene: &Scene, args: &[&str]) -> String {
-        let run = scene.watch("app.log").args(["--once", "--mode", self.mode]).args(args).run();
+        let run = scene
+            .watch("app.log")
+            .args(["--once", "--mode", self.mode])
+            .args(args)
+            .run();
         assert_eq!(run.code, 0, "{}: {}", self.mode, run.stderr);
         run.stderr
     }
@@ -53,9 +60,19 @@ fn the_record_is_the_checkpoints_text_and_a_session() {
         let (key, first) = scene.redis.record();
         let path = scene.path("app.log");
         let path = path.to_str().expect("UTF-8");
-        assert!(key.starts_with("tailcast:commit:") && key.ends_with(&format!(":{path}")), "{key}");
-        assert!(key.len() > "tailcast:commit::".len() + path.len(), "a host: {key}");
-        assert!(first.contains(scene.checkpoint("app.log").trim_end()), "{first}\n{}", scene.checkpoint("app.log"));
+        assert!(
+            key.starts_with("tailcast:commit:") && key.ends_with(&format!(":{path}")),
+            "{key}"
+        );
+        assert!(
+            key.len() > "tailcast:commit::".len() + path.len(),
+            "a host: {key}"
+        );
+        assert!(
+            first.contains(scene.checkpoint("app.log").trim_end()),
+            "{first}\n{}",
+            scene.checkpoint("app.log")
+        );
         outlet.once(&scene, &[]);
         let (_, second) = scene.redis.record();
         assert_ne!(first, second, "each session has its own token");
@@ -66,7 +83,11 @@ fn the_record_is_the_checkpoints_text_and_a_session() {
 fn a_source_may_be_named() {
     let scene = Scene::new();
     scene.append("app.log", text(0..10));
-    scene.watch("app.log").args(["--once", "--source", "web-1"]).run().assert_silent_success();
+    scene
+        .watch("app.log")
+        .args(["--once", "--source", "web-1"])
+        .run()
+        .assert_silent_success();
     assert_eq!(scene.redis.record().0, "tailcast:commit:web-1");
 }
 
@@ -81,7 +102,11 @@ fn without_a_checkpoint_the_record_tells() {
         scene.append("app.log", text(10..20));
         outlet.once(&scene, &[]);
         assert_exactly(&lines(0..20), &outlet.lines(&scene));
-        assert_eq!(scene.offset("app.log"), text(0..20).len() as u64, "and the checkpoint is written anew");
+        assert_eq!(
+            scene.offset("app.log"),
+            text(0..20).len() as u64,
+            "and the checkpoint is written anew"
+        );
     }
 }
 
@@ -110,7 +135,10 @@ fn without_both_it_begins_anew() {
         remove_checkpoint(&scene);
         remove_record(&scene);
         outlet.once(&scene, &[]);
-        assert_exactly(&[lines(0..10), lines(0..10)].concat(), &outlet.lines(&scene));
+        assert_exactly(
+            &[lines(0..10), lines(0..10)].concat(),
+            &outlet.lines(&scene),
+        );
     }
 }
 
@@ -122,7 +150,10 @@ fn reset_forgets_both() {
         scene.append("app.log", text(0..10));
         outlet.once(&scene, &[]);
         outlet.once(&scene, &["--reset"]);
-        assert_exactly(&[lines(0..10), lines(0..10)].concat(), &outlet.lines(&scene));
+        assert_exactly(
+            &[lines(0..10), lines(0..10)].concat(),
+            &outlet.lines(&scene),
+        );
         outlet.once(&scene, &[]);
         assert_eq!(outlet.lines(&scene).len(), 20);
     }
@@ -149,7 +180,11 @@ fn a_record_behind_the_checkpoint_means_sent_again_where_redis_keeps_the_lines()
         outlet.once(&scene, &[]);
         let arrived = outlet.lines(&scene);
         // In pub/sub, what was published was heard: never again.
-        let expected = if mode == "pubsub" { lines([]) } else { lines(10..20) };
+        let expected = if mode == "pubsub" {
+            lines([])
+        } else {
+            lines(10..20)
+        };
         assert_exactly(&expected, &arrived[kept..]);
         assert_eq!(scene.offset("app.log"), text(0..20).len() as u64);
     }
@@ -207,7 +242,11 @@ fn a_record_from_before_a_rotation_counts_where_redis_keeps_the_lines() {
         scene.append("app.log", text(15..16));
         let before = outlet.lines(&scene).len();
         outlet.once(&scene, &[]);
-        let expected = if mode == "pubsub" { lines(15..16) } else { lines(10..16) };
+        let expected = if mode == "pubsub" {
+            lines(15..16)
+        } else {
+            lines(10..16)
+        };
         assert_exactly(&expected, &outlet.lines(&scene)[before..]);
     }
 }
@@ -219,7 +258,9 @@ fn a_record_deleted_under_a_running_watcher_stops_nothing() {
         let outlet = Outlet::new(&scene, mode);
         scene.append("app.log", text(0..10));
         let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
-        wait_until("the first lines are there", || outlet.lines(&scene).len() == 10);
+        wait_until("the first lines are there", || {
+            outlet.lines(&scene).len() == 10
+        });
         remove_record(&scene);
         scene.append("app.log", text(10..20));
         wait_until("the rest is there", || outlet.lines(&scene).len() >= 20);
@@ -243,7 +284,11 @@ fn a_record_that_is_not_one_is_an_error_and_stays_as_it_is() {
     }
     let _: usize = scene.redis.ask(&["DEL", &key]);
     let _: usize = scene.redis.ask(&["RPUSH", &key, "a list"]);
-    scene.watch("app.log").arg("--once").run().assert_fails(1, &[&key]);
+    scene
+        .watch("app.log")
+        .arg("--once")
+        .run()
+        .assert_fails(1, &[&key]);
     assert_exactly(&lines(0..10), &oracle.settle());
 }
 
@@ -256,7 +301,10 @@ fn at_least_once_has_no_record_and_no_transaction() {
         scene.append("app.log", text(0..10));
         outlet.once(&scene, &["--delivery", "at-least-once"]);
         assert_exactly(&lines(0..10), &outlet.lines(&scene));
-        assert_eq!(scene.redis.ask::<Vec<String>>(&["KEYS", "tailcast:*"]), Vec::<String>::new());
+        assert_eq!(
+            scene.redis.ask::<Vec<String>>(&["KEYS", "tailcast:*"]),
+            Vec::<String>::new()
+        );
         let commands: String = scene.redis.ask(&["INFO", "commandstats"]);
         for absent in ["cmdstat_multi", "cmdstat_exec", "cmdstat_watch"] {
             assert!(!commands.contains(absent), "{commands}");
@@ -270,15 +318,31 @@ fn at_least_once_has_no_record_and_no_transaction() {
 fn stream_entries_have_line_type_source_and_end_offset() {
     let scene = Scene::new();
     scene.append("app.log", text(0..2) + "not json\n");
-    scene.watch("app.log").args(["--once", "--mode", "stream", "--source", "web-1"]).run().assert_silent_success();
+    scene
+        .watch("app.log")
+        .args(["--once", "--mode", "stream", "--source", "web-1"])
+        .run()
+        .assert_silent_success();
     type Entry = (String, Vec<(String, String)>);
     let entries: Vec<Entry> = scene.redis.ask(&["XRANGE", "logs", "-", "+"]);
     let ends = [text(0..1).len(), text(0..2).len(), text(0..2).len() + 9].map(|n| n.to_string());
-    let rows = [(line(0), "INFO"), (line(1), "INFO"), ("not json".into(), "UNKNOWN")];
+    let rows = [
+        (line(0), "INFO"),
+        (line(1), "INFO"),
+        ("not json".into(), "UNKNOWN"),
+    ];
     assert_eq!(entries.len(), 3);
     for (((_, fields), end), (line, kind)) in entries.into_iter().zip(ends).zip(rows) {
-        let expected = [("line", line.as_str()), ("type", kind), ("source", "web-1"), ("offset", &end)];
-        assert_eq!(fields, expected.map(|(name, value)| (name.to_string(), value.to_string())));
+        let expected = [
+            ("line", line.as_str()),
+            ("type", kind),
+            ("source", "web-1"),
+            ("offset", &end),
+        ];
+        assert_eq!(
+            fields,
+            expected.map(|(name, value)| (name.to_string(), value.to_string()))
+        );
     }
 }
 
@@ -288,21 +352,50 @@ fn a_target_may_hold_the_type_or_not() {
     scene.append("app.log", text(0..1) + "{\"type\":\"ERROR\"}\nnot json\n");
     let all = Subscriber::on(&scene.redis, "*");
     for (source, target) in [("a", "x:{type}:y"), ("b", "plain")] {
-        let args = ["--once", "--source", source, "--target", target, "--state-dir"];
-        let run = scene.tailcast(&["watch", "--redis", &scene.redis.url()]).arg(scene.path("app.log")).args(args);
-        run.arg(scene.home().join(source)).run().assert_silent_success();
+        let args = [
+            "--once",
+            "--source",
+            source,
+            "--target",
+            target,
+            "--state-dir",
+        ];
+        let run = scene
+            .tailcast(&["watch", "--redis", &scene.redis.url()])
+            .arg(scene.path("app.log"))
+            .args(args);
+        run.arg(scene.home().join(source))
+            .run()
+            .assert_silent_success();
     }
     all.settle();
     let channels: Vec<String> = all.messages().into_iter().map(|m| m.channel).collect();
-    assert_eq!(channels, ["x:INFO:y", "x:ERROR:y", "x:UNKNOWN:y", "plain", "plain", "plain"]);
+    assert_eq!(
+        channels,
+        [
+            "x:INFO:y",
+            "x:ERROR:y",
+            "x:UNKNOWN:y",
+            "plain",
+            "plain",
+            "plain"
+        ]
+    );
 }
 
 #[test]
 fn the_type_field_may_have_another_name() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
-    scene.append("app.log", "{\"type\":\"INFO\",\"level\":\"warn\"}\n{\"type\":\"INFO\"}\n");
-    scene.watch("app.log").args(["--once", "--type-field", "level"]).run().assert_silent_success();
+    scene.append(
+        "app.log",
+        "{\"type\":\"INFO\",\"level\":\"warn\"}\n{\"type\":\"INFO\"}\n",
+    );
+    scene
+        .watch("app.log")
+        .args(["--once", "--type-field", "level"])
+        .run()
+        .assert_silent_success();
     oracle.settle();
     let channels: Vec<String> = oracle.messages().into_iter().map(|m| m.channel).collect();
     assert_eq!(channels, ["logs:warn", "logs:UNKNOWN"]);
@@ -317,7 +410,13 @@ fn status_shows_the_record_beside_the_checkpoint() {
     scene.append("app.log", text(10..20));
     scene.once("app.log");
     fs::write(scene.checkpoint_path("app.log"), older).expect("write");
-    let run = scene.tailcast(&["status", "--json", "--redis", &scene.redis.url(), "--state-dir"]);
+    let run = scene.tailcast(&[
+        "status",
+        "--json",
+        "--redis",
+        &scene.redis.url(),
+        "--state-dir",
+    ]);
     let run = run.arg(scene.state_dir()).arg(scene.path("app.log")).run();
     let shown = String::from_utf8(run.stdout).expect("UTF-8");
     for end in [text(0..10).len(), text(0..20).len()] {

@@ -32,7 +32,15 @@ fn cut_after_every_byte(mode: &str, way: Way, batch: &str) {
                     let cuts = proxy.cuts();
                     proxy.cut_next_after(way, at);
                     let target = format!("cut:{at}:");
-                    let args = ["--once", "--mode", mode, "--target", &target, "--batch-lines", batch];
+                    let args = [
+                        "--once",
+                        "--mode",
+                        mode,
+                        "--target",
+                        &target,
+                        "--batch-lines",
+                        batch,
+                    ];
                     let run = scene.watch_through(&proxy.url(), &name).args(args).run();
                     if run.code != 0 {
                         failures.lock().unwrap().push(format!("byte {at}: {run:?}"));
@@ -46,7 +54,10 @@ fn cut_after_every_byte(mode: &str, way: Way, batch: &str) {
         }
     });
     let positions = next.into_inner() - WORKERS;
-    assert!(positions > 20, "only {positions} positions: the proxy does not cut");
+    assert!(
+        positions > 20,
+        "only {positions} positions: the proxy does not cut"
+    );
     oracle.settle();
     let heard = oracle.messages();
     for at in 0..positions {
@@ -54,14 +65,31 @@ fn cut_after_every_byte(mode: &str, way: Way, batch: &str) {
         let arrived = match mode {
             "list" => scene.redis.list(&target),
             "stream" => scene.redis.stream(&target),
-            _ => heard.iter().filter(|m| m.channel == target).map(|m| m.payload.clone()).collect(),
+            _ => heard
+                .iter()
+                .filter(|m| m.channel == target)
+                .map(|m| m.payload.clone())
+                .collect(),
         };
-        if arrived != lines(0..4).into_iter().map(String::into_bytes).collect::<Vec<_>>() {
-            failures.lock().unwrap().push(format!("byte {at}: {}", difference(&lines(0..4), &arrived)));
+        if arrived
+            != lines(0..4)
+                .into_iter()
+                .map(String::into_bytes)
+                .collect::<Vec<_>>()
+        {
+            failures
+                .lock()
+                .unwrap()
+                .push(format!("byte {at}: {}", difference(&lines(0..4), &arrived)));
         }
     }
     let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{} of {positions} positions, first\n{}", failures.len(), failures[0]);
+    assert!(
+        failures.is_empty(),
+        "{} of {positions} positions, first\n{}",
+        failures.len(),
+        failures[0]
+    );
 }
 
 #[test]
@@ -109,9 +137,18 @@ fn connections_cut_at_random_under_load_are_exactly_once() {
         let proxy = Proxy::start(scene.redis.port);
         let oracle = scene.subscriber();
         proxy.cut_at_random(seed, 30_000);
-        let watcher = scene.watch_through(&proxy.url(), "app.log").args(["--mode", mode, "--batch-lines", "50"]).spawn();
+        let watcher = scene
+            .watch_through(&proxy.url(), "app.log")
+            .args(["--mode", mode, "--batch-lines", "50"])
+            .spawn();
         let written = write_through_cuts(&scene, &proxy, 10);
-        let arrived = || if mode == "stream" { scene.redis.stream("logs") } else { oracle.settle() };
+        let arrived = || {
+            if mode == "stream" {
+                scene.redis.stream("logs")
+            } else {
+                oracle.settle()
+            }
+        };
         wait_until("all lines are there", || arrived().len() >= written);
         watcher.sigterm();
         assert_exactly(&lines(0..written), &arrived());
@@ -124,12 +161,18 @@ fn cut_connections_without_record_lose_nothing() {
     let proxy = Proxy::start(scene.redis.port);
     let oracle = scene.subscriber();
     proxy.cut_at_random(fastrand::u64(..), 30_000);
-    let watcher = scene.watch_through(&proxy.url(), "app.log").args(["--delivery", "at-least-once"]).spawn();
+    let watcher = scene
+        .watch_through(&proxy.url(), "app.log")
+        .args(["--delivery", "at-least-once"])
+        .spawn();
     let written = write_through_cuts(&scene, &proxy, 10);
     oracle.wait_for_line(line(written - 1));
     watcher.sigterm();
     let arrived: std::collections::HashSet<Vec<u8>> = oracle.settle().into_iter().collect();
-    let lost: Vec<String> = lines(0..written).into_iter().filter(|l| !arrived.contains(l.as_bytes())).collect();
+    let lost: Vec<String> = lines(0..written)
+        .into_iter()
+        .filter(|l| !arrived.contains(l.as_bytes()))
+        .collect();
     assert!(lost.is_empty(), "{lost:?}");
 }
 
@@ -156,9 +199,16 @@ fn a_slow_connection_is_slow_and_nothing_else() {
     let oracle = scene.subscriber();
     proxy.delay(Duration::from_millis(30));
     scene.append("app.log", text(0..2_000));
-    let watcher = scene.watch_through(&proxy.url(), "app.log").args(["--batch-lines", "100"]).spawn();
+    let watcher = scene
+        .watch_through(&proxy.url(), "app.log")
+        .args(["--batch-lines", "100"])
+        .spawn();
     scene.assert_arrives(watcher, &oracle, &lines(0..2_000));
-    assert_eq!(proxy.connections(), 1, "a delay is no reason to connect anew");
+    assert_eq!(
+        proxy.connections(),
+        1,
+        "a delay is no reason to connect anew"
+    );
 }
 
 #[test]
@@ -167,14 +217,25 @@ fn client_kill_is_exactly_once() {
         let scene = Scene::new();
         let oracle = scene.subscriber();
         scene.append("app.log", text(0..10));
-        let watcher = scene.watch("app.log").args(["--mode", mode, "--batch-lines", "7"]).spawn();
+        let watcher = scene
+            .watch("app.log")
+            .args(["--mode", mode, "--batch-lines", "7"])
+            .spawn();
         for round in 1..20 {
-            let killed: usize = scene.redis.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            let killed: usize = scene
+                .redis
+                .ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
             scene.append("app.log", text(round * 10..round * 10 + 10));
             // Sometimes it had no connection to kill, being between two: that is as well.
             assert!(killed <= 2);
         }
-        let arrived = || if mode == "list" { scene.redis.list("logs") } else { oracle.settle() };
+        let arrived = || {
+            if mode == "list" {
+                scene.redis.list("logs")
+            } else {
+                oracle.settle()
+            }
+        };
         wait_until("all lines are there", || arrived().len() >= 200);
         watcher.sigterm();
         assert_exactly(&lines(0..200), &arrived());

@@ -5,7 +5,11 @@ use crate::util::*;
 /// Sets the largest file a running process may write, as a full disk would.
 fn limit_file_size(process: &Process, limit: &str) -> bool {
     let mut command = std::process::Command::new("prlimit");
-    command.args(["--pid", &process.pid().to_string(), &format!("--fsize={limit}:unlimited")]);
+    command.args([
+        "--pid",
+        &process.pid().to_string(),
+        &format!("--fsize={limit}:unlimited"),
+    ]);
     command.status().is_ok_and(|status| status.success())
 }
 
@@ -18,10 +22,16 @@ fn a_disk_full_while_running_does_not_stop_publishing() {
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..10));
     let often = ["--checkpoint-lines", "1", "--checkpoint-interval", "20ms"];
-    let watcher = scene.watch("app.log").args(often).under(&FAIL_INSTEAD).spawn();
+    let watcher = scene
+        .watch("app.log")
+        .args(often)
+        .under(&FAIL_INSTEAD)
+        .spawn();
     oracle.wait_for(10);
     let end = |n: usize| text(0..n).len().to_string();
-    wait_until("the first lines are checkpointed", || scene.checkpoint("app.log").starts_with(&end(10)));
+    wait_until("the first lines are checkpointed", || {
+        scene.checkpoint("app.log").starts_with(&end(10))
+    });
     if !limit_file_size(&watcher, "0") {
         return skip("prlimit (util-linux) is not installed");
     }
@@ -31,12 +41,21 @@ fn a_disk_full_while_running_does_not_stop_publishing() {
     }
     watcher.wait_complains();
     let complaints = watcher.complaints();
-    assert!(complaints.iter().any(|l| l.contains("checkpoint")), "{complaints:?}");
+    assert!(
+        complaints.iter().any(|l| l.contains("checkpoint")),
+        "{complaints:?}"
+    );
     assert_eq!(complaints.len(), 1, "said once: {complaints:?}");
-    assert!(scene.checkpoint("app.log").starts_with(&end(10)), "the old one is whole: {}", scene.checkpoint("app.log"));
+    assert!(
+        scene.checkpoint("app.log").starts_with(&end(10)),
+        "the old one is whole: {}",
+        scene.checkpoint("app.log")
+    );
     assert!(limit_file_size(&watcher, "unlimited"));
     scene.append("app.log", text(100..101));
-    wait_until("all lines are checkpointed", || scene.checkpoint("app.log").starts_with(&end(101)));
+    wait_until("all lines are checkpointed", || {
+        scene.checkpoint("app.log").starts_with(&end(101))
+    });
     scene.assert_arrives(watcher, &oracle, &lines(0..101));
 }
 
@@ -77,9 +96,14 @@ fn a_state_folder_removed_while_running_does_not_stop_publishing() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..10));
-    let watcher = scene.watch("app.log").args(["--checkpoint-lines", "1"]).spawn();
+    let watcher = scene
+        .watch("app.log")
+        .args(["--checkpoint-lines", "1"])
+        .spawn();
     oracle.wait_for(10);
-    wait_until("it is checkpointed", || !scene.checkpoint("app.log").is_empty());
+    wait_until("it is checkpointed", || {
+        !scene.checkpoint("app.log").is_empty()
+    });
     std::fs::remove_dir_all(scene.state_dir()).expect("remove");
     scene.append("app.log", text(10..20));
     oracle.wait_for(20);

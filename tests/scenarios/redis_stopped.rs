@@ -11,14 +11,25 @@ fn a_redis_stopped_for_longer_than_the_read_timeout_gets_every_line_once() {
         let oracle = scene.subscriber();
         scene.append("app.log", text(0..10));
         let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
-        wait_until("the first lines are there", || !scene.redis.ask::<Vec<String>>(&["KEYS", "tailcast:*"]).is_empty());
+        wait_until("the first lines are there", || {
+            !scene
+                .redis
+                .ask::<Vec<String>>(&["KEYS", "tailcast:*"])
+                .is_empty()
+        });
         scene.redis.stop();
         scene.append("app.log", text(10..20));
         // It gives up waiting and says so; its transaction is in Redis's socket all the same.
         watcher.wait_complains();
         scene.append("app.log", text(20..30));
         scene.redis.cont();
-        let arrived = || if mode == "list" { scene.redis.list("logs") } else { oracle.settle() };
+        let arrived = || {
+            if mode == "list" {
+                scene.redis.list("logs")
+            } else {
+                oracle.settle()
+            }
+        };
         wait_until("all lines are there", || arrived().len() >= 30);
         watcher.sigterm();
         assert_exactly(&lines(0..30), &arrived());
@@ -49,7 +60,8 @@ fn sigterm_ends_the_watcher_although_redis_never_answers() {
     oracle.wait_for(10);
     scene.redis.stop();
     scene.append("app.log", text(10..20));
-    let sent = || std::fs::read_to_string(format!("/proc/{}/io", watcher.pid())).expect("read /proc");
+    let sent =
+        || std::fs::read_to_string(format!("/proc/{}/io", watcher.pid())).expect("read /proc");
     let before = sent();
     wait_until("it reads the new lines", || sent() != before);
     watcher.signal("TERM");
@@ -84,8 +96,12 @@ fn once_gives_a_stopped_redis_its_timeout_and_exits_75() {
     let oracle = scene.subscriber();
     scene.redis.stop();
     scene.append("app.log", text(0..10));
-    let run = scene.watch("app.log").args(["--once", "--timeout", "1s"]).spawn();
-    run.finish_within(Duration::from_secs(15)).assert_fails(75, &["127.0.0.1"]);
+    let run = scene
+        .watch("app.log")
+        .args(["--once", "--timeout", "1s"])
+        .spawn();
+    run.finish_within(Duration::from_secs(15))
+        .assert_fails(75, &["127.0.0.1"]);
     scene.redis.cont();
     scene.once("app.log");
     assert_exactly(&lines(0..10), &oracle.settle());
@@ -99,5 +115,7 @@ fn a_second_watcher_is_sent_away_without_asking_redis() {
     let first = scene.watch("app.log").spawn();
     first.wait_says("watching");
     let second = scene.watch("app.log").arg("--once").spawn();
-    second.finish_within(Duration::from_secs(4)).assert_fails(75, &["app.log"]);
+    second
+        .finish_within(Duration::from_secs(4))
+        .assert_fails(75, &["app.log"]);
 }

@@ -113,13 +113,21 @@ fn a_copy_shorter_than_what_was_read_is_never_read_again() {
         let mut watcher = begin(&scene, &oracle, &[]);
         let mut written = 10;
         for _ in 0..4 {
-            for n in (1..5).rev().filter(|n| scene.path(&format!("app.log.{n}")).exists()) {
+            for n in (1..5)
+                .rev()
+                .filter(|n| scene.path(&format!("app.log.{n}")).exists())
+            {
                 scene.rename(&format!("app.log.{n}"), &format!("app.log.{}", n + 1));
             }
             fs::copy(scene.path("app.log"), scene.path("app.log.1")).expect("copy");
             scene.append("app.log", text(written..written + 3));
             oracle.wait_for_line(line(written + 2));
-            fs::OpenOptions::new().write(true).open(scene.path("app.log")).expect("open").set_len(0).expect("truncate");
+            fs::OpenOptions::new()
+                .write(true)
+                .open(scene.path("app.log"))
+                .expect("open")
+                .set_len(0)
+                .expect("truncate");
             written += 3;
             if restart {
                 watcher.sigterm();

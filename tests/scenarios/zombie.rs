@@ -11,7 +11,10 @@ fn dead_with_its_exec_held(mode: &str) -> (Scene, Subscriber, Proxy) {
     let oracle = scene.subscriber();
     let proxy = Proxy::start(scene.redis.port);
     scene.append("app.log", text(0..10));
-    let watcher = scene.watch_through(&proxy.url(), "app.log").args(["--mode", mode]).spawn();
+    let watcher = scene
+        .watch_through(&proxy.url(), "app.log")
+        .args(["--mode", mode])
+        .spawn();
     let first = text(0..10).len().to_string() + " ";
     wait_until("the first lines are there", || {
         let key: Vec<String> = scene.redis.ask(&["KEYS", "tailcast:*"]);
@@ -25,7 +28,11 @@ fn dead_with_its_exec_held(mode: &str) -> (Scene, Subscriber, Proxy) {
 }
 
 fn arrived(scene: &Scene, oracle: &Subscriber, mode: &str) -> Vec<Vec<u8>> {
-    if mode == "list" { scene.redis.list("logs") } else { oracle.settle() }
+    if mode == "list" {
+        scene.redis.list("logs")
+    } else {
+        oracle.settle()
+    }
 }
 
 #[test]
@@ -33,12 +40,16 @@ fn a_zombie_that_comes_after_the_take_over_is_refused() {
     for mode in ["pubsub", "list"] {
         let (scene, oracle, proxy) = dead_with_its_exec_held(mode);
         let successor = scene.watch("app.log").args(["--mode", mode]).spawn();
-        wait_until("the successor has published", || arrived(&scene, &oracle, mode).len() >= 20);
+        wait_until("the successor has published", || {
+            arrived(&scene, &oracle, mode).len() >= 20
+        });
         let held = proxy.held();
         proxy.release();
         wait_until("the zombie's EXEC went to Redis", || proxy.held() < held);
         scene.append("app.log", text(20..30));
-        wait_until("the rest is there", || arrived(&scene, &oracle, mode).len() >= 30);
+        wait_until("the rest is there", || {
+            arrived(&scene, &oracle, mode).len() >= 30
+        });
         // Redis closes the zombie's connection after it has answered: so its EXEC was executed, or refused.
         wait_until("the zombie is gone", || clients(&scene) == 2);
         successor.sigterm();
@@ -60,7 +71,9 @@ fn a_zombie_that_comes_between_take_over_and_first_batch_is_refused() {
     own.hold_from(b"PUBLISH");
     let before = scene.redis.record().1;
     let successor = scene.watch_through(&own.url(), "app.log").spawn();
-    wait_until("the successor took over", || scene.redis.record().1 != before);
+    wait_until("the successor took over", || {
+        scene.redis.record().1 != before
+    });
     let held = proxy.held();
     proxy.release();
     wait_until("the zombie's EXEC went to Redis", || proxy.held() < held);
@@ -74,10 +87,14 @@ fn a_zombie_that_comes_before_the_take_over_is_seen() {
     for mode in ["pubsub", "list"] {
         let (scene, oracle, proxy) = dead_with_its_exec_held(mode);
         proxy.release();
-        wait_until("the zombie's lines are there", || arrived(&scene, &oracle, mode).len() >= 20);
+        wait_until("the zombie's lines are there", || {
+            arrived(&scene, &oracle, mode).len() >= 20
+        });
         scene.append("app.log", text(20..30));
         let successor = scene.watch("app.log").args(["--mode", mode]).spawn();
-        wait_until("the rest is there", || arrived(&scene, &oracle, mode).len() >= 30);
+        wait_until("the rest is there", || {
+            arrived(&scene, &oracle, mode).len() >= 30
+        });
         successor.sigterm();
         assert_exactly(&lines(0..30), &arrived(&scene, &oracle, mode));
     }
@@ -95,7 +112,9 @@ fn a_zombie_in_the_socket_of_a_stopped_redis_repeats_nothing() {
         successor.wait_says("watching");
         scene.append("app.log", text(20..30));
         scene.redis.cont();
-        wait_until("the rest is there", || arrived(&scene, &oracle, mode).len() >= 30);
+        wait_until("the rest is there", || {
+            arrived(&scene, &oracle, mode).len() >= 30
+        });
         successor.sigterm();
         assert_exactly(&lines(0..30), &arrived(&scene, &oracle, mode));
     }
