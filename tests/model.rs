@@ -140,6 +140,8 @@ impl Play {
         self.finish_halves();
         self.synchronize();
         self.stop();
+        // Where the last reply was lost, the checkpoint is behind; the record knows, and nothing is repeated.
+        self.once();
         self.check();
     }
 

@@ -105,6 +105,43 @@ fn rotations_of_both_styles_between_two_polls_lose_nothing() {
 }
 
 #[test]
+fn a_copy_shorter_than_what_was_read_is_never_read_again() {
+    // A writer that does not pause: what it writes between copy and truncate is read, and is in no copy.
+    for restart in [false, true] {
+        let scene = Scene::new();
+        let oracle = scene.subscriber();
+        let mut watcher = begin(&scene, &oracle, &[]);
+        let mut written = 10;
+        for _ in 0..4 {
+            for n in (1..5)
+                .rev()
+                .filter(|n| scene.path(&format!("app.log.{n}")).exists())
+            {
+                scene.rename(&format!("app.log.{n}"), &format!("app.log.{}", n + 1));
+            }
+            fs::copy(scene.path("app.log"), scene.path("app.log.1")).expect("copy");
+            scene.append("app.log", text(written..written + 3));
+            oracle.wait_for_line(line(written + 2));
+            fs::OpenOptions::new()
+                .write(true)
+                .open(scene.path("app.log"))
+                .expect("open")
+                .set_len(0)
+                .expect("truncate");
+            written += 3;
+            if restart {
+                watcher.sigterm();
+                watcher = scene.watch("app.log").spawn();
+            }
+            scene.append("app.log", text(written..written + 5));
+            oracle.wait_for_line(line(written + 4));
+            written += 5;
+        }
+        scene.assert_arrives(watcher, &oracle, &lines(0..written));
+    }
+}
+
+#[test]
 fn a_removed_file_is_drained_and_its_successor_awaited() {
     let scene = Scene::new();
     let oracle = scene.subscriber();

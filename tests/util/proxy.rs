@@ -89,7 +89,7 @@ impl Proxy {
         self.orders().cut_next = Some((way, bytes));
     }
 
-    /// Cuts every new connection after a random number of bytes below `most`, either way.
+    /// Cuts every new connection after a random number of bytes to Redis, below `most`, or of a twentieth of that from Redis.
     pub fn cut_at_random(&self, seed: u64, most: u64) {
         self.orders().cut_random = Some((fastrand::Rng::with_seed(seed), most));
     }
@@ -185,7 +185,10 @@ impl Shared {
         if let Some((way, bytes)) = orders.cut_next.take() {
             limits[way as usize] = Some(bytes);
         } else if let Some((rng, most)) = &mut orders.cut_random {
-            limits[rng.usize(0..2)] = Some(rng.u64(0..*most));
+            // What comes from Redis is short: a word per line.
+            let most = [*most, (*most / 20).max(1)];
+            let way = rng.usize(0..2);
+            limits[way] = Some(rng.u64(0..most[way]));
         }
         limits
     }

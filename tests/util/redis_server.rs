@@ -157,7 +157,6 @@ fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {
         ])
         // An oracle that reads slowly is the test's problem, and must not be cut off for it.
         .args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"])
-        .args(["--enable-debug-command", "yes"])
         .arg("--dir")
         .arg(dir)
         .args(["--logfile", "redis.log"])

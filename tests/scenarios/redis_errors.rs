@@ -1,0 +1,367 @@
+//! Redis answers with an error: some heal and are waited for, some need somebody's hand and end the program.
+
+use std::time::Duration;
+
+use crate::util::*;
+
+/// A file of these lines, and what to expect of a `--mode list` watcher over it.
+fn list_is(scene: &Scene, count: usize) -> bool {
+    scene.redis.ask::<usize>(&["LLEN", "logs"]) >= count
+}
+
+#[test]
+fn out_of_memory_is_waited_for_and_heals() {
+    for mode in ["stream", "list"] {
+        let scene = Scene::with(Redis::start_with(&[
+            "--maxmemory",
+            "4mb",
+            "--maxmemory-policy",
+            "noeviction",
+        ]));
+        let padding = "x".repeat(1000);
+        let padded: Vec<String> = (0..6000).map(|n| format!("{n} {padding}")).collect();
+        scene.append("app.log", padded.join("\n") + "\n");
+        let watcher = scene
+            .watch("app.log")
+            .args(["--mode", mode, "--batch-lines", "100"])
+            .spawn();
+        watcher.wait_says("OOM");
+        let length = || {
+            scene
+                .redis
+                .ask::<usize>(&[if mode == "list" { "LLEN" } else { "XLEN" }, "logs"])
+        };
+        assert!(length() < padded.len());
+        let (_, record) = scene.redis.record();
+        let recorded: usize = record
+            .split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .expect("an offset");
+        let kept: usize = padded[..length()].iter().map(|l| l.len() + 1).sum();
+        assert_eq!(recorded, kept, "the record stands where the lines end");
+        let _: String = scene.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+        wait_until("all lines are there", || length() >= padded.len());
+        let said = watcher.sigterm().stderr;
+        assert_eq!(said.matches("OOM").count(), 1, "said once: {said}");
+        let kept = if mode == "list" {
+            scene.redis.list("logs")
+        } else {
+            scene.redis.stream("logs")
+        };
+        assert_exactly(&padded, &kept);
+    }
+}
+
+#[test]
+fn once_gives_out_of_memory_its_timeout_and_exits_75() {
+    let scene = Scene::with(Redis::start_with(&[
+        "--maxmemory",
+        "1",
+        "--maxmemory-policy",
+        "noeviction",
+    ]));
+    scene.append("app.log", text(0..10));
+    let run = scene
+        .watch("app.log")
+        .args(["--once", "--mode", "list", "--timeout", "1s"])
+        .run();
+    run.assert_fails(75, &["OOM"]);
+    let _: String = scene.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    scene
+        .watch("app.log")
+        .args(["--once", "--mode", "list"])
+        .run()
+        .assert_silent_success();
+    assert_exactly(&lines(0..10), &scene.redis.list("logs"));
+}
+
+#[test]
+fn a_read_only_replica_is_waited_for_until_it_is_promoted() {
+    let master = Redis::start();
+    for mode in ["list", "pubsub"] {
+        let scene = Scene::new();
+        let _: String = scene
+            .redis
+            .ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        wait_until("the replica is in step", || {
+            scene
+                .redis
+                .ask::<String>(&["INFO", "replication"])
+                .contains("master_link_status:up")
+        });
+        let oracle = scene.subscriber();
+        scene.append("app.log", text(0..10));
+        let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
+        watcher.wait_says("READONLY");
+        let _: String = scene.redis.ask(&["REPLICAOF", "NO", "ONE"]);
+        let arrived = || {
+            if mode == "list" {
+                scene.redis.list("logs")
+            } else {
+                oracle.settle()
+            }
+        };
+        wait_until("all lines are there", || arrived().len() >= 10);
+        let said = watcher.sigterm().stderr;
+        assert_eq!(said.matches("READONLY").count(), 1, "said once: {said}");
+        assert_exactly(&lines(0..10), &arrived());
+    }
+}
+
+#[test]
+fn a_master_that_is_down_is_waited_for() {
+    let scene = Scene::with(Redis::start_with(&["--replica-serve-stale-data", "no"]));
+    let _: String = scene
+        .redis
+        .ask(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
+    scene.append("app.log", text(0..10));
+    let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
+    watcher.wait_complains();
+    let _: String = scene.redis.ask(&["REPLICAOF", "NO", "ONE"]);
+    wait_until("all lines are there", || list_is(&scene, 10));
+    watcher.sigterm();
+    assert_exactly(&lines(0..10), &scene.redis.list("logs"));
+}
+
+#[test]
+fn a_busy_redis_is_waited_for() {
+    let scene = Scene::with(Redis::start_with(&["--lua-time-limit", "10"]));
+    scene.append("app.log", text(0..10));
+    let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
+    wait_until("the first lines are there", || list_is(&scene, 10));
+    let busy = scene.redis.connect();
+    let script = std::thread::spawn(move || {
+        let mut busy = busy;
+        redis::cmd("EVAL")
+            .arg("while true do end")
+            .arg(0)
+            .exec(&mut busy)
+    });
+    wait_until("Redis is busy", || {
+        let ping = redis::cmd("PING").query::<String>(&mut scene.redis.connect());
+        ping.is_err_and(|e| e.to_string().contains("BUSY"))
+    });
+    scene.append("app.log", text(10..20));
+    watcher.wait_says("BUSY");
+    redis::cmd("SCRIPT")
+        .arg("KILL")
+        .exec(&mut scene.redis.connect())
+        .expect("kill the script");
+    let _ = script.join();
+    wait_until("all lines are there", || list_is(&scene, 20));
+    watcher.sigterm();
+    assert_exactly(&lines(0..20), &scene.redis.list("logs"));
+}
+
+#[test]
+fn a_password_changed_while_running_ends_the_watcher_with_the_reason() {
+    let mut scene = Scene::with(Redis::start_with(&["--requirepass", "first-s3cret"]));
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..10));
+    let watcher = scene.watch("app.log").spawn();
+    oracle.wait_for(10);
+    let _: String = scene
+        .redis
+        .ask(&["CONFIG", "SET", "requirepass", "second-s3cret"]);
+    scene.redis.password = Some("second-s3cret".into());
+    let _: usize = scene
+        .redis
+        .ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    scene.append("app.log", text(10..20));
+    let ended = watcher.finish_within(Duration::from_secs(20));
+    ended.assert_fails(1, &["password"]);
+    assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+    assert_eq!(scene.offset("app.log"), text(0..10).len() as u64);
+    let oracle_after = scene.subscriber();
+    scene.once("app.log");
+    assert_exactly(&lines(10..20), &oracle_after.settle());
+    assert_exactly(&lines(0..10), &oracle.payloads()[..10]);
+}
+
+#[test]
+fn a_missing_password_ends_the_watcher_with_the_reason() {
+    let scene = Scene::with(Redis::start_with(&["--requirepass", "s3cret"]));
+    scene.append("app.log", text(0..10));
+    let bare = format!("redis://127.0.0.1:{}/", scene.redis.port);
+    for once in [&["--once"][..], &[]] {
+        scene
+            .watch_through(&bare, "app.log")
+            .args(once)
+            .run()
+            .assert_fails(1, &["password"]);
+    }
+}
+
+#[test]
+fn a_key_of_another_type_ends_the_watcher_before_anything_is_published() {
+    for mode in ["list", "stream"] {
+        let scene = Scene::new();
+        let _: String = scene.redis.ask(&["SET", "logs", "a string"]);
+        scene.append("app.log", text(0..10));
+        for once in [&["--once"][..], &[]] {
+            let run = scene
+                .watch("app.log")
+                .args(["--mode", mode])
+                .args(once)
+                .run();
+            run.assert_fails(1, &["WRONGTYPE", "logs"]);
+        }
+        let records: Vec<String> = scene.redis.ask(&["KEYS", "tailcast:*"]);
+        if !records.is_empty() {
+            assert!(
+                scene.redis.record().1.starts_with("0 "),
+                "nothing was published: {}",
+                scene.redis.record().1
+            );
+        }
+        let _: usize = scene.redis.ask(&["DEL", "logs"]);
+        scene
+            .watch("app.log")
+            .args(["--once", "--mode", mode])
+            .run()
+            .assert_silent_success();
+        let kept = if mode == "list" {
+            scene.redis.list("logs")
+        } else {
+            scene.redis.stream("logs")
+        };
+        assert_exactly(&lines(0..10), &kept);
+    }
+}
+
+#[test]
+fn a_key_that_changes_its_type_while_running_loses_no_line() {
+    for mode in ["list", "stream"] {
+        let scene = Scene::new();
+        scene.append("app.log", text(0..10));
+        let watcher = scene
+            .watch("app.log")
+            .args(["--mode", mode, "--batch-lines", "3"])
+            .spawn();
+        let length = if mode == "list" { "LLEN" } else { "XLEN" };
+        wait_until("the first lines are there", || {
+            scene.redis.ask::<usize>(&[length, "logs"]) == 10
+        });
+        let _: String = scene.redis.ask(&["SET", "logs", "a string"]);
+        scene.append("app.log", text(10..20));
+        watcher.finish().assert_fails(1, &["WRONGTYPE", "logs"]);
+        let recorded = scene.redis.record().1;
+        assert!(
+            recorded.starts_with(&format!("{} ", text(0..10).len())),
+            "the record stands at line 10: {recorded}"
+        );
+        assert_eq!(scene.offset("app.log"), text(0..10).len() as u64);
+        let _: usize = scene.redis.ask(&["DEL", "logs"]);
+        scene
+            .watch("app.log")
+            .args(["--once", "--mode", mode])
+            .run()
+            .assert_silent_success();
+        let kept = if mode == "list" {
+            scene.redis.list("logs")
+        } else {
+            scene.redis.stream("logs")
+        };
+        assert_exactly(&lines(10..20), &kept);
+    }
+}
+
+#[test]
+fn a_wrong_type_among_several_targets_loses_no_line() {
+    // EXEC does not undo the neighbours of a command that fails.
+    let scene = Scene::new();
+    let kinds = ["INFO", "ERROR", "DEBUG"];
+    let all: Vec<String> = (0..30)
+        .map(|n| format!("{{\"type\":\"{}\",\"n\":{n}}}", kinds[n % 3]))
+        .collect();
+    let _: String = scene.redis.ask(&["SET", "logs:ERROR", "a string"]);
+    scene.append("app.log", all.join("\n") + "\n");
+    let args = ["--once", "--mode", "list", "--target", "logs:{type}"];
+    scene
+        .watch("app.log")
+        .args(args)
+        .run()
+        .assert_fails(1, &["WRONGTYPE"]);
+    let _: usize = scene.redis.ask(&["DEL", "logs:ERROR"]);
+    let run = scene.watch("app.log").args(args).run();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for kind in kinds {
+        let written: Vec<&String> = all.iter().filter(|l| l.contains(kind)).collect();
+        assert_exactly(&written, &scene.redis.list(&format!("logs:{kind}")));
+    }
+}
+
+#[test]
+fn a_missing_permission_ends_the_watcher_with_the_reason() {
+    // Who, in which mode, and what it may not.
+    let cases = [
+        ("pubsub", "~* &* +@all -publish"),
+        ("pubsub", "~* &other:* +@all"),
+        ("list", "~tailcast:* +@all"),
+    ];
+    for (mode, rules) in cases {
+        let scene = Scene::new();
+        let oracle = scene.subscriber();
+        let user = ["ACL", "SETUSER", "shipper", "reset", "on", ">pw"];
+        let _: String = scene
+            .redis
+            .ask(&[&user[..], &rules.split(' ').collect::<Vec<_>>()].concat());
+        scene.append("app.log", text(0..10));
+        let url = format!("redis://shipper:pw@127.0.0.1:{}/", scene.redis.port);
+        for once in [&["--once"][..], &[]] {
+            let run = scene
+                .watch_through(&url, "app.log")
+                .args(["--mode", mode])
+                .args(once)
+                .run();
+            run.assert_fails(1, &["NOPERM"]);
+        }
+        let _: String = scene
+            .redis
+            .ask(&["ACL", "SETUSER", "shipper", "~*", "&*", "+@all"]);
+        let run = scene
+            .watch_through(&url, "app.log")
+            .args(["--once", "--mode", mode])
+            .run();
+        run.assert_silent_success();
+        let arrived = if mode == "list" {
+            scene.redis.list("logs")
+        } else {
+            oracle.settle()
+        };
+        assert_exactly(&lines(0..10), &arrived);
+    }
+}
+
+#[test]
+fn a_least_privileged_user_will_do() {
+    // What the README tells people to allow must be enough.
+    for (mode, rules) in [
+        (
+            "pubsub",
+            "~tailcast:commit:* &logs:* +@transaction +get +set +publish +@connection",
+        ),
+        (
+            "list",
+            "~tailcast:commit:* ~logs +@transaction +get +set +rpush +type +@connection",
+        ),
+        (
+            "stream",
+            "~tailcast:commit:* ~logs +@transaction +get +set +xadd +type +@connection",
+        ),
+    ] {
+        let scene = Scene::new();
+        let user = ["ACL", "SETUSER", "shipper", "reset", "on", ">pw"];
+        let _: String = scene
+            .redis
+            .ask(&[&user[..], &rules.split(' ').collect::<Vec<_>>()].concat());
+        scene.append("app.log", text(0..10));
+        let url = format!("redis://shipper:pw@127.0.0.1:{}/", scene.redis.port);
+        let run = scene
+            .watch_through(&url, "app.log")
+            .args(["--once", "--mode", mode])
+            .run();
+        assert_eq!(run.code, 0, "{mode}: {}", run.stderr);
+    }
+}

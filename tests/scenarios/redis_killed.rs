@@ -1,0 +1,144 @@
+//! Redis is killed and comes back, with what it had promised to keep or without.
+
+use crate::util::*;
+
+/// How often Redis is killed; TAILCAST_ROUNDS says otherwise.
+fn rounds() -> usize {
+    std::env::var("TAILCAST_ROUNDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(5)
+}
+
+fn killed_over_and_over(mode: &str) {
+    let mut scene = Scene::with(Redis::start_with(&[
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+    ]));
+    scene.append("app.log", text(0..1));
+    let watcher = scene
+        .watch("app.log")
+        .args(["--mode", mode, "--batch-lines", "10"])
+        .spawn();
+    let mut written = 1;
+    for _ in 0..rounds() {
+        // Killed at some moment while a few hundred lines go in.
+        scene.append("app.log", text(written..written + 400));
+        written += 400;
+        let moment = fastrand::usize(written - 400..written);
+        wait_until("some lines are there", || count(&scene, mode) >= moment);
+        scene.redis.kill();
+        scene.append("app.log", text(written..written + 20));
+        written += 20;
+        scene.redis.restart();
+    }
+    wait_until("all lines are there", || count(&scene, mode) >= written);
+    watcher.sigterm();
+    let kept = if mode == "list" {
+        scene.redis.list("logs")
+    } else {
+        scene.redis.stream("logs")
+    };
+    assert_exactly(&lines(0..written), &kept);
+}
+
+fn count(scene: &Scene, mode: &str) -> usize {
+    scene
+        .redis
+        .ask(&[if mode == "list" { "LLEN" } else { "XLEN" }, "logs"])
+}
+
+#[test]
+fn a_killed_redis_with_aof_has_every_line_once_in_a_stream() {
+    killed_over_and_over("stream");
+}
+
+#[test]
+fn a_killed_redis_with_aof_has_every_line_once_in_a_list() {
+    killed_over_and_over("list");
+}
+
+#[test]
+fn a_killed_redis_that_lost_its_data_is_sent_what_the_checkpoint_does_not_have() {
+    // Without persistence record and lines are gone together. There is no record, so the checkpoint counts.
+    for mode in ["list", "stream"] {
+        let mut scene = Scene::new();
+        scene.append("app.log", text(0..100));
+        let watcher = scene
+            .watch("app.log")
+            .args(["--mode", mode, "--checkpoint-lines", "1"])
+            .spawn();
+        wait_until("the first lines are there", || count(&scene, mode) == 100);
+        let end = text(0..100).len().to_string();
+        wait_until("they are checkpointed", || {
+            scene.checkpoint("app.log").starts_with(&end)
+        });
+        scene.redis.kill();
+        scene.append("app.log", text(100..200));
+        scene.redis.restart();
+        wait_until("the rest is there", || count(&scene, mode) >= 100);
+        watcher.sigterm();
+        let kept = if mode == "list" {
+            scene.redis.list("logs")
+        } else {
+            scene.redis.stream("logs")
+        };
+        assert_exactly(&lines(100..200), &kept);
+    }
+}
+
+#[test]
+fn a_killed_redis_in_pubsub_repeats_nothing_to_those_who_come_back() {
+    let mut scene = Scene::new();
+    scene.append("app.log", text(0..100));
+    let before = scene.subscriber();
+    let watcher = scene
+        .watch("app.log")
+        .args(["--checkpoint-lines", "1"])
+        .spawn();
+    before.wait_for(100);
+    let end = text(0..100).len().to_string();
+    wait_until("they are checkpointed", || {
+        scene.checkpoint("app.log").starts_with(&end)
+    });
+    scene.redis.kill();
+    scene.redis.restart();
+    let after = scene.subscriber();
+    scene.append("app.log", text(100..200));
+    scene.assert_arrives(watcher, &after, &lines(100..200));
+    assert_exactly(&lines(0..100), &before.payloads());
+}
+
+#[test]
+fn a_redis_that_is_loading_is_waited_for() {
+    // A slow way of loading: for a second or two Redis answers LOADING.
+    let slow = [
+        "--key-load-delay",
+        "100",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    ];
+    let mut scene = Scene::with(Redis::start_with(
+        &[&["--appendonly", "yes"][..], &slow].concat(),
+    ));
+    scene.append("app.log", text(0..10));
+    let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
+    wait_until("the first lines are there", || count(&scene, "list") == 10);
+    let mut filler = redis::pipe();
+    for n in 0..20_000 {
+        filler
+            .cmd("SET")
+            .arg(format!("filler:{n}"))
+            .arg("x".repeat(50))
+            .ignore();
+    }
+    filler.exec(&mut scene.redis.connect()).expect("fill Redis");
+    scene.redis.kill();
+    scene.append("app.log", text(10..20));
+    scene.redis.restart();
+    wait_until("the rest is there", || count(&scene, "list") >= 20);
+    watcher.sigterm();
+    assert_exactly(&lines(0..20), &scene.redis.list("logs"));
+}
