@@ -74,8 +74,13 @@ impl Session {
     ) -> Result<(Progress, Vec<u8>), Failure> {
         for _ in 0..TAKE_OVERS {
             self.ask(&[b"WATCH", key.as_bytes()])?;
-            let stored = self.ask(&[b"GET", key.as_bytes()])?;
-            let stored = parse_record(key, stored).map_err(Failure::Fatal)?;
+            let stored = self.ask_for_any(&[b"GET", key.as_bytes()])?;
+            let stored = match stored {
+                Value::ServerError(error) if error.code() != "WRONGTYPE" => {
+                    return Err(self.address.server_failure(&error));
+                }
+                stored => parse_record(key, stored).map_err(Failure::Fatal)?,
+            };
             let progress = choose(stored.as_ref());
             let value = self.record(&progress, path);
             if self.set_watched(key, &value)? {
@@ -239,13 +244,21 @@ impl Session {
 
     /// One command and its reply; an error reply is a failure.
     fn ask(&mut self, arguments: &[&[u8]]) -> Result<Value, Failure> {
+        match self.ask_for_any(arguments)? {
+            Value::ServerError(error) => Err(self.address.server_failure(&error)),
+            value => Ok(value),
+        }
+    }
+
+    /// One command and its reply; an error reply is a value like another.
+    fn ask_for_any(&mut self, arguments: &[&[u8]]) -> Result<Value, Failure> {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         push_command(arguments, &mut out);
         let sent = self.write(&out);
         self.out = out;
         sent?;
-        self.reply()
+        self.reply_or_error()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {

@@ -225,18 +225,19 @@ impl Publisher {
             .clone()
             .unwrap_or_else(|| source.initial.clone());
         let choose = |record: Option<&Progress>| match (record, &source.checkpoint) {
-            _ if options.reset => local.clone(),
             // Where to begin is asked only when neither of them says.
             (Some(record), None) => record.clone(),
             (record, _) => go_on_from(options.mode, &local, record),
         };
-        let taken = match options.delivery {
-            Delivery::ExactlyOnce => session.take_over(&key, &source.path, &choose),
-            Delivery::AtLeastOnce if options.reset => {
-                session.forget(&key).map(|()| (local.clone(), Vec::new()))
-            }
-            Delivery::AtLeastOnce => Ok((local.clone(), Vec::new())),
+        let forgotten = if options.reset {
+            session.forget(&key)
+        } else {
+            Ok(())
         };
+        let taken = forgotten.and_then(|()| match options.delivery {
+            Delivery::ExactlyOnce => session.take_over(&key, &source.path, &choose),
+            Delivery::AtLeastOnce => Ok((local.clone(), Vec::new())),
+        });
         let (progress, record) = match taken {
             Ok(taken) => taken,
             Err(failure) => {
