@@ -123,13 +123,13 @@ now() { printf '%s' "${EPOCHREALTIME/,/.}"; }
 calculate() { LC_ALL=C awk "BEGIN { printf \"%.${2:-3}f\", $1 }"; }
 median() {
     printf '%s\n' "$@" | LC_ALL=C sort -g |
-        LC_ALL=C awk '{ v[NR] = $1 } END { printf "%.4g", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+        LC_ALL=C awk '{ v[NR] = $1 } END { printf "%.6g", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
 rows=()
 # row NAME UNIT VALUE [RATIO]; said at once, as the whole takes minutes.
 row() {
-    rows+=("$1,$2,$(LC_ALL=C awk -v v="$3" 'BEGIN { printf v >= 1000 ? "%.0f" : "%.4g", v }'),${4:-}")
+    rows+=("$1,$2,$(LC_ALL=C awk -v v="$3" 'BEGIN { printf (v >= 1000 ? "%.0f" : "%.4g"), v }'),${4:-}")
     say "${rows[-1]}"
 }
 
@@ -161,11 +161,11 @@ run_syslog_ng() {
     cat >"$work/syslog-ng.conf" <<-END
 		@version: $(syslog-ng --version | sed -n 's/.*(\([0-9]*\.[0-9]*\).*/\1/p;q')
 		options { stats-freq(0); };
-		source log { file("$work/app.log" flags(no-parse) follow-freq(0.1) log-iw-size(10000) log-fetch-limit(1000)); };
-		parser json { json-parser(prefix(".json.")); };
-		destination redis { redis(host("127.0.0.1") port($port) command("PUBLISH", "logs:\${.json.type}", "\${MESSAGE}")
+		source s_log { file("$work/app.log" flags(no-parse) follow-freq(0.1) log-iw-size(10000) log-fetch-limit(1000)); };
+		parser p_json { json-parser(prefix(".json.")); };
+		destination d_redis { redis(host("127.0.0.1") port($port) command("PUBLISH", "logs:\${.json.type}", "\${MESSAGE}")
 		    batch-lines(1000) batch-timeout(100)); };
-		log { source(log); parser(json); destination(redis); flags(flow-control); };
+		log { source(s_log); parser(p_json); destination(d_redis); flags(flow-control); };
 	END
     rm -f "$work"/ng.*
     exec syslog-ng -F --no-caps -f "$work/syslog-ng.conf" -R "$work/ng.persist" -c "$work/ng.ctl" -p "$work/ng.pid"
@@ -194,7 +194,7 @@ subscribed() { [ "$(ask PUBSUB NUMPAT)" = "$1" ]; }
 # Starts a subscriber that ends after so many lines; its pid is in $subscriber.
 start_subscriber() {
     wait_until 10 subscribed 0
-    timeout 300 "$bin" subscribe --redis "$url" --format raw --count "$1" >"$2" 2>"$work/subscriber.err" &
+    timeout 120 "$bin" subscribe --redis "$url" --format raw --count "$1" >"$2" 2>"$work/subscriber.err" &
     subscriber=$!
     pids+=("$subscriber")
     wait_until 10 subscribed 1
@@ -209,7 +209,9 @@ backlog() {
     run_syslog_ng | run_rsyslog)
         "$1" >"$work/other.log" 2>&1 &
         publisher=$!
-        wait "$subscriber" || fail "$1: the subscriber did not get every line: $(tail -n 3 "$work/other.log")"
+        # Whichever ends first: it must not be the daemon.
+        { wait -n "$subscriber" "$publisher" && subscribed 0; } ||
+            fail "$1: the subscriber did not get every line: $(head -n 5 "$work/other.log")"
         took=$(calculate "$(now) - $began" 6)
         stop "$publisher"
         ;;
@@ -250,7 +252,7 @@ declare -A titles=(
 )
 
 # Loads the module as the daemon itself would.
-has_syslog_ng() { have syslog-ng && syslog-ng --module-registry 2>/dev/null | grep -q '^Module: redis'; }
+has_syslog_ng() { have syslog-ng && [[ $(syslog-ng --module-registry 2>/dev/null) == *"Module: redis"* ]]; }
 has_rsyslog() {
     have rsyslogd || return
     printf 'module(load="mmjsonparse")\nmodule(load="omhiredis")\n*.* /dev/null\n' >"$work/try.conf"
