@@ -157,6 +157,9 @@ impl Store {
     }
 }
 
+/// At full speed a write would be due all the time, and its two fsyncs would take a core from Redis.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// When a checkpoint is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Cadence {
@@ -289,7 +292,7 @@ impl Mailbox {
                 let pause = if failing {
                     Duration::from_millis(200).saturating_sub(age)
                 } else {
-                    Duration::ZERO
+                    BREATH.saturating_sub(age)
                 };
                 self.cadence.wait(lines, age).max(pause)
             };
