@@ -303,6 +303,9 @@ latency() {
 
 cpu_seconds() { cat "/proc/$watcher"/task/*/schedstat | LC_ALL=C awk '{ s += $1 } END { printf "%.6f", s / 1e9 }'; }
 
+# Whether every checkpoint stands behind its file's one line: a thousand of them, synced each, take a while.
+all_saved() { [ "$(cat "$work"/state/*idle"$1"%*.checkpoint | grep -c -v '^0 ')" = "$1" ]; }
+
 idle() {
     local count=$1 files=() number before used
     mkdir "$work/idle$count"
@@ -313,7 +316,8 @@ idle() {
     start_subscriber "$count" /dev/null
     start_watcher "${files[@]}"
     wait "$subscriber" || fail "the watcher does not publish what lies there"
-    sleep 3
+    wait_until 60 all_saved "$count"
+    sleep 1
     before=$(cpu_seconds)
     sleep "$idle_seconds"
     used=$(calculate "$(cpu_seconds) - $before" 6)
