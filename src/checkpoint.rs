@@ -157,9 +157,6 @@ impl Store {
     }
 }
 
-/// At full speed a write would be due all the time, and its two fsyncs would take a core from Redis.
-const BREATH: Duration = Duration::from_millis(10);
-
 /// When a checkpoint is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Cadence {
@@ -292,7 +289,7 @@ impl Mailbox {
                 let pause = if failing {
                     Duration::from_millis(200).saturating_sub(age)
                 } else {
-                    BREATH.saturating_sub(age)
+                    Duration::ZERO
                 };
                 self.cadence.wait(lines, age).max(pause)
             };
