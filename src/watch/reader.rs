@@ -31,7 +31,7 @@ const RESCAN: Duration = Duration::from_millis(500);
 const QUICK_POLL: Duration = Duration::from_millis(2);
 const QUICK_FOR: Duration = Duration::from_millis(250);
 /// What one idle file may cost: with n of them each is polled at most every n times this.
-const POLL_COST: Duration = Duration::from_micros(250);
+const POLL_COST: Duration = Duration::from_micros(500);
 /// How soon a full pipeline notices that the watcher halts.
 const TICK: Duration = Duration::from_millis(50);
 
