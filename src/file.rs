@@ -397,9 +397,17 @@ impl<'w> Tail<'w> {
                 open.end.offset
             ));
         }
-        self.finished = Some(open.end);
+        let end = open.end;
+        self.finish(end);
         self.files.remove(index);
         true
+    }
+
+    /// Remembers where a generation ended; an empty one tells nothing.
+    fn finish(&mut self, end: Position) {
+        if end.offset > 0 {
+            self.finished = Some(end);
+        }
     }
 
     /// Opens what `plan` finds for a progress.
@@ -429,7 +437,11 @@ impl<'w> Tail<'w> {
         if plan.lost {
             self.say_lost(&progress.current, &beside, since);
         }
-        self.finished = progress.older.first().copied();
+        self.finished = progress
+            .older
+            .iter()
+            .find(|older| older.offset > 0)
+            .copied();
         self.top = files
             .iter()
             .map(|open| open.generation)
@@ -522,7 +534,7 @@ impl<'w> Tail<'w> {
             .iter()
             .all(|open| open.generation != newest.generation)
         {
-            self.finished = Some(newest.end);
+            self.finish(newest.end);
         }
         self.waiting = progress;
         Ok(())

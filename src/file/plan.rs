@@ -48,13 +48,12 @@ pub fn plan(
             });
         }
     }
-    let before = progress.older.first();
+    // An empty generation proves nothing: its inode may be the path's, truncated once more since.
+    let before = progress.older.iter().find(|older| older.offset > 0);
     let last_read = before.map(|before| {
-        segments
-            .last()
-            .filter(|last| last.generation == before.generation)
+        let same = |segment: &&Segment| segment.generation == before.generation;
+        segments.iter().find(same).map(|segment| segment.candidate)
     });
-    let last_read = last_read.map(|last| last.map(|segment| segment.candidate));
     let unread = match found {
         Some(index) if progress.current.offset > 0 => newer_than(index, candidates),
         // At offset 0 there is no anchor, so a copytruncate may have gone by unseen.
@@ -320,6 +319,15 @@ mod tests {
             run(&second, &rotated, &[&[1], &[]], NONE).0,
             [(1, 70, 0), (2, 0, 1)],
             "nothing happened"
+        );
+        let after_an_empty_one = Progress {
+            current: position(2, 0, 3),
+            older: vec![position(1, 0, 3), position(0, 70, 1)],
+        };
+        assert_eq!(
+            run(&after_an_empty_one, &rotated, &[&[0], &[], &[]], NONE).0,
+            [(0, 70, 0), (1, 0, 2), (2, 0, 3)],
+            "an empty generation hides no copy"
         );
         let first = Progress::at(position(0, 0, 3));
         assert_eq!(
