@@ -177,6 +177,9 @@ impl Cadence {
     }
 }
 
+/// While batch follows batch a write would be due all the time, and its two fsyncs would take a core from Redis.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// The newest positions that are not on disk yet.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -195,6 +198,8 @@ struct State {
 struct Pending {
     progress: Progress,
     lines: u64,
+    /// More of the log is under way: a newer position follows in no time.
+    more: bool,
 }
 
 impl Mailbox {
@@ -206,22 +211,29 @@ impl Mailbox {
         }
     }
 
-    /// Queues a log's newest position, `lines` lines further than the one before; never waits for the disk.
-    pub fn put(&self, log: &Path, progress: Progress, lines: u64) {
+    /// Queues a log's newest position, `lines` lines further than the one before; `more` are under way already.
+    /// Never waits for the disk.
+    pub fn put(&self, log: &Path, progress: Progress, lines: u64, more: bool) {
         let mut state = self.state();
         match state.pending.get_mut(log) {
             Some(pending) => {
-                let due = pending.lines >= self.cadence.lines;
+                let due = pending.lines >= self.cadence.lines && pending.more == more;
                 pending.progress = progress;
                 pending.lines += lines;
+                pending.more = more;
                 if due || pending.lines < self.cadence.lines {
                     return;
                 }
             }
             None => {
-                _ = state
-                    .pending
-                    .insert(log.into(), Pending { progress, lines })
+                _ = state.pending.insert(
+                    log.into(),
+                    Pending {
+                        progress,
+                        lines,
+                        more,
+                    },
+                )
             }
         }
         self.changed.notify_one();
@@ -288,6 +300,8 @@ impl Mailbox {
                     .map_or(Duration::MAX, |last| now - *last);
                 let pause = if failing {
                     Duration::from_millis(200).saturating_sub(age)
+                } else if pending.more {
+                    BREATH.saturating_sub(age)
                 } else {
                     Duration::ZERO
                 };
@@ -401,7 +415,7 @@ mod tests {
         });
         let log = Path::new("/app.log");
         for offset in 1..=1000 {
-            mailbox.put(log, progress(offset), 1);
+            mailbox.put(log, progress(offset), 1, true);
         }
         mailbox.close();
         mailbox.write_all(&store).unwrap();

@@ -33,7 +33,7 @@ const BATCHES: usize = 4;
 /// How long the batch in flight may take to end after a signal.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How soon a signal is noticed, and how often the progress line is drawn anew.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(250);
 
 /// From the reader to the publisher.
 enum Work {

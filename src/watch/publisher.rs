@@ -195,9 +195,10 @@ impl Publisher {
         let state = &mut self.sources[batch.source];
         if let Some(end) = batch.end.take() {
             state.acknowledged = end.clone();
+            let more = !self.flying.is_empty();
             self.shared
                 .mailbox
-                .put(&state.source.path, end, batch.lines as u64);
+                .put(&state.source.path, end, batch.lines as u64, more);
         }
         self.shared
             .counters
@@ -246,7 +247,9 @@ impl Publisher {
             }
         };
         if source.checkpoint.as_ref() != Some(&progress) {
-            self.shared.mailbox.put(&source.path, progress.clone(), 0);
+            self.shared
+                .mailbox
+                .put(&source.path, progress.clone(), 0, false);
         }
         let index = self.sources.len();
         self.sources.push(State {
@@ -303,9 +306,12 @@ impl Publisher {
         if let Some(end) = batch.end.take() {
             // The last of them decides: they come newest first, and a position never goes back.
             let newest = state.acknowledged.later(&end);
-            self.shared
-                .mailbox
-                .put(&state.source.path, newest.clone(), batch.lines as u64);
+            self.shared.mailbox.put(
+                &state.source.path,
+                newest.clone(),
+                batch.lines as u64,
+                false,
+            );
             self.sources[batch.source].acknowledged = newest;
         }
         self.shared
@@ -329,7 +335,7 @@ impl Publisher {
         state.acknowledged = progress.clone();
         self.shared
             .mailbox
-            .put(&state.source.path, progress.clone(), 0);
+            .put(&state.source.path, progress.clone(), 0, false);
         let _ = self.resume.send(Resume {
             source: index,
             progress,

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +33,8 @@ const QUICK_POLL: Duration = Duration::from_millis(2);
 const QUICK_FOR: Duration = Duration::from_millis(250);
 /// What one idle file may cost: with n of them each is polled at most every n times this.
 const POLL_COST: Duration = Duration::from_micros(500);
+/// Files that are due within this part of their pause are polled together: a thousand wake-ups cost more than the looks.
+const TOGETHER: u32 = 4;
 /// How soon a full pipeline notices that the watcher halts.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -264,7 +267,7 @@ struct Following<'w> {
 /// One followed file; its index is the source's number.
 struct Entry<'w> {
     path: PathBuf,
-    name: String,
+    name: Rc<str>,
     /// When the checkpoint was written.
     since: Option<SystemTime>,
     /// None: the publisher has not yet said where to begin.
@@ -328,16 +331,22 @@ impl<'w> Following<'w> {
         sink: &mut BatchSink<'_>,
     ) -> Option<Option<Instant>> {
         let idle_poll = self.idle_poll();
+        let due = now
+            + if self.entries.len() > 1 {
+                idle_poll / TOGETHER
+            } else {
+                Duration::ZERO
+            };
         let mut next = None;
         for (index, entry) in self.entries.iter_mut().enumerate() {
             let Some(tail) = entry.tail.as_mut().filter(|_| !entry.done) else {
                 continue;
             };
-            if entry.next_poll <= now {
+            if entry.next_poll <= due {
                 sink.target = Target {
                     source: index,
                     epoch: entry.epoch,
-                    name: entry.name.clone(),
+                    name: Rc::clone(&entry.name),
                 };
                 match tail.poll(now, buffer, sink) {
                     Polled::Stopped => return None,
@@ -385,7 +394,7 @@ impl<'w> Following<'w> {
         let now = Instant::now();
         self.entries.push(Entry {
             path,
-            name: found.name,
+            name: found.name.into(),
             since,
             tail: None,
             epoch: 0,
@@ -492,7 +501,7 @@ fn host_name() -> Result<String> {
 struct Target {
     source: usize,
     epoch: u64,
-    name: String,
+    name: Rc<str>,
 }
 
 /// Fills batches from the pool, and sends them to the publisher.
@@ -523,15 +532,13 @@ impl BatchSink<'_> {
 
 impl Sink for BatchSink<'_> {
     fn line(&mut self, line: &[u8], end: u64) -> bool {
-        let (encoder, name) = (self.encoder, std::mem::take(&mut self.target.name));
+        let (encoder, name) = (self.encoder, Rc::clone(&self.target.name));
         let limit = self.shared.options.batch_lines;
-        let full = self.batch().is_none_or(|batch| {
+        self.batch().is_none_or(|batch| {
             encoder.push(batch, &name, line, end);
             batch.bytes += line.len() as u64 + 1;
             batch.lines >= limit || batch.len() >= BATCH_BYTES
-        });
-        self.target.name = name;
-        full
+        })
     }
 
     fn commit(&mut self, progress: Progress) -> ControlFlow<()> {
