@@ -291,7 +291,7 @@ impl<'w> Following<'w> {
         let mut next_scan = Instant::now() + RESCAN;
         let mut next_count = Instant::now();
         let shows_progress = talk::wants_progress();
-        while !self.shared.halt.load(Relaxed) && !self.is_done() {
+        while !self.shared.halt.load(Relaxed) {
             let now = Instant::now();
             if !globs.is_empty() && now >= next_scan {
                 self.scan(globs);
@@ -300,6 +300,9 @@ impl<'w> Following<'w> {
             let Some(next_poll) = self.poll_due(now, &mut buffer, &mut sink) else {
                 break;
             };
+            if self.is_done() {
+                break;
+            }
             if shows_progress && now >= next_count {
                 let unread = self
                     .entries
