@@ -1,20 +1,20 @@
 //! Redis: where it is, how to reach it, and what its errors mean for us.
 //!
-//! The only place that names `redis::`. `encode` turns lines into a batch of commands, `commit` sends batches and
-//! keeps the commit record, `subscription` receives.
+//! The only place that names `redis::`, which reads the URL. `wire` is a connection; `encode` turns lines into a batch
+//! of commands, `commit` sends batches and keeps the commit record, `subscription` receives.
 
 mod commit;
 mod encode;
 mod subscription;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
 
-use redis::{
-    Connection, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerError,
-};
+use redis::{ConnectionInfo, IntoConnectionInfo};
 
 use crate::error::{Error, Result};
+use wire::Reply;
 
 pub use commit::{Claim, Session, read_record};
 pub use encode::{Batch, Encoder};
@@ -54,53 +54,21 @@ impl Address {
         let info = url
             .into_connection_info()
             .map_err(|error| fail(lower(&error.to_string())))?;
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        Ok(Address {
-            info: info.set_tcp_settings(tcp),
-        })
-    }
-
-    /// Connects, authenticates and selects the database.
-    pub fn connect(&self) -> Result<Connection, Failure> {
-        // Done by hand below, because the crate's own set-up does not tell a wrong password from a full server.
-        let bare = self
-            .info
-            .clone()
-            .set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
-        let client = redis::Client::open(bare).map_err(|error| self.failure(&error))?;
-        let connect = client.get_connection_with_timeout(REPLY_TIMEOUT);
-        let mut connection = connect.map_err(|error| Failure::Wait(self.explain(&error)))?;
-        let limit = Some(REPLY_TIMEOUT);
-        connection
-            .set_read_timeout(limit)
-            .and_then(|()| connection.set_write_timeout(limit))
-            .map_err(|e| self.failure(&e))?;
-        let settings = self.info.redis_settings();
-        let mut greet = |command: &mut redis::Cmd| {
-            command
-                .exec(&mut connection)
-                .map_err(|error| self.failure(&error))
-        };
-        if let Some(password) = settings.password() {
-            greet(redis::cmd("AUTH").arg(settings.username()).arg(password))?;
-        }
-        if settings.db() != 0 {
-            greet(redis::cmd("SELECT").arg(settings.db()))?;
-        }
-        Ok(connection)
-    }
-
-    /// An error of the crate, as what it means for us.
-    fn failure(&self, error: &RedisError) -> Failure {
-        match error.code() {
-            Some(code) => self.refusal(code, error.detail().unwrap_or_default()),
-            None => Failure::Wait(self.explain(error)),
-        }
+        Ok(Address { info })
     }
 
     /// An error reply, as what it means for us.
-    fn server_failure(&self, error: &ServerError) -> Failure {
-        self.refusal(error.code(), error.details().unwrap_or_default())
+    fn error_reply(&self, text: &[u8]) -> Failure {
+        let text = String::from_utf8_lossy(text);
+        let (code, detail) = text.split_once(' ').unwrap_or((&text, ""));
+        self.refusal(code, detail)
+    }
+
+    fn unexpected(&self, reply: &Reply<&[u8]>) -> Failure {
+        match reply {
+            Reply::Error(text) => self.error_reply(text),
+            other => Failure::Wait(format!("redis {self}: an unexpected reply: {other}")),
+        }
     }
 
     fn refusal(&self, code: &str, detail: &str) -> Failure {
@@ -109,23 +77,6 @@ impl Address {
             Some(mend) => Failure::Fatal(Error::Failed(format!("{}; {mend}", text.trim_end()))),
             None => Failure::Wait(text),
         }
-    }
-
-    fn explain(&self, error: &RedisError) -> String {
-        let cause = if error.is_timeout() {
-            format!("no answer within {} s", REPLY_TIMEOUT.as_secs())
-        } else if error.is_io_error() {
-            lower(
-                error
-                    .to_string()
-                    .split(" (os error")
-                    .next()
-                    .unwrap_or_default(),
-            )
-        } else {
-            lower(&error.to_string())
-        };
-        format!("redis {self}: {cause}")
     }
 }
 
@@ -158,7 +109,7 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
     })
 }
 
-/// Which part of the crate's own words is fit for the middle of a line.
+/// Another library's words, fit for the middle of a line.
 fn lower(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {

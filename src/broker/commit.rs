@@ -8,9 +8,8 @@
 //! `send` writes a batch without its `EXEC`, `execute` lets it go, `finish` reads what came of it; so the next batch
 //! can be sent while this one executes. After any error the session is dropped, and with it all that was not executed.
 
-use redis::{Connection, ServerError, Value};
-
 use super::encode::{Batch, push_command};
+use super::wire::{Reply, Wire};
 use super::{Address, Failure};
 use crate::cli::{Delivery, Mode};
 use crate::error::{Error, Result};
@@ -30,7 +29,7 @@ pub struct Claim {
 /// A connection that publishes, from its first take-over to its first error.
 pub struct Session {
     address: Address,
-    connection: Connection,
+    wire: Wire,
     mode: Mode,
     delivery: Delivery,
     /// Told apart from every other session's, so that a record tells who wrote it.
@@ -43,11 +42,10 @@ const TAKE_OVERS: usize = 100;
 
 impl Session {
     pub fn open(address: &Address, mode: Mode, delivery: Delivery) -> Result<Session, Failure> {
-        let connection = address.connect()?;
         let token = format!("{:016x}", fastrand::u64(..));
         Ok(Session {
             address: address.clone(),
-            connection,
+            wire: greet(address)?,
             mode,
             delivery,
             token,
@@ -73,14 +71,8 @@ impl Session {
         choose: &dyn Fn(Option<&Progress>) -> Progress,
     ) -> Result<(Progress, Vec<u8>), Failure> {
         for _ in 0..TAKE_OVERS {
-            self.ask(&[b"WATCH", key.as_bytes()])?;
-            let stored = self.ask_for_any(&[b"GET", key.as_bytes()])?;
-            let stored = match stored {
-                Value::ServerError(error) if error.code() != "WRONGTYPE" => {
-                    return Err(self.address.server_failure(&error));
-                }
-                stored => parse_record(key, stored).map_err(Failure::Fatal)?,
-            };
+            self.wire.ask(&[b"WATCH", key.as_bytes()])?;
+            let stored = get_record(&mut self.wire, &self.address, key)?;
             let progress = choose(stored.as_ref());
             let value = self.record(&progress, path);
             if self.set_watched(key, &value)? {
@@ -95,16 +87,25 @@ impl Session {
 
     /// Sets a watched key; false: it has changed in between.
     fn set_watched(&mut self, key: &str, value: &[u8]) -> Result<bool, Failure> {
-        self.ask(&[b"MULTI"])?;
-        self.ask(&[b"SET", key.as_bytes(), value])?;
-        Ok(self.ask(&[b"EXEC"])? != Value::Nil)
+        self.wire.ask(&[b"MULTI"])?;
+        self.wire.ask(&[b"SET", key.as_bytes(), value])?;
+        Ok(match self.wire.ask(&[b"EXEC"])? {
+            Reply::Null => false,
+            Reply::Array(length) => {
+                for _ in 0..length {
+                    self.wire.expect_ok()?;
+                }
+                true
+            }
+            other => return Err(self.address.unexpected(&other)),
+        })
     }
 
     /// Sends a batch. With exactly-once delivery nothing of it takes effect before `execute`.
     pub fn send(&mut self, batch: &mut Batch, claim: &Claim) -> Result<(), Failure> {
         fault::point("before-send");
         if self.delivery == Delivery::AtLeastOnce {
-            return self.write(&batch.commands);
+            return self.wire.write(&batch.commands);
         }
         let mut out = std::mem::take(&mut self.out);
         out.clear();
@@ -114,7 +115,7 @@ impl Session {
             push_command(&[b"TYPE", key], &mut out);
         }
         push_command(&[b"MULTI"], &mut out);
-        let sent = self.write(&out);
+        let sent = self.wire.write(&out);
         self.out = out;
         sent?;
         let length = batch.commands.len();
@@ -122,7 +123,7 @@ impl Session {
             &[b"SET", claim.key.as_bytes(), &claim.after],
             &mut batch.commands,
         );
-        let sent = self.write(&batch.commands);
+        let sent = self.wire.write(&batch.commands);
         batch.commands.truncate(length);
         sent
     }
@@ -132,72 +133,79 @@ impl Session {
         if self.delivery == Delivery::AtLeastOnce {
             return Ok(());
         }
-        self.expect_ok()?;
-        let stored = self.reply()?;
+        self.wire.expect_ok()?;
+        let is_ours = match self.wire.reply()? {
+            Reply::Bulk(stored) => stored == claim.before,
+            Reply::Null => false,
+            other => return Err(self.address.unexpected(&other)),
+        };
         for key in &batch.keys {
-            let found = self.reply()?;
-            self.check_type(key, &found)?;
+            self.expect_type(key)?;
         }
-        self.expect_ok()?;
-        if stored != Value::BulkString(claim.before.clone()) {
+        self.wire.expect_ok()?;
+        if !is_ours {
             return Err(self.lost_turn(&claim.key));
         }
         fault::point("before-exec");
-        self.write(b"*1\r\n$4\r\nEXEC\r\n")?;
+        self.wire.send(&[b"EXEC"])?;
         fault::point("between-send-and-reply");
         Ok(())
     }
 
     /// Reads what came of a batch. Returns how many of its lines reached no subscriber (`pubsub`).
     pub fn finish(&mut self, batch: &Batch, claim: &Claim) -> Result<u64, Failure> {
-        let mut refused = None;
-        let mut unheard = 0;
-        if self.delivery == Delivery::AtLeastOnce {
-            for _ in 0..batch.lines {
-                let reply = self.reply_or_error()?;
-                self.take_line_reply(reply, &mut unheard, &mut refused);
-            }
-        } else {
-            for _ in 0..=batch.lines {
-                match self.reply_or_error()? {
-                    Value::SimpleString(_) => {}
-                    Value::ServerError(error) => _ = refused.get_or_insert(error),
-                    other => return Err(self.unexpected(&other)),
-                }
-            }
-            match self.reply_or_error()? {
-                Value::Nil => return Err(self.lost_turn(&claim.key)),
-                Value::ServerError(error) => _ = refused.get_or_insert(error),
-                Value::Array(replies) => {
-                    for reply in replies {
-                        self.take_line_reply(reply, &mut unheard, &mut refused);
-                    }
-                    if refused.is_some() {
-                        self.undo(claim)?;
-                    }
-                }
-                other => return Err(self.unexpected(&other)),
-            }
-        }
+        let outcome = match self.delivery {
+            Delivery::AtLeastOnce => self.count_replies(batch.lines)?,
+            Delivery::ExactlyOnce => self.finish_transaction(batch, claim)?,
+        };
         fault::point("after-reply");
-        match refused {
-            Some(error) => Err(self.address.server_failure(&error)),
-            None => Ok(unheard),
+        match outcome.refused {
+            Some(failure) => Err(failure),
+            None => Ok(outcome.unheard),
         }
     }
 
-    fn take_line_reply(&self, reply: Value, unheard: &mut u64, refused: &mut Option<ServerError>) {
-        match reply {
-            Value::Int(0) if self.mode == Mode::Pubsub => *unheard += 1,
-            Value::ServerError(error) => _ = refused.get_or_insert(error),
-            _ => {}
+    fn finish_transaction(&mut self, batch: &Batch, claim: &Claim) -> Result<Outcome, Failure> {
+        // The lines, and the record.
+        let commands = batch.lines + 1;
+        let mut outcome = Outcome::default();
+        for _ in 0..commands {
+            match self.wire.reply()? {
+                Reply::Simple(b"QUEUED") => {}
+                other => outcome.refuse(self.address.unexpected(&other)),
+            }
         }
+        match self.wire.reply()? {
+            Reply::Array(length) if length == commands => {
+                outcome = self.count_replies(length)?;
+                if outcome.refused.is_some() {
+                    self.undo(claim)?;
+                }
+            }
+            Reply::Null => return Err(self.lost_turn(&claim.key)),
+            other => outcome.refuse(self.address.unexpected(&other)),
+        }
+        Ok(outcome)
+    }
+
+    /// Reads the replies of executed commands, and only counts them.
+    fn count_replies(&mut self, count: usize) -> Result<Outcome, Failure> {
+        let mut outcome = Outcome::default();
+        for _ in 0..count {
+            match self.wire.reply()? {
+                Reply::Integer(0) if self.mode == Mode::Pubsub => outcome.unheard += 1,
+                Reply::Error(text) => outcome.refuse(self.address.error_reply(text)),
+                _ => {}
+            }
+        }
+        Ok(outcome)
     }
 
     /// A command failed inside `EXEC`, which does not undo its neighbours: the record must not stand past its line.
     fn undo(&mut self, claim: &Claim) -> Result<(), Failure> {
-        self.ask(&[b"WATCH", claim.key.as_bytes()])?;
-        if self.ask(&[b"GET", claim.key.as_bytes()])? == Value::BulkString(claim.after.clone()) {
+        let key = claim.key.as_bytes();
+        self.wire.ask(&[b"WATCH", key])?;
+        if self.wire.ask(&[b"GET", key])? == Reply::Bulk(&claim.after) {
             self.set_watched(&claim.key, &claim.before)?;
         }
         Ok(())
@@ -205,26 +213,26 @@ impl Session {
 
     /// Removes a source's record.
     pub fn forget(&mut self, key: &str) -> Result<(), Failure> {
-        self.ask(&[b"DEL", key.as_bytes()]).map(drop)
+        self.wire.ask(&[b"DEL", key.as_bytes()]).map(drop)
     }
 
     /// A wrong type is looked for beforehand, as Redis itself tells of it only after it has run the neighbours.
-    fn check_type(&self, key: &[u8], found: &Value) -> Result<(), Failure> {
+    fn expect_type(&mut self, key: &[u8]) -> Result<(), Failure> {
         let wanted = if self.mode == Mode::Stream {
             "stream"
         } else {
             "list"
         };
-        match found {
-            Value::SimpleString(kind) if kind == wanted || kind == "none" => Ok(()),
-            Value::SimpleString(kind) => {
-                let key = String::from_utf8_lossy(key);
+        match self.wire.reply()? {
+            Reply::Simple(kind) if kind == wanted.as_bytes() || kind == b"none" => Ok(()),
+            Reply::Simple(kind) => {
+                let (key, kind) = (String::from_utf8_lossy(key), kind.escape_ascii());
                 Err(self.address.refusal(
                     "WRONGTYPE",
                     &format!("the key {key} holds a {kind}, not a {wanted}"),
                 ))
             }
-            other => Err(self.unexpected(other)),
+            other => Err(self.address.unexpected(&other)),
         }
     }
 
@@ -234,71 +242,50 @@ impl Session {
             self.address
         ))
     }
+}
 
-    fn unexpected(&self, reply: &Value) -> Failure {
-        Failure::Wait(format!(
-            "redis {}: an unexpected reply: {reply:?}",
-            self.address
-        ))
-    }
+/// What came of a batch's commands.
+#[derive(Default)]
+struct Outcome {
+    /// Lines that reached no subscriber (`pubsub`).
+    unheard: u64,
+    /// Why the first one that Redis refused was refused.
+    refused: Option<Failure>,
+}
 
-    /// One command and its reply; an error reply is a failure.
-    fn ask(&mut self, arguments: &[&[u8]]) -> Result<Value, Failure> {
-        match self.ask_for_any(arguments)? {
-            Value::ServerError(error) => Err(self.address.server_failure(&error)),
-            value => Ok(value),
-        }
+impl Outcome {
+    fn refuse(&mut self, failure: Failure) {
+        self.refused.get_or_insert(failure);
     }
+}
 
-    /// One command and its reply; an error reply is a value like another.
-    fn ask_for_any(&mut self, arguments: &[&[u8]]) -> Result<Value, Failure> {
-        let mut out = std::mem::take(&mut self.out);
-        out.clear();
-        push_command(arguments, &mut out);
-        let sent = self.write(&out);
-        self.out = out;
-        sent?;
-        self.reply_or_error()
+/// Connects, authenticates and selects the database.
+fn greet(address: &Address) -> Result<Wire, Failure> {
+    let (mut wire, replies) = Wire::connect(address)?;
+    for _ in 0..replies {
+        wire.expect_ok()?;
     }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.connection
-            .send_packed_command(bytes)
-            .map_err(|error| self.address.failure(&error))
-    }
-
-    fn expect_ok(&mut self) -> Result<(), Failure> {
-        match self.reply()? {
-            Value::Okay => Ok(()),
-            other => Err(self.unexpected(&other)),
-        }
-    }
-
-    fn reply(&mut self) -> Result<Value, Failure> {
-        match self.reply_or_error()? {
-            Value::ServerError(error) => Err(self.address.server_failure(&error)),
-            value => Ok(value),
-        }
-    }
-
-    /// The next reply; an error reply is a value like another.
-    fn reply_or_error(&mut self) -> Result<Value, Failure> {
-        self.connection
-            .recv_response()
-            .map_err(|error| self.address.failure(&error))
-    }
+    Ok(wire)
 }
 
 /// Reads a source's record without touching it.
 pub fn read_record(address: &Address, key: &str) -> Result<Option<Progress>, Failure> {
-    let stored = redis::cmd("GET")
-        .arg(key)
-        .query(&mut address.connect()?)
-        .map_err(|error| address.failure(&error))?;
-    parse_record(key, stored).map_err(Failure::Fatal)
+    get_record(&mut greet(address)?, address, key)
 }
 
-fn parse_record(key: &str, stored: Value) -> Result<Option<Progress>> {
+fn get_record(wire: &mut Wire, address: &Address, key: &str) -> Result<Option<Progress>, Failure> {
+    wire.send(&[b"GET", key.as_bytes()])?;
+    let stored = match wire.reply()? {
+        Reply::Null => return Ok(None),
+        Reply::Bulk(stored) => Some(stored),
+        Reply::Error(text) if text.starts_with(b"WRONGTYPE") => None,
+        other => return Err(address.unexpected(&other)),
+    };
+    parse_record(key, stored).map(Some).map_err(Failure::Fatal)
+}
+
+/// None: what stands there is not a string.
+fn parse_record(key: &str, stored: Option<&[u8]>) -> Result<Progress> {
     let fail = |cause: &str| {
         let way_out =
             "delete the key, or run watch with --reset, to go on from the checkpoint or --from";
@@ -306,19 +293,15 @@ fn parse_record(key: &str, stored: Value) -> Result<Option<Progress>> {
             "read commit record {key}: malformed: {cause}; {way_out}"
         ))
     };
-    let value = match stored {
-        Value::Nil => return Ok(None),
-        Value::BulkString(value) => value,
-        _ => return Err(fail("not a string")),
-    };
+    let value = stored.ok_or_else(|| fail("not a string"))?;
     // The last line is the session's token.
-    let body = value.strip_suffix(b"\n").unwrap_or(&value);
+    let body = value.strip_suffix(b"\n").unwrap_or(value);
     let text = body
         .iter()
         .rposition(|byte| *byte == b'\n')
         .map(|newline| &body[..=newline]);
     let text = text.ok_or_else(|| fail("it has no session token"))?;
     Progress::parse(text)
-        .map(|(progress, _)| Some(progress))
+        .map(|(progress, _)| progress)
         .map_err(|cause| fail(&cause))
 }
