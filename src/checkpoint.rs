@@ -177,8 +177,9 @@ impl Cadence {
     }
 }
 
-/// While batch follows batch a write would be due all the time, and its two fsyncs would take a core from Redis.
-const BREATH: Duration = Duration::from_millis(10);
+/// While batch follows batch a write would be due all the time, and its two fsyncs would take a core from Redis. So the
+/// writer then rests this many times as long as it wrote.
+const REST: u32 = 10;
 
 /// The newest positions that are not on disk yet.
 #[derive(Debug)]
@@ -200,6 +201,16 @@ struct Pending {
     lines: u64,
     /// More of the log is under way: a newer position follows in no time.
     more: bool,
+}
+
+/// What the writer has done.
+#[derive(Debug, Default)]
+struct Writes {
+    /// When each log's checkpoint was last written.
+    last: BTreeMap<PathBuf, Instant>,
+    /// How long the last write took.
+    took: Duration,
+    failing: bool,
 }
 
 impl Mailbox {
@@ -248,21 +259,23 @@ impl Mailbox {
     /// Writes checkpoints as they fall due, until the mailbox is closed and empty. A write that fails is said once
     /// and tried again; only at the end it is an error.
     pub fn write_all(&self, store: &Store) -> Result<()> {
-        let mut last_write: BTreeMap<PathBuf, Instant> = BTreeMap::new();
-        let mut failing = false;
+        let mut writes = Writes::default();
         loop {
-            let (due, closed) = self.take_due(&last_write, failing);
+            let (due, closed) = self.take_due(&writes);
             for (log, pending) in due {
-                last_write.insert(log.clone(), Instant::now());
-                match store.write(&log, &pending.progress) {
-                    Ok(()) if failing => {
-                        failing = false;
+                let started = Instant::now();
+                let written = store.write(&log, &pending.progress);
+                writes.took = started.elapsed();
+                writes.last.insert(log.clone(), Instant::now());
+                match written {
+                    Ok(()) if writes.failing => {
+                        writes.failing = false;
                         talk::note("checkpoints can be written again");
                     }
                     Ok(()) => {}
                     Err(error) if closed => return Err(error),
                     Err(error) => {
-                        if !std::mem::replace(&mut failing, true) {
+                        if !std::mem::replace(&mut writes.failing, true) {
                             talk::warn(&format!(
                                 "{error}; publishing goes on, and the write is tried again"
                             ));
@@ -278,11 +291,7 @@ impl Mailbox {
     }
 
     /// Waits until a write is due, or the mailbox is closed.
-    fn take_due(
-        &self,
-        last_write: &BTreeMap<PathBuf, Instant>,
-        failing: bool,
-    ) -> (Vec<(PathBuf, Pending)>, bool) {
+    fn take_due(&self, writes: &Writes) -> (Vec<(PathBuf, Pending)>, bool) {
         let mut state = self.state();
         loop {
             if state.closed {
@@ -294,14 +303,14 @@ impl Mailbox {
             let now = Instant::now();
             let wait = |(log, pending): (&PathBuf, &Pending)| {
                 // A disk that refuses is not asked after every few lines, but at every interval.
-                let lines = if failing { 0 } else { pending.lines };
-                let age = last_write
-                    .get(log)
-                    .map_or(Duration::MAX, |last| now - *last);
-                let pause = if failing {
+                let lines = if writes.failing { 0 } else { pending.lines };
+                let last = writes.last.get(log);
+                let age = last.map_or(Duration::MAX, |last| now - *last);
+                let pause = if writes.failing {
                     Duration::from_millis(200).saturating_sub(age)
                 } else if pending.more {
-                    BREATH.saturating_sub(age)
+                    let rest = (writes.took * REST).min(self.cadence.interval);
+                    rest.saturating_sub(age)
                 } else {
                     Duration::ZERO
                 };
