@@ -96,7 +96,7 @@ Where the lines go:
                             (default: HOST:ABSOLUTE-PATH)
       --delivery HOW        exactly-once or at-least-once
                             (default: exactly-once)
-      --batch-lines N       most lines in one transaction (default: 3000)
+      --batch-lines N       most lines in one transaction (default: 1000)
       --max-line SIZE       longer lines are skipped, and reported
                             (default: 16MiB)
 

@@ -150,7 +150,7 @@ fn watch_defaults() -> Watch {
         rotate_wait: Duration::from_secs(5),
         checkpoint_lines: 50,
         checkpoint_interval: Duration::from_secs(2),
-        batch_lines: 3000,
+        batch_lines: 1000,
         max_line: 16 << 20,
         delivery: Delivery::ExactlyOnce,
         timeout: Duration::from_secs(30),
@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(options.rotate_wait, Duration::from_secs(5));
         assert_eq!(options.checkpoint_lines, 50);
         assert_eq!(options.checkpoint_interval, Duration::from_secs(2));
-        assert_eq!(options.batch_lines, 3000);
+        assert_eq!(options.batch_lines, 1000);
         assert_eq!(options.max_line, 16 * 1024 * 1024);
         assert_eq!(options.timeout, Duration::from_secs(30));
         assert_eq!(options.delivery, Delivery::ExactlyOnce);

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::position::Progress;
 use crate::talk;
 
+/// One batch executes, and one is held back behind it.
+const IN_FLIGHT: usize = 2;
 /// The first pause after a failure, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -108,7 +110,7 @@ impl Publisher {
             state.owned = options.delivery == Delivery::AtLeastOnce;
         }
         loop {
-            let ended = self.send_next(&mut session)?;
+            let ended = self.send_ahead(&mut session)?;
             if let Some((batch, claim)) = self.flying.front() {
                 let unheard = session.finish(batch, claim);
                 // Kept in `flying` until it is known to have arrived.
@@ -122,6 +124,18 @@ impl Publisher {
             }
             if let Some((batch, claim)) = self.flying.front() {
                 session.execute(batch, claim)?;
+            }
+        }
+    }
+
+    /// Sends as many batches as may be in flight, if they are here; waits for one where none is in flight. True: there
+    /// will be no more.
+    fn send_ahead(&mut self, session: &mut Session) -> Result<bool, Failure> {
+        loop {
+            let in_flight = self.flying.len();
+            let ended = self.send_next(session)?;
+            if ended || self.flying.len() == in_flight || self.flying.len() == IN_FLIGHT {
+                return Ok(ended);
             }
         }
     }

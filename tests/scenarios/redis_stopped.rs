@@ -119,3 +119,28 @@ fn a_second_watcher_is_sent_away_without_asking_redis() {
         .finish_within(Duration::from_secs(4))
         .assert_fails(75, &["app.log"]);
 }
+
+#[test]
+fn the_next_batch_is_sent_while_the_one_before_waits_for_its_replies() {
+    for delivery in ["exactly-once", "at-least-once"] {
+        let scene = Scene::new();
+        let oracle = scene.subscriber();
+        let proxy = Proxy::start(scene.redis.port);
+        let lines: Vec<String> = (0..100).map(|n| format!("{n:01000}")).collect();
+        scene.append("app.log", lines.join("\n") + "\n");
+        // Redis is far away, so the reader is ahead; and from the last batch but one on, all is held, so its replies
+        // cannot come.
+        proxy.delay(Duration::from_millis(20));
+        proxy.hold_from(lines[80].as_bytes());
+        let watcher = scene
+            .watch_through(&proxy.url(), "app.log")
+            .args(["--delivery", delivery, "--batch-lines", "10"])
+            .spawn();
+        wait_until("two batches of 10,000 bytes are held", || {
+            proxy.held() > 15_000
+        });
+        assert_eq!(proxy.connections(), 1, "not for want of replies");
+        proxy.release();
+        scene.assert_arrives(watcher, &oracle, &lines);
+    }
+}
