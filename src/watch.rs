@@ -4,9 +4,10 @@
 //!
 //! The reader polls and encodes, the publisher commits to Redis, the writer saves positions. Batches come from a pool
 //! of a few, so a stalled Redis stops the reading and memory stays flat; meanwhile the log file is the buffer. The
-//! calling thread waits for a signal or an end, and shows the progress. The only file that spawns and joins.
+//! reader is the calling thread. The only file that spawns and joins.
 
 mod globs;
+mod progress;
 mod publisher;
 mod reader;
 
@@ -32,7 +33,7 @@ pub use reader::named_sources;
 const BATCHES: usize = 4;
 /// How long the batch in flight may take to end after a signal.
 const GRACE: Duration = Duration::from_millis(1500);
-/// How soon a signal is noticed, and how often the progress line is drawn anew.
+/// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(250);
 
 /// From the reader to the publisher.
@@ -70,8 +71,6 @@ struct Counters {
     unheard: AtomicU64,
     /// Bytes of the logs, published.
     bytes: AtomicU64,
-    /// Bytes that are there and not read yet.
-    unread: AtomicU64,
 }
 
 /// What the threads share.
@@ -80,12 +79,21 @@ struct Shared {
     address: Address,
     mailbox: Mailbox,
     counters: Counters,
-    /// A signal came, or a thread failed: finish what is in flight, begin nothing new.
-    halt: AtomicBool,
+    /// A signal came.
+    stop: &'static AtomicBool,
+    /// The publisher has failed.
+    failed: AtomicBool,
+}
+
+impl Shared {
+    /// Whether to finish what is in flight, and begin nothing new.
+    fn halts(&self) -> bool {
+        self.stop.load(Relaxed) || self.failed.load(Relaxed)
+    }
 }
 
 /// Watches until a signal, or with `--once` to the end of every file.
-pub fn run(options: &cli::Watch, stop: &AtomicBool) -> Result<()> {
+pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis)?;
     let store = Store::create(&options.state_dir)?;
     let reader = Reader::prepare(options, &store)?;
@@ -104,14 +112,15 @@ pub fn run(options: &cli::Watch, stop: &AtomicBool) -> Result<()> {
         address,
         mailbox: Mailbox::new(cadence),
         counters: Counters::default(),
-        halt: AtomicBool::new(false),
+        stop,
+        failed: AtomicBool::new(false),
     });
     let started = Instant::now();
     let writer = thread::spawn({
         let (shared, store) = (Arc::clone(&shared), store.clone());
         move || shared.mailbox.write_all(&store)
     });
-    let shipped = ship(reader, &shared, stop);
+    let shipped = ship(reader, &shared);
     shared.mailbox.close();
     let written = writer
         .join()
@@ -122,7 +131,7 @@ pub fn run(options: &cli::Watch, stop: &AtomicBool) -> Result<()> {
 }
 
 /// Runs reader and publisher to their end.
-fn ship(reader: Reader, shared: &Arc<Shared>, stop: &AtomicBool) -> Result<()> {
+fn ship(reader: Reader, shared: &Arc<Shared>) -> Result<()> {
     let (work_in, work) = mpsc::channel();
     let (pool_in, pool) = mpsc::channel();
     let (resume_in, resume) = mpsc::channel();
@@ -131,113 +140,41 @@ fn ship(reader: Reader, shared: &Arc<Shared>, stop: &AtomicBool) -> Result<()> {
         // Cannot fail: the receiver stands in this function.
         let _ = pool_in.send(Box::default());
     }
-    let reading = thread::spawn({
-        let (shared, ended) = (Arc::clone(shared), ended_in.clone());
-        move || _ = ended.send(reader.run(&shared, &work_in, &pool, &resume))
-    });
     thread::spawn({
         let shared = Arc::clone(shared);
-        move || _ = ended_in.send(Publisher::new(shared, work, pool_in, resume_in).run())
+        move || {
+            let result = Publisher::new(Arc::clone(&shared), work, pool_in, resume_in).run();
+            shared.failed.store(result.is_err(), Relaxed);
+            let _ = ended_in.send(result);
+        }
     });
-    let result = wait_for_both(&ended, shared, stop);
-    // The publisher is not joined: it may hang in a system call on a dead Redis. What it has not heard of as committed
-    // is not in the checkpoint, and the next start asks the commit record.
-    let read = reading
-        .join()
-        .map_err(|_| Error::Failed("the reader panicked".into()));
-    result.and(read)
+    let read = reader.run(shared, work_in, &pool, &resume);
+    wait_for_publisher(&ended, shared).and(read)
 }
 
-/// Waits for the reader's and the publisher's end; after a signal or a failure not for long.
-fn wait_for_both(
-    ended: &mpsc::Receiver<Result<()>>,
-    shared: &Shared,
-    stop: &AtomicBool,
-) -> Result<()> {
-    let mut result = Ok(());
-    let mut running = 2;
+/// Waits for the publisher's end; after a signal not for long.
+///
+/// It is not joined: it may hang in a system call on a dead Redis. What it has not heard of as committed is not in the
+/// checkpoint, and the next start asks the commit record.
+fn wait_for_publisher(ended: &mpsc::Receiver<Result<()>>, shared: &Shared) -> Result<()> {
     let mut deadline: Option<Instant> = None;
-    let mut progress = ProgressLine::new();
-    while running > 0 && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-        match ended.recv_timeout(TICK) {
-            Ok(end) => {
-                running -= 1;
-                if end.is_err() {
-                    shared.halt.store(true, Relaxed);
-                }
-                result = result.and(end);
+    loop {
+        let now = Instant::now();
+        if shared.halts() {
+            deadline = deadline.or(Some(now + GRACE));
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        match ended.recv_timeout(left.unwrap_or(TICK).min(TICK)) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left.is_zero()) => {
+                return Ok(());
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return result.and(Err(Error::Failed(
-                    "a thread of the watcher panicked".into(),
-                )));
+                return Err(Error::Failed("the publishing thread panicked".into()));
             }
         }
-        if stop.load(Relaxed) {
-            shared.halt.store(true, Relaxed);
-        }
-        if shared.halt.load(Relaxed) {
-            deadline = deadline.or_else(|| Some(Instant::now() + GRACE));
-        }
-        progress.draw(&shared.counters);
     }
-    result
-}
-
-/// The catch-up's one line on a terminal.
-struct ProgressLine {
-    wanted: bool,
-    started: Instant,
-    drawn: Instant,
-}
-
-/// A backlog shorter than this is gone before one has read of it.
-const WORTH_A_LINE: u64 = 16 * 1024 * 1024;
-const REDRAW: Duration = Duration::from_millis(500);
-
-impl ProgressLine {
-    fn new() -> ProgressLine {
-        ProgressLine {
-            wanted: talk::wants_progress(),
-            started: Instant::now(),
-            drawn: Instant::now(),
-        }
-    }
-
-    fn draw(&mut self, counters: &Counters) {
-        if !self.wanted || self.drawn.elapsed() < REDRAW {
-            return;
-        }
-        self.drawn = Instant::now();
-        let (done, rest) = (counters.bytes.load(Relaxed), counters.unread.load(Relaxed));
-        if rest < WORTH_A_LINE {
-            talk::progress("");
-            return;
-        }
-        let lines = counters.lines.load(Relaxed);
-        talk::progress(&progress_text(done, rest, lines, self.started.elapsed()));
-    }
-}
-
-/// Percent, lines a second, and time left, from bytes done and to do.
-fn progress_text(done: u64, rest: u64, lines: u64, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64().max(0.001);
-    let percent = 100.0 * done as f64 / (done + rest).max(1) as f64;
-    let left = if done == 0 {
-        "?".into()
-    } else {
-        let left = (rest as f64 / (done as f64 / seconds)) as u64;
-        if left >= 3600 {
-            format!("{}h{:02}m", left / 3600, left / 60 % 60)
-        } else {
-            format!("{}m{:02}s", left / 60, left % 60)
-        }
-    };
-    format!(
-        "catching up: {percent:.1} %, {:.0} lines/s, {left} left",
-        lines as f64 / seconds
-    )
 }
 
 fn talk_last_word(shared: &Shared, took: Duration) {
@@ -258,27 +195,5 @@ fn talk_last_word(shared: &Shared, took: Duration) {
         talk::detail(&text)
     } else {
         talk::note(&text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_progress_line_says_how_much_how_fast_and_how_long() {
-        let second = Duration::from_secs(1);
-        assert_eq!(
-            progress_text(25, 75, 1000, second),
-            "catching up: 25.0 %, 1000 lines/s, 0m03s left"
-        );
-        assert_eq!(
-            progress_text(1, 7200, 10, second),
-            "catching up: 0.0 %, 10 lines/s, 2h00m left"
-        );
-        assert_eq!(
-            progress_text(0, 10, 0, second),
-            "catching up: 0.0 %, 0 lines/s, ? left"
-        );
     }
 }

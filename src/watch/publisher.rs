@@ -88,7 +88,7 @@ impl Publisher {
 
     /// Publishes until the reader has no more, or the watcher halts.
     pub fn run(mut self) -> Result<()> {
-        while !self.halts() {
+        while !self.shared.halts() {
             match self.run_session() {
                 Ok(()) => break,
                 Err(Failure::Fatal(error)) => return Err(error),
@@ -96,10 +96,6 @@ impl Publisher {
             }
         }
         Ok(())
-    }
-
-    fn halts(&self) -> bool {
-        self.shared.halt.load(Relaxed)
     }
 
     /// Publishes with one session. Ok: there is nothing more to do.
@@ -119,7 +115,7 @@ impl Publisher {
             if self.flying.is_empty() && self.opening.is_some() {
                 self.open(&mut session)?;
             }
-            if self.halts() || ended && self.flying.is_empty() && self.again.is_empty() {
+            if self.shared.halts() || ended && self.flying.is_empty() && self.again.is_empty() {
                 return Ok(());
             }
             if let Some((batch, claim)) = self.flying.front() {
@@ -381,7 +377,7 @@ impl Publisher {
             }
             until = until.min(last);
         }
-        while Instant::now() < until && !self.halts() {
+        while Instant::now() < until && !self.shared.halts() {
             thread::sleep(SLICE.min(until.saturating_duration_since(Instant::now())));
         }
         Ok(())

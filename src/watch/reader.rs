@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::globs::{Files, expand};
-use super::{Resume, Shared, Source, Work};
+use super::progress::ProgressLine;
+use super::{Resume, Shared, Source, TICK, Work};
 use crate::broker::{Batch, Encoder};
 use crate::checkpoint::{Lock, Store, unwatchable};
 use crate::cli;
@@ -35,8 +35,6 @@ const QUICK_FOR: Duration = Duration::from_millis(250);
 const POLL_COST: Duration = Duration::from_micros(500);
 /// Files that are due within this part of their pause are polled together: a thousand wake-ups cost more than the looks.
 const TOGETHER: u32 = 4;
-/// How soon a full pipeline notices that the watcher halts.
-const TICK: Duration = Duration::from_millis(50);
 
 /// What is watched, checked and locked.
 pub struct Reader {
@@ -195,10 +193,11 @@ impl Reader {
     pub fn run(
         self,
         shared: &Shared,
-        work: &Sender<Work>,
+        work: Sender<Work>,
         pool: &Receiver<Box<Batch>>,
         resume: &Receiver<Resume>,
     ) -> Result<()> {
+        let work = &work;
         let watched = RefCell::new(BTreeSet::new());
         let is_watched = |path: &Path| watched.borrow().contains(path);
         let options = &shared.options;
@@ -232,7 +231,7 @@ impl Reader {
             target: Target::default(),
         };
         following.run(&self.globs, resume, sink)?;
-        if !options.once || shared.halt.load(Relaxed) {
+        if !options.once || shared.halts() {
             return Ok(());
         }
         if let Some(path) = self.missing.first() {
@@ -289,9 +288,8 @@ impl<'w> Following<'w> {
     ) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
         let mut next_scan = Instant::now() + RESCAN;
-        let mut next_count = Instant::now();
-        let shows_progress = talk::wants_progress();
-        while !self.shared.halt.load(Relaxed) {
+        let mut progress = ProgressLine::new();
+        while !self.shared.halts() {
             let now = Instant::now();
             if !globs.is_empty() && now >= next_scan {
                 self.scan(globs);
@@ -303,17 +301,11 @@ impl<'w> Following<'w> {
             if self.is_done() {
                 break;
             }
-            if shows_progress && now >= next_count {
-                let unread = self
-                    .entries
-                    .iter()
-                    .filter_map(|entry| entry.tail.as_ref())
-                    .map(Tail::unread)
-                    .sum();
-                self.shared.counters.unread.store(unread, Relaxed);
-                next_count = now + RESCAN;
-            }
-            let mut wake = next_poll.unwrap_or(now + TICK);
+            progress.draw(&self.shared.counters, || {
+                let tails = self.entries.iter().filter_map(|entry| entry.tail.as_ref());
+                tails.map(Tail::unread).sum()
+            });
+            let mut wake = next_poll.map_or(now + TICK, |next| next.min(now + TICK));
             if !globs.is_empty() {
                 wake = wake.min(next_scan);
             }
@@ -525,7 +517,7 @@ impl BatchSink<'_> {
         while self.batch.is_none() && !self.stopped {
             match self.pool.recv_timeout(TICK) {
                 Ok(batch) => self.batch = Some(batch),
-                Err(RecvTimeoutError::Timeout) => self.stopped = self.shared.halt.load(Relaxed),
+                Err(RecvTimeoutError::Timeout) => self.stopped = self.shared.halts(),
                 Err(RecvTimeoutError::Disconnected) => self.stopped = true,
             }
         }

@@ -81,3 +81,12 @@ fn a_signal_ends_the_subscriber_with_0() {
     });
     subscriber.sigterm();
 }
+
+#[test]
+fn a_signal_ends_a_watcher_that_looks_only_once_an_hour() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..10));
+    let watcher = scene.watch("app.log").args(["--poll", "1h"]).spawn();
+    scene.assert_arrives(watcher, &oracle, &lines(0..10));
+}
