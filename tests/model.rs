@@ -299,9 +299,11 @@ impl Play {
         self.scene.copytruncate("app.log", "app.log.1");
         self.rotated.insert(0, self.logs.len() - 1);
         let torn = self.logs.last_mut().expect("a log").half.take();
+        // Numbered: every line is told by its text, and two torn ones may end alike.
+        let number = self.logs.len();
         self.logs.push(Log {
             lines: Vec::new(),
-            half: torn.map(|(_, rest)| (String::new(), rest)),
+            half: torn.map(|(_, rest)| (String::new(), format!("torn {number}: {rest}"))),
         });
     }
 
