@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::wire::{Reply, Wire, find_reply};
+use super::wire::{NotRedis, Reply, Wire, find_reply};
 use super::{Address, Failure, REPLY_TIMEOUT};
 
 /// A message on a channel.
@@ -35,8 +35,6 @@ enum Frame {
     /// Something else, and how long it is.
     Other(usize),
     Error(Vec<u8>),
-    /// Not whole yet.
-    Partial,
 }
 
 impl Subscription {
@@ -61,18 +59,18 @@ impl Subscription {
             asked: false,
         };
         while replies > 0 && !stop.load(Relaxed) {
-            match find_frame(subscription.wire.unread()) {
-                Frame::Error(text) => return Err(address.error_reply(&text)),
-                Frame::Other(length) => {
+            match subscription.find_frame()? {
+                Some(Frame::Error(text)) => return Err(address.error_reply(&text)),
+                Some(Frame::Other(length)) => {
                     subscription.wire.take(length);
                     replies -= 1;
                 }
                 // Published between two confirmations: it is handed out by the first `next`.
-                Frame::Message(..) => break,
-                Frame::Partial if Instant::now() > deadline => {
+                Some(Frame::Message(..)) => break,
+                None if Instant::now() > deadline => {
                     return Err(subscription.wire.silence());
                 }
-                Frame::Partial => subscription.hear()?,
+                None => subscription.hear()?,
             }
         }
         Ok(subscription)
@@ -81,15 +79,15 @@ impl Subscription {
     /// The next message that is already here; None: `wait` for more.
     pub fn next(&mut self) -> Result<Option<Message<'_>>, Failure> {
         loop {
-            match find_frame(self.wire.unread()) {
-                Frame::Message(channel, payload, length) => {
+            match self.find_frame()? {
+                Some(Frame::Message(channel, payload, length)) => {
                     let bytes = self.wire.take(length);
                     let (channel, payload) = (&bytes[channel], &bytes[payload]);
                     return Ok(Some(Message { channel, payload }));
                 }
-                Frame::Other(length) => _ = self.wire.take(length),
-                Frame::Error(text) => return Err(self.address.error_reply(&text)),
-                Frame::Partial => return Ok(None),
+                Some(Frame::Other(length)) => _ = self.wire.take(length),
+                Some(Frame::Error(text)) => return Err(self.address.error_reply(&text)),
+                None => return Ok(None),
             }
         }
     }
@@ -108,6 +106,10 @@ impl Subscription {
         Ok(())
     }
 
+    fn find_frame(&self) -> Result<Option<Frame>, Failure> {
+        find_frame(self.wire.unread()).map_err(|other| other.failure(&self.address))
+    }
+
     fn hear(&mut self) -> Result<(), Failure> {
         if self.wire.fill()? {
             self.heard = Instant::now();
@@ -117,20 +119,21 @@ impl Subscription {
     }
 }
 
-/// Reads what comes first: in a subscription it is an array of bulk strings and integers, or an error.
-fn find_frame(buffer: &[u8]) -> Frame {
-    let Some((reply, mut at)) = find_reply(buffer, 0) else {
-        return Frame::Partial;
+/// What comes first: in a subscription it is an array of bulk strings and integers, or an error. None: it is not all
+/// there yet.
+fn find_frame(buffer: &[u8]) -> Result<Option<Frame>, NotRedis> {
+    let Some((reply, mut at)) = find_reply(buffer, 0)? else {
+        return Ok(None);
     };
     let count = match reply {
         Reply::Array(count) => count,
-        Reply::Error(text) => return Frame::Error(buffer[text].to_vec()),
-        _ => return Frame::Other(at),
+        Reply::Error(text) => return Ok(Some(Frame::Error(buffer[text].to_vec()))),
+        _ => return Ok(Some(Frame::Other(at))),
     };
     let mut fields = [0..0, 0..0, 0..0, 0..0];
     for index in 0..count {
-        let Some((field, next)) = find_reply(buffer, at) else {
-            return Frame::Partial;
+        let Some((field, next)) = find_reply(buffer, at)? else {
+            return Ok(None);
         };
         at = next;
         if let (Reply::Bulk(bytes), Some(place)) = (field, fields.get_mut(index)) {
@@ -138,11 +141,11 @@ fn find_frame(buffer: &[u8]) -> Frame {
         }
     }
     let [kind, _, channel, payload] = fields;
-    if &buffer[kind] == b"pmessage" {
+    Ok(Some(if &buffer[kind] == b"pmessage" {
         Frame::Message(channel, payload, at)
     } else {
         Frame::Other(at)
-    }
+    }))
 }
 
 #[cfg(test)]
@@ -156,11 +159,11 @@ mod tests {
     fn a_message_is_found_only_when_it_is_whole() {
         for length in 0..MESSAGE.len() {
             assert!(
-                matches!(find_frame(&MESSAGE[..length]), Frame::Partial),
+                matches!(find_frame(&MESSAGE[..length]), Ok(None)),
                 "{length}"
             );
         }
-        let Frame::Message(channel, payload, end) = find_frame(MESSAGE) else {
+        let Ok(Some(Frame::Message(channel, payload, end))) = find_frame(MESSAGE) else {
             panic!("no message")
         };
         assert_eq!(
@@ -172,12 +175,11 @@ mod tests {
     #[test]
     fn confirmations_pongs_and_errors_are_not_messages() {
         let confirmation = b"*3\r\n$10\r\npsubscribe\r\n$6\r\nlogs:*\r\n:1\r\n";
-        assert!(matches!(find_frame(confirmation), Frame::Other(end) if end == confirmation.len()));
-        assert!(matches!(
-            find_frame(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
-            Frame::Other(20)
-        ));
-        assert!(matches!(find_frame(b"+OK\r\n"), Frame::Other(5)));
-        assert!(matches!(find_frame(b"-NOAUTH x\r\n"), Frame::Error(text) if text == b"NOAUTH x"));
+        let frame = |bytes| find_frame(bytes).unwrap().unwrap();
+        assert!(matches!(frame(confirmation), Frame::Other(end) if end == confirmation.len()));
+        let pong = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n";
+        assert!(matches!(frame(pong), Frame::Other(end) if end == pong.len()));
+        assert!(matches!(frame(b"+OK\r\n"), Frame::Other(5)));
+        assert!(matches!(frame(b"-NOAUTH x\r\n"), Frame::Error(text) if text == b"NOAUTH x"));
     }
 }

@@ -113,17 +113,10 @@ impl Wire {
     fn next_reply(&mut self) -> Result<Reply<Range<usize>>, Failure> {
         let mut silent_since = None;
         loop {
-            let read = &self.buffer[..self.end];
-            if let Some((reply, next)) = find_reply(read, self.start) {
+            let found = find_reply(&self.buffer[..self.end], self.start);
+            if let Some((reply, next)) = found.map_err(|other| other.failure(&self.address))? {
                 self.start = next;
                 return Ok(reply);
-            }
-            if read
-                .get(self.start)
-                .is_some_and(|sign| !b"+-:$*".contains(sign))
-            {
-                let text = "what answers there does not speak the Redis protocol";
-                return Err(Failure::Wait(format!("redis {}: {text}", self.address)));
             }
             if self.fill()? {
                 silent_since = None;
@@ -220,35 +213,60 @@ impl fmt::Display for Reply<&[u8]> {
     }
 }
 
-/// The reply at `start`, and where the next one begins; None: it is not all there yet.
-pub fn find_reply(buffer: &[u8], start: usize) -> Option<(Reply<Range<usize>>, usize)> {
-    let rest = &buffer[start..];
-    let length = rest.iter().position(|byte| *byte == b'\r')?;
-    let (line, next) = (start + 1..start + length, start + length + 2);
-    let digits = &rest[1.min(length)..length];
-    let (reply, next) = match rest[0] {
-        b'$' | b'*' if digits.first() == Some(&b'-') => (Reply::Null, next),
-        b'$' => {
-            let end = next.saturating_add(number(digits));
-            (Reply::Bulk(next..end), end.saturating_add(2))
-        }
-        b'*' => (Reply::Array(number(digits)), next),
-        b':' => (Reply::Integer(number(digits)), next),
-        b'-' => (Reply::Error(line), next),
-        _ => (Reply::Simple(line), next),
-    };
-    (buffer.len() >= next).then_some((reply, next))
+/// What answers is no Redis.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotRedis;
+
+impl NotRedis {
+    pub fn failure(self, address: &Address) -> Failure {
+        Failure::Wait(format!(
+            "redis {address}: what answers there does not speak the Redis protocol"
+        ))
+    }
 }
 
-fn number(digits: &[u8]) -> usize {
-    digits
-        .iter()
-        .filter(|byte| byte.is_ascii_digit())
-        .fold(0, |number, byte| {
-            number
-                .saturating_mul(10)
-                .saturating_add(usize::from(byte - b'0'))
-        })
+/// A reply, its bytes as places in the buffer, and where the next one begins.
+pub type Found = (Reply<Range<usize>>, usize);
+
+/// The reply at `start`. None: it is not all there yet.
+pub fn find_reply(buffer: &[u8], start: usize) -> Result<Option<Found>, NotRedis> {
+    let rest = &buffer[start..];
+    let Some(sign) = rest.first() else {
+        return Ok(None);
+    };
+    if !b"+-:$*".contains(sign) {
+        return Err(NotRedis);
+    }
+    let Some(length) = rest.iter().position(|byte| *byte == b'\r') else {
+        return Ok(None);
+    };
+    let (line, next) = (start + 1..start + length, start + length + 2);
+    let digits = &rest[1..length];
+    let (reply, next) = match sign {
+        b'+' => (Reply::Simple(line), next),
+        b'-' => (Reply::Error(line), next),
+        b':' => (Reply::Integer(number(digits)?), next),
+        _ if digits == b"-1" => (Reply::Null, next),
+        b'*' => (Reply::Array(number(digits)?), next),
+        _ => {
+            let end = next.saturating_add(number(digits)?);
+            (Reply::Bulk(next..end), end.saturating_add(2))
+        }
+    };
+    Ok((buffer.len() >= next).then_some((reply, next)))
+}
+
+/// A count or a length: nothing that is asked here is answered by a negative number.
+fn number(digits: &[u8]) -> Result<usize, NotRedis> {
+    let mut number: usize = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(NotRedis);
+        }
+        number = number.saturating_mul(10).saturating_add(digit.into());
+    }
+    Ok(number)
 }
 
 fn open_socket(address: &Address) -> io::Result<Box<dyn Socket>> {
@@ -308,23 +326,30 @@ mod tests {
         ];
         for (bytes, want) in table {
             for length in 0..bytes.len() {
-                assert_eq!(find_reply(&bytes[..length], 0), None, "{want} at {length}");
+                let found = find_reply(&bytes[..length], 0);
+                assert_eq!(found, Ok(None), "{want} at {length}");
             }
-            let (reply, next) = find_reply(bytes, 0).unwrap();
+            let (reply, next) = find_reply(bytes, 0).unwrap().unwrap();
             assert_eq!((reply.slices(bytes), next), (want, bytes.len()));
         }
     }
 
     #[test]
-    fn what_is_no_reply_does_not_panic() {
+    fn what_is_no_reply_is_told_from_one_that_is_not_all_there() {
         for bytes in [
             &b"\r\n"[..],
-            b"\r",
-            b"$\r\n",
-            b"$99999999999999999999\r\n",
-            b"HTTP/1.1\r\n",
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"220 mail.example.com ESMTP\r\n",
+            b"$x\r\n",
+            b"*-2\r\n",
+            b":1.5\r\n",
         ] {
-            find_reply(bytes, 0);
+            assert_eq!(find_reply(bytes, 0), Err(NotRedis));
         }
+        assert_eq!(
+            find_reply(b"$99999999999999999999999\r\n", 0),
+            Ok(None),
+            "a length beyond all numbers does not overflow"
+        );
     }
 }

@@ -148,8 +148,10 @@ fn something_that_is_not_redis_does_not_pass_for_it() {
         .watch_through(&url, "app.log")
         .args(["--once", "--timeout", "1s"])
         .run();
-    assert!([1, 75].contains(&run.code), "{run:?}");
-    assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+    run.assert_fails(75, &["does not speak the Redis protocol"]);
+    let subscriber = scene.tailcast(&["subscribe", "--redis", &url]).spawn();
+    subscriber.wait_says("does not speak the Redis protocol");
+    assert!(subscriber.sigterm().stdout.is_empty());
     let oracle = scene.subscriber();
     scene.once("app.log");
     assert_exactly(&lines(0..3), &oracle.settle());

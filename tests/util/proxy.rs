@@ -30,6 +30,8 @@ struct Shared {
     cuts: AtomicU64,
     passed: [AtomicU64; 2],
     received: AtomicU64,
+    /// Connections on which something is held back.
+    holding: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -74,6 +76,7 @@ impl Proxy {
             cuts: AtomicU64::new(0),
             passed: Default::default(),
             received: AtomicU64::new(0),
+            holding: AtomicUsize::new(0),
         });
         let of_thread = Arc::clone(&shared);
         thread::spawn(move || accept(&listener, &of_thread));
@@ -148,8 +151,11 @@ impl Proxy {
         self.shared.passed[way as usize].load(Ordering::SeqCst)
     }
 
-    /// How many bytes from clients it holds back.
+    /// How many bytes from clients it holds back; none that are just on their way.
     pub fn held(&self) -> u64 {
+        if self.shared.holding.load(Ordering::SeqCst) == 0 {
+            return 0;
+        }
         self.shared
             .received
             .load(Ordering::SeqCst)
@@ -248,21 +254,24 @@ fn give(way: Way, pair: &Pair, mut left: Option<u64>, chunks: &Receiver<Vec<u8>>
         }
         let Ok(mut chunk) = chunks.recv() else { break };
         thread::sleep(shared.orders.lock().unwrap().delay);
+        let mut held = false;
         if way == Way::ToRedis {
-            chunk = hold(chunk, to, shared);
+            (chunk, held) = hold(chunk, to, shared);
         }
         let allowed = left.map_or(chunk.len(), |n| chunk.len().min(n as usize));
         left = left.map(|n| n - allowed as u64);
-        if !write(way, to, &chunk[..allowed], shared) {
+        let written = write(way, to, &chunk[..allowed], shared);
+        shared.holding.fetch_sub(held.into(), Ordering::SeqCst);
+        if !written {
             return;
         }
     }
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Passes on what comes before the bytes to hold from, and returns the rest once it is released. (Bytes that a chunk's border
-/// tears apart are not found; tailcast writes its EXEC in one piece.)
-fn hold(mut chunk: Vec<u8>, to: &TcpStream, shared: &Shared) -> Vec<u8> {
+/// Passes on what comes before the bytes to hold from, and returns the rest once it is released, and whether there was any.
+/// (Bytes that a chunk's border tears apart are not found; tailcast writes its EXEC in one piece.)
+fn hold(mut chunk: Vec<u8>, to: &TcpStream, shared: &Shared) -> (Vec<u8>, bool) {
     let found = shared
         .orders
         .lock()
@@ -270,9 +279,12 @@ fn hold(mut chunk: Vec<u8>, to: &TcpStream, shared: &Shared) -> Vec<u8> {
         .hold_from
         .as_ref()
         .and_then(|bytes| find(&chunk, bytes));
-    let Some(at) = found else { return chunk };
+    let Some(at) = found else {
+        return (chunk, false);
+    };
     let rest = chunk.split_off(at);
     write(Way::ToRedis, to, &chunk, shared);
+    shared.holding.fetch_add(1, Ordering::SeqCst);
     let orders = shared.orders.lock().unwrap();
     drop(
         shared
@@ -280,7 +292,7 @@ fn hold(mut chunk: Vec<u8>, to: &TcpStream, shared: &Shared) -> Vec<u8> {
             .wait_while(orders, |o| o.hold_from.is_some())
             .unwrap(),
     );
-    rest
+    (rest, true)
 }
 
 fn write(way: Way, mut to: &TcpStream, bytes: &[u8], shared: &Shared) -> bool {
