@@ -62,7 +62,13 @@ fn say(text: &str) {
     } else {
         ""
     };
-    let _ = writeln!(std::io::stderr(), "{wipe}tailcast: {}", printable(text));
+    let text = printable(text);
+    if cfg!(test) {
+        // The test harness keeps this to itself, unless the test fails.
+        eprintln!("tailcast: {text}");
+    } else {
+        let _ = writeln!(std::io::stderr(), "{wipe}tailcast: {text}");
+    }
 }
 
 /// File names, and errors of a server, may hold anything; a message stays one line that the terminal does not obey.
