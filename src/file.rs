@@ -20,7 +20,7 @@ use crate::error::{Error, Result, describe};
 use crate::lines::{Line, Lines};
 use crate::position::{ANCHOR_LEN, Anchor, FileId, Position, Progress};
 use crate::talk;
-use plan::{Plan, Segment, newer_than, plan, written_after};
+use plan::{Known, Plan, Segment, Tests, plan};
 use siblings::{Beside, Candidate, Kind, Stat, look_beside, metadata};
 
 pub use siblings::is_sibling_name;
@@ -63,14 +63,14 @@ pub struct Tail<'w> {
     files: VecDeque<Open>,
     /// The last rotated file that was given up: while its successor is at offset 0, it alone tells what is unread.
     finished: Option<Position>,
-    /// The highest generation that was ever opened: a number is never used twice.
-    top: u64,
     /// Where to go on from, while there is nothing to open.
     waiting: Progress,
     /// What the sink was told last.
     committed: Option<Progress>,
-    /// When the position that we started from was written down.
+    /// Up to here every change of the files was seen.
     since: Option<SystemTime>,
+    /// What was not to be read when it was last looked at, or is given up: as long as it stays as it is.
+    passed_over: Vec<Stat>,
     /// What stands in the way, as said on stderr; said once until it changes.
     trouble: String,
 }
@@ -101,7 +101,7 @@ struct Open {
 
 /// A file as it was when last read, against which a new look is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Known {
+struct LastLook {
     id: FileId,
     read_to: u64,
     modified: SystemTime,
@@ -111,30 +111,26 @@ struct Known {
 enum Step {
     /// Nothing changed, or there is nothing yet.
     Idle,
-    /// The path has appeared.
-    Open,
-    /// The open file may have grown.
+    /// The open file may have grown. Same size and another time count too: the read finds whether it is still ours.
     Read,
-    /// Same size, other time: see whether the bytes before the offset are still there.
-    Verify,
-    /// The path is another file.
-    Rotate,
-    /// The path's file was cut short.
-    Truncate,
+    /// The path has appeared, is another file, or was cut short: see what there is to read now.
+    Follow,
 }
 
 /// What the newest open file and a look at the path say.
-fn next_step(known: Option<Known>, path: Option<Stat>) -> Step {
+fn next_step(known: Option<LastLook>, path: Option<Stat>) -> Step {
     match (known, path) {
         (None, None) => Step::Idle,
-        (None, Some(_)) => Step::Open,
+        (None, Some(_)) => Step::Follow,
         // Removed, not yet recreated: writers may still have it open.
         (Some(_), None) => Step::Read,
-        // Both rotation and truncation change size and time, so the identity is looked at first.
-        (Some(known), Some(path)) if path.id != known.id => Step::Rotate,
-        (Some(known), Some(path)) if path.size < known.read_to => Step::Truncate,
-        (Some(known), Some(path)) if path.size > known.read_to => Step::Read,
-        (Some(known), Some(path)) if path.modified != known.modified => Step::Verify,
+        (Some(known), Some(path)) if path.id != known.id => Step::Follow,
+        (Some(known), Some(path)) if path.size < known.read_to => Step::Follow,
+        (Some(known), Some(path))
+            if path.size > known.read_to || path.modified != known.modified =>
+        {
+            Step::Read
+        }
         _ => Step::Idle,
     }
 }
@@ -162,13 +158,13 @@ impl<'w> Tail<'w> {
             is_watched,
             files: VecDeque::new(),
             finished: None,
-            top: progress.current.generation,
             waiting: progress.clone(),
-            committed: Some(progress.clone()),
-            since: since.or_else(|| Some(SystemTime::now())),
+            committed: Some(progress),
+            since,
+            passed_over: Vec::new(),
             trouble: String::new(),
         };
-        tail.try_to(|tail| tail.open_planned(&progress, since, &|_| false));
+        tail.try_to_follow();
         tail
     }
 
@@ -184,12 +180,8 @@ impl<'w> Tail<'w> {
         }
         let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
         let offset = last_line_end(&file).map_err(fail)?;
-        let anchor = Anchor::of(&bytes_before(&file, offset, ANCHOR_LEN).map_err(fail)?);
-        Ok(Progress::at(Position {
-            offset,
-            anchor,
-            ..start
-        }))
+        let position = position_at(&file, offset, start).map_err(fail)?;
+        Ok(Progress::at(position))
     }
 
     /// Whether everything that is there was read.
@@ -214,12 +206,13 @@ impl<'w> Tail<'w> {
 
     /// Looks at the path once and reads at most one chunk, which `buffer` must hold.
     pub fn poll(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
+        let looked = SystemTime::now() - CLOCK_STEP;
         let step = match metadata(&self.path) {
             Ok(found) => {
                 let stat = found
                     .filter(fs::Metadata::is_file)
                     .map(|metadata| Stat::of(&metadata));
-                next_step(self.files.back().map(Open::known), stat)
+                next_step(self.files.back().map(Open::last_look), stat)
             }
             Err(error) => {
                 self.say_trouble(format!(
@@ -230,24 +223,26 @@ impl<'w> Tail<'w> {
                 Step::Read
             }
         };
-        if step == Step::Idle && self.files.len() <= 1 && self.is_at_end() {
-            return Polled::Idle;
+        let is_seen = step != Step::Follow || self.try_to_follow();
+        let is_idle = step == Step::Idle && self.files.len() <= 1 && self.is_at_end();
+        let polled = if is_idle {
+            Polled::Idle
+        } else {
+            self.read(now, buffer, sink)
+        };
+        if is_seen {
+            self.since = Some(looked);
         }
-        match step {
-            Step::Open => {
-                self.try_to(|tail| tail.open_planned(&tail.waiting.clone(), tail.since, &|_| false))
-            }
-            Step::Rotate => self.try_to(|tail| tail.follow_rotation(now)),
-            Step::Truncate => self.try_to(|tail| tail.follow_truncation()),
-            _ => {}
-        }
-        self.read(now, buffer, sink)
+        polled
     }
 
-    /// At offset 0 no anchor would tell if a copytruncate went by, before these bytes were written.
-    fn is_first_chunk(&self, index: usize) -> bool {
+    /// Whether a truncation may have gone by unseen before these bytes were written: nothing, or too little to tell, was
+    /// read of the file before.
+    fn is_unproven(&self, index: usize) -> bool {
+        let open = &self.files[index];
         index + 1 == self.files.len()
-            && self.files[index].read_to == 0
+            && open.end.offset == 0
+            && open.read_to < ANCHOR_LEN as u64
             && self.files.iter().take(index).all(|open| open.reached_end)
     }
 
@@ -261,7 +256,7 @@ impl<'w> Tail<'w> {
                     let before = self.files[index].before.len();
                     if length > before {
                         // Looked at behind the read: what was truncated after the look is noticed by the next read.
-                        if self.is_first_chunk(index) && self.find_unseen_copies() {
+                        if self.is_unproven(index) && self.finds_other_files() {
                             polled = Polled::Read;
                             break;
                         }
@@ -275,7 +270,7 @@ impl<'w> Tail<'w> {
                     self.files[index].reached_end = true;
                 }
                 Ok(Chunk::AnchorGone) if index + 1 == self.files.len() => {
-                    self.try_to(|tail| tail.follow_truncation());
+                    self.try_to_follow();
                     polled = Polled::Read;
                     break;
                 }
@@ -350,37 +345,30 @@ impl<'w> Tail<'w> {
         ControlFlow::Continue(())
     }
 
-    /// How far we got: up to the file that is being read, and in the older ones that may still get lines.
+    /// How far we got: up to the newest file that was begun, and in the older ones that may still get lines.
     fn progress(&self) -> Progress {
         let Some(newest) = self.files.len().checked_sub(1) else {
             return self.waiting.clone();
         };
-        let current = self
-            .files
-            .iter()
-            .position(|open| !open.reached_end)
-            .unwrap_or(newest);
-        let mut older: Vec<_> = self
-            .files
-            .iter()
-            .take(current)
-            .rev()
-            .map(|open| open.end)
-            .collect();
+        // Never back behind what was committed, even where older files are read once more for late lines.
+        let committed = self.committed.as_ref().map(|p| p.current.generation);
+        let place = |is_it: &dyn Fn(&Open) -> bool| self.files.iter().position(is_it);
+        let unfinished = place(&|open| !open.reached_end).unwrap_or(newest);
+        let reached = place(&|open| Some(open.generation) >= committed).unwrap_or(newest);
+        let begun = self.files.iter().rposition(|open| open.end.offset > 0);
+        let current = unfinished.max(reached).max(begun.unwrap_or(0));
+        let mut older: Vec<_> = self.files.range(..current).map(|open| open.end).collect();
         let current = self.files[current].end;
-        let is_missing = |finished: &Position| {
-            finished.generation < current.generation
-                && older
-                    .iter()
-                    .all(|position| position.generation != finished.generation)
+        // While nothing was read of the newest, the newest one that was read tells what is unread.
+        let is_newest_read = |finished: &Position| {
+            let is_newer =
+                |other: &Position| other.offset > 0 && other.generation > finished.generation;
+            current.offset == 0 && !older.iter().any(is_newer)
         };
-        if let Some(finished) = self
-            .finished
-            .filter(|finished| current.offset == 0 && is_missing(finished))
-        {
-            older.push(finished);
-            older.sort_by_key(|position| std::cmp::Reverse(position.generation));
-        }
+        let finished = self.finished.filter(is_newest_read);
+        older.extend(finished.filter(|finished| finished.generation < current.generation));
+        older.sort_by_key(|position| std::cmp::Reverse(position.generation));
+        older.dedup_by_key(|position| position.generation);
         Progress { current, older }
     }
 
@@ -398,194 +386,212 @@ impl<'w> Tail<'w> {
             ));
         }
         let end = open.end;
+        self.passed_over.push(open.stat);
         self.finish(end);
         self.files.remove(index);
         true
     }
 
-    /// Remembers where a generation ended; an empty one tells nothing.
+    /// Remembers where a generation ended that is no longer open.
     fn finish(&mut self, end: Position) {
-        if end.offset > 0 {
+        let is_newer = |finished: Position| finished.generation < end.generation;
+        if end.offset > 0 && self.finished.is_none_or(is_newer) {
             self.finished = Some(end);
         }
     }
 
-    /// Opens what `plan` finds for a progress.
-    ///
-    /// `is_ours` knows a copy that is shorter than what was read, and so has not our anchor.
-    fn open_planned(
-        &mut self,
-        progress: &Progress,
-        since: Option<SystemTime>,
-        is_ours: &dyn Fn(&Candidate) -> bool,
-    ) -> io::Result<()> {
+    /// Whether nobody waits for late lines of a generation any more.
+    fn is_finished(&self, generation: u64) -> bool {
+        let is_it = |finished: Position| finished.generation == generation;
+        self.finished.is_some_and(is_it) && self.files.iter().all(|o| o.generation != generation)
+    }
+
+    /// What is known of each generation, newest first.
+    fn known(&self) -> Vec<Position> {
+        if self.files.is_empty() {
+            return self.waiting.positions().copied().collect();
+        }
+        let mut known: Vec<_> = self.files.iter().map(|open| open.end).collect();
+        known.extend(self.finished);
+        known.sort_by_key(|position| std::cmp::Reverse(position.generation));
+        known.dedup_by_key(|position| position.generation);
+        known
+    }
+
+    /// Opens what there is to read now, unless that is open already. Returns whether it was not.
+    fn follow(&mut self) -> io::Result<bool> {
         let beside = self.look_beside()?;
-        let mut plan = plan_from(progress, &beside, since)?;
-        let copy = plan
-            .segments
-            .iter()
-            .rposition(|segment| is_ours(&beside.candidates[segment.candidate]));
-        if let Some(copy) = copy.filter(|_| plan.lost) {
-            // Made before the last lines that we read: there is nothing in it, or before it, that we have not.
-            plan.segments.drain(..=copy);
-            plan.lost = false;
+        let held = self.files.iter().filter(|open| !beside.has(open.stat.id));
+        let held = held.map(|open| open.generation).max();
+        let mut plan = self.plan(held, &beside)?;
+        plan.segments
+            .retain(|segment| !self.is_finished(segment.generation));
+        let is_read = |index: &usize| plan.segments.iter().any(|s| s.candidate == *index);
+        let passed_over = (0..beside.candidates.len()).filter(|index| !is_read(index));
+        self.passed_over = passed_over
+            .map(|index| beside.candidates[index].stat)
+            .collect();
+        if plan.segments.is_empty() || self.is_followed(&plan, &beside) {
+            return Ok(false);
         }
-        if plan.segments.is_empty() {
-            return Ok(());
-        }
+        // What may fail comes first, so that all is done or nothing.
         let files = self.open_segments(&beside.candidates, &plan.segments)?;
-        if plan.lost {
-            self.say_lost(&progress.current, &beside, since);
+        let ends = self.ends(&plan, &beside)?;
+        let lost = plan.lost.filter(|lost| held < Some(lost.generation));
+        if let Some(lost) = lost {
+            self.say_lost(&lost, &beside);
         }
-        self.finished = progress
-            .older
-            .iter()
-            .find(|older| older.offset > 0)
-            .copied();
-        self.top = files
-            .iter()
-            .map(|open| open.generation)
-            .fold(self.top, u64::max);
-        self.files = files;
-        Ok(())
+        self.replace_files(files, &|open| !beside.has(open.stat.id));
+        let is_open = |end: &Position| self.files.iter().any(|o| o.generation == end.generation);
+        let gone: Vec<_> = ends.into_iter().filter(|end| !is_open(end)).collect();
+        for end in gone {
+            self.finish(end);
+        }
+        Ok(true)
     }
 
-    /// The path is another file: the open one stays until its writers have moved on.
-    fn follow_rotation(&mut self, now: Instant) -> io::Result<()> {
-        let is_intact = |open: &Open| open.end.offset > 0 && open.is_intact().unwrap_or(false);
-        if !self.files.back().is_some_and(is_intact) {
-            // It was truncated before it was renamed, or may have been: its lines may be in a copy.
-            return self.follow_truncation();
-        }
-        let beside = self.look_beside()?;
-        let Some(newest) = self.files.back_mut() else {
-            return Ok(());
-        };
-        newest.stat = Stat::of(&newest.file.metadata()?);
-        let (id, modified, mut generation) = (newest.stat.id, newest.stat.modified, self.top);
-        let ours = beside
-            .candidates
-            .iter()
-            .position(|candidate| candidate.stat.id == id);
-        if ours.is_none() && holds(&File::open(&self.path)?, &newest.end)? {
-            // Not rotated, but replaced by a copy of itself, as editors do.
-            return self.follow_truncation();
-        }
-        let newer = match ours {
-            Some(index) => newer_than(index, &beside.candidates),
-            None => written_after(Some(modified), &beside.candidates),
-        };
-        let mut segments = Vec::new();
-        for candidate in newer {
-            if !self
-                .files
-                .iter()
-                .any(|open| open.stat.id == beside.candidates[candidate].stat.id)
-            {
-                generation += 1;
-                segments.push(Segment {
-                    candidate,
-                    from: None,
-                    generation,
-                });
-            }
-        }
-        let files = self.open_segments(&beside.candidates, &segments)?;
-        if let Some(newest) = self.files.back_mut().filter(|_| !files.is_empty()) {
-            newest.given_up_at = Some(now + self.limits.rotate_wait);
-            talk::detail(&format!("{}: rotated", self.path.display()));
-        }
-        self.files.extend(files);
-        self.top = generation;
-        Ok(())
-    }
-
-    /// The path's file was cut short: what was in it may be in a copy.
-    fn follow_truncation(&mut self) -> io::Result<()> {
-        let progress = self.progress();
-        let finished = self.finished;
-        let Some(newest) = self.files.pop_back() else {
-            return Ok(());
-        };
-        let kept = std::mem::take(&mut self.files);
-        let since = if newest.generation == 0 && newest.end.offset == 0 {
-            self.since
-        } else {
-            Some(newest.stat.modified)
-        };
-        let is_ours = |candidate: &Candidate| newest.is_copied_in(candidate).unwrap_or(false);
-        let planned = self.open_planned(&progress, since, &is_ours);
-        let opened = std::mem::replace(&mut self.files, kept);
-        self.finished = finished;
-        if let Err(error) = planned {
-            self.files.push_back(newest);
-            return Err(error);
-        }
-        talk::detail(&format!("{}: truncated", self.path.display()));
-        let is_kept = |open: &Open| {
-            self.files
-                .iter()
-                .any(|kept| kept.generation == open.generation)
-        };
-        let opened: Vec<_> = opened.into_iter().filter(|open| !is_kept(open)).collect();
-        self.files.extend(opened);
-        if self
+    /// Whether what is open, apart from files that lie nowhere any more, is what the plan wants.
+    fn is_followed(&self, plan: &Plan, beside: &Beside) -> bool {
+        let open: Vec<_> = self
             .files
             .iter()
-            .all(|open| open.generation != newest.generation)
-        {
-            self.finish(newest.end);
-        }
-        self.waiting = progress;
-        Ok(())
+            .filter(|o| beside.has(o.stat.id))
+            .collect();
+        let is_it = |(segment, open): (&Segment, &&Open)| {
+            open.stat.id == beside.candidates[segment.candidate].stat.id
+                && open.is_still(segment).unwrap_or(false)
+        };
+        open.len() == plan.segments.len() && plan.segments.iter().zip(&open).all(is_it)
     }
 
-    /// Whether there were files between the last one and this, and they are to be read first.
-    fn find_unseen_copies(&mut self) -> bool {
-        // Where the look fails, the bytes are left for the next one.
-        let mut found = true;
-        self.try_to(|tail| {
-            let progress = tail.progress();
-            let beside = tail.look_beside()?;
-            let plan = plan_from(&progress, &beside, tail.since)?;
-            let is_known = |segment: &Segment| {
-                let candidate = &beside.candidates[segment.candidate];
-                candidate.kind == Kind::Path || segment.from.is_some()
-            };
-            found = !plan.lost && !plan.segments.iter().all(is_known);
-            if found {
-                tail.follow_truncation()
-            } else {
-                Ok(())
+    /// Where each known generation ends; one that was copied before its last lines were read, in the copy, which can be
+    /// told by that.
+    fn ends(&self, plan: &Plan, beside: &Beside) -> io::Result<Vec<Position>> {
+        let end = |known: Position| {
+            let is_it = |(generation, _): &&(u64, usize)| *generation == known.generation;
+            match plan.shorter.iter().find(is_it) {
+                Some((generation, index)) => end_of_copy(&beside.candidates[*index], *generation),
+                None => Ok(known),
             }
-        });
+        };
+        self.known().into_iter().map(end).collect()
+    }
+
+    /// Goes on with other files; those of the open ones that are held, though they lie nowhere any more, stay.
+    fn replace_files(&mut self, mut files: VecDeque<Open>, is_held: &dyn Fn(&Open) -> bool) {
+        let was_path = self.files.back().map(|open| open.stat.id);
+        let is_path = files.back().map(|open| open.stat.id);
+        if was_path.is_some() {
+            let what = if was_path == is_path {
+                "truncated"
+            } else {
+                "rotated"
+            };
+            talk::detail(&format!("{}: {what}", self.path.display()));
+        }
+        for old in std::mem::take(&mut self.files) {
+            match files
+                .iter_mut()
+                .find(|open| open.generation == old.generation)
+            {
+                // The beginning of a line that was read of it stays read, where a look can tell that it is still there.
+                Some(twin)
+                    if old.end == twin.end
+                        && old.end.offset > 0
+                        && old.is_intact().unwrap_or(false) =>
+                {
+                    *twin = old;
+                }
+                None if is_held(&old) => files.push_back(old),
+                _ => {}
+            }
+        }
+        files.make_contiguous().sort_by_key(|open| open.generation);
+        let older = files.len().saturating_sub(1);
+        for open in files.iter_mut().take(older) {
+            open.give_up_after(self.limits.rotate_wait);
+        }
+        self.files = files;
+    }
+
+    /// What is to be read; an error where the files moved on under the look.
+    fn plan(&self, held: Option<u64>, beside: &Beside) -> io::Result<Plan> {
+        let trouble = RefCell::new(None);
+        let look = |held: io::Result<bool>| {
+            held.unwrap_or_else(|error| {
+                trouble.replace(Some(error));
+                false
+            })
+        };
+        let tests = Tests {
+            holds: &|index, position| {
+                let opened = open_candidate(&beside.candidates[index]);
+                look(opened.and_then(|(file, _)| holds(&file, position)))
+            },
+            is_shorter_copy: &|index, position| {
+                let candidate = &beside.candidates[index];
+                let is_open = self
+                    .files
+                    .iter()
+                    .any(|open| open.stat.id == candidate.stat.id);
+                let mut files = self.files.iter();
+                let source = files.find(|open| open.generation == position.generation);
+                let source = source.filter(|_| !is_open);
+                source.is_some_and(|open| look(open.was_copied_to(candidate)))
+            },
+            is_new: &|index| {
+                let modified = beside.candidates[index].stat.modified;
+                self.since.is_some_and(|since| modified > since)
+            },
+            is_passed_over: &|index| {
+                let stat = &beside.candidates[index].stat;
+                self.passed_over.iter().any(|old| old.is_unchanged(stat))
+            },
+        };
+        let positions = self.known();
+        let known = Known {
+            positions: &positions,
+            held,
+            floor: self.progress().current.generation,
+        };
+        let plan = plan(&known, &beside.candidates, &tests);
+        trouble.into_inner().map_or(Ok(plan), Err)
+    }
+
+    /// Whether there were files between the last one and this, or others instead of this, which are open now.
+    fn finds_other_files(&mut self) -> bool {
+        let followed = self.follow();
+        // Where the look fails, the bytes are left for the next one.
+        let found = followed.as_ref().map_or(true, |changed| *changed);
+        self.say_trouble_of(followed);
         found
     }
 
-    /// What lies beside the path, without a copy of it that is not yet followed by the truncation: its lines are
-    /// still in the path.
+    /// What lies beside the path, without a copy of it that is not yet followed by the truncation, as its lines are still
+    /// in the path; and without what may not be read.
     fn look_beside(&self) -> io::Result<Beside> {
         let mut beside = look_beside(&self.path, self.is_watched)?;
-        let Some(path) = beside
-            .candidates
-            .last()
-            .filter(|last| last.kind == Kind::Path)
-            .cloned()
-        else {
-            return Ok(beside);
-        };
-        let read: Vec<_> = self
-            .waiting
-            .positions()
-            .map(|position| position.file)
-            .collect();
-        let is_read =
-            |id: FileId| read.contains(&id) || self.files.iter().any(|open| open.stat.id == id);
-        beside.candidates.retain(|candidate| {
-            candidate.kind == Kind::Path
-                || is_read(candidate.stat.id)
-                || !is_fresh_copy(candidate, &path)
-        });
+        let path = beside.candidates.last().cloned();
+        let path = path.filter(|last| last.kind == Kind::Path);
+        for candidate in std::mem::take(&mut beside.candidates) {
+            let is_open = self
+                .files
+                .iter()
+                .any(|open| open.stat.id == candidate.stat.id);
+            let is_copy = || {
+                path.as_ref()
+                    .is_some_and(|path| is_untruncated_copy(&candidate, path))
+            };
+            if candidate.kind == Kind::Path || is_open {
+                beside.candidates.push(candidate);
+            } else if is_closed(&candidate) {
+                beside
+                    .closed
+                    .push((candidate.path, candidate.stat.modified));
+            } else if !is_copy() {
+                beside.candidates.push(candidate);
+            }
+        }
         Ok(beside)
     }
 
@@ -595,26 +601,24 @@ impl<'w> Tail<'w> {
         candidates: &[Candidate],
         segments: &[Segment],
     ) -> io::Result<VecDeque<Open>> {
-        let mut files = VecDeque::new();
-        for (index, segment) in segments.iter().enumerate() {
-            let mut open = Open::new(
-                &candidates[segment.candidate],
-                segment,
-                self.limits.max_line,
-            )?;
-            if index + 1 < segments.len() {
-                open.given_up_at =
-                    Some(Instant::now() + open.rest_of_wait(self.limits.rotate_wait));
-            }
-            files.push_back(open);
-        }
-        Ok(files)
+        let open = |segment: &Segment| {
+            let candidate = &candidates[segment.candidate];
+            Open::new(candidate, segment, self.limits.max_line)
+        };
+        segments.iter().map(open).collect()
     }
 
-    /// Does a step that touches files; what stands in its way is said once, and it is tried again at the next poll.
-    fn try_to(&mut self, step: impl FnOnce(&mut Self) -> io::Result<()>) {
-        match step(self) {
-            Ok(()) => self.trouble.clear(),
+    /// Follows the files; what stands in the way is said once, and it is tried again at the next poll.
+    fn try_to_follow(&mut self) -> bool {
+        let followed = self.follow();
+        let has_worked = followed.is_ok();
+        self.say_trouble_of(followed);
+        has_worked
+    }
+
+    fn say_trouble_of(&mut self, followed: io::Result<bool>) {
+        match followed {
+            Ok(_) => self.trouble.clear(),
             // The files have moved on between two looks: the next poll sees where to.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.say_trouble(format!(
@@ -640,14 +644,11 @@ impl<'w> Tail<'w> {
         ));
     }
 
-    fn say_lost(&self, position: &Position, beside: &Beside, since: Option<SystemTime>) {
+    fn say_lost(&self, position: &Position, beside: &Beside) {
         let path = self.path.display();
-        if position.offset == 0 && position.file == FileId::default() {
-            return;
-        }
-        let later = |time: &SystemTime| since.is_none_or(|since| *time >= since);
+        let later = |time: &SystemTime| self.since.is_none_or(|since| *time >= since);
         let names = beside
-            .compressed
+            .closed
             .iter()
             .filter(|(_, time)| later(time))
             .map(|(name, _)| name.display().to_string());
@@ -659,8 +660,8 @@ impl<'w> Tail<'w> {
             ));
         } else {
             talk::warn(&format!(
-                "{path}: rotated and compressed before it was read to its end: lines from offset {} on, and files after \
-                 that, may have been missed; they are in {}",
+                "{path}: rotated and compressed, or closed to this user, before it was read to its end: lines from offset \
+                 {} on, and files after that, may have been missed; they are in {}",
                 position.offset,
                 names.join(", ")
             ));
@@ -696,8 +697,8 @@ impl Open {
         })
     }
 
-    fn known(&self) -> Known {
-        Known {
+    fn last_look(&self) -> LastLook {
+        LastLook {
             id: self.stat.id,
             read_to: self.read_to,
             modified: self.stat.modified,
@@ -716,15 +717,22 @@ impl Open {
         Ok(Chunk::Bytes(length))
     }
 
-    /// Whether a sibling is a copy of this file that was made before its last lines were read.
-    fn is_copied_in(&self, candidate: &Candidate) -> io::Result<bool> {
+    /// Whether a sibling is a copy of this file, truncated since, that was made before its last lines were read.
+    fn was_copied_to(&self, candidate: &Candidate) -> io::Result<bool> {
         let size = candidate.stat.size;
-        if candidate.kind == Kind::Path || size == 0 || size > self.read_to {
+        if candidate.kind == Kind::Path || size == 0 || size > self.read_to || self.is_intact()? {
             return Ok(false);
         }
         let (file, _) = open_candidate(candidate)?;
         let head = bytes_before(&file, size.min(ANCHOR_LEN as u64), ANCHOR_LEN)?;
         Ok(self.head.starts_with(&head))
+    }
+
+    /// Whether this is what the segment wants, and where.
+    fn is_still(&self, segment: &Segment) -> io::Result<bool> {
+        Ok(self.generation == segment.generation
+            && self.end.offset == segment.from.map_or(0, |position| position.offset)
+            && self.is_intact()?)
     }
 
     /// Whether the bytes before the offset are still there.
@@ -735,6 +743,17 @@ impl Open {
     fn move_end(&mut self, offset: u64, before: &[u8]) {
         self.end.offset = offset;
         self.end.anchor = Anchor::of(before);
+    }
+
+    /// Nobody waits for late lines any longer than this.
+    fn give_up_after(&mut self, wait: Duration) {
+        if self.given_up_at.is_none() {
+            // Where the look fails, the last one has to do.
+            if let Ok(metadata) = self.file.metadata() {
+                self.stat = Stat::of(&metadata);
+            }
+            self.given_up_at = Some(Instant::now() + self.rest_of_wait(wait));
+        }
     }
 
     /// What is left of the time for late lines, counted from the last write or rename.
@@ -756,43 +775,43 @@ pub fn unread(path: &Path, progress: Progress, since: Option<SystemTime>) -> u64
     Tail::resume(path, limits, &|_| false, progress, since).unread()
 }
 
-/// A copy is followed by its original's truncation at once; one older than this is no such copy, though it look like one.
-const FRESH: Duration = Duration::from_secs(10);
+/// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
 
 /// Whether a file is a copy of the path, perhaps not finished, and the path has not been truncated yet.
 ///
 /// Such a copy was born after the path's file; what was renamed away was born before it.
-fn is_fresh_copy(candidate: &Candidate, path: &Candidate) -> bool {
-    let size = candidate.stat.size;
-    let age = SystemTime::now()
-        .duration_since(candidate.stat.modified)
-        .unwrap_or_default();
-    let born = |candidate: &Candidate| {
-        fs::metadata(&candidate.path).and_then(|metadata| metadata.created())
-    };
+fn is_untruncated_copy(candidate: &Candidate, path: &Candidate) -> bool {
+    let born = |candidate: &Candidate| fs::metadata(&candidate.path)?.created();
     let is_younger = match (born(candidate), born(path)) {
-        (Ok(copy), Ok(original)) => copy > original,
-        // A file system that does not say: an empty file proves nothing.
-        _ => size > 0,
+        (Ok(copy), Ok(original)) if copy != original => Some(copy > original),
+        // In the same step of the clock, or on a file system that does not say.
+        _ => None,
     };
-    age < FRESH
-        && is_younger
-        && size <= path.stat.size
-        && begins_with(path, candidate, size).unwrap_or(false)
+    is_younger != Some(false)
+        && candidate.stat.size <= path.stat.size
+        && equal_end(candidate, path).is_ok_and(|end| {
+            // Where the age tells nothing, whole lines that are the same do; the beginning of a line does not.
+            end.is_some_and(|end| is_younger.is_some() || end.contains(&b'\n'))
+        })
 }
 
-/// Whether the first `size` bytes of two files are the same.
-fn begins_with(path: &Candidate, copy: &Candidate, size: u64) -> io::Result<bool> {
-    let (original, copy) = (open_candidate(path)?.0, open_candidate(copy)?.0);
-    let mut end = 0;
-    while end < size {
-        end = size.min(end + 64 * 1024);
-        let bytes = bytes_before(&copy, end, 64 * 1024)?;
-        if bytes.is_empty() || bytes != bytes_before(&original, end, 64 * 1024)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Whether a file may not be read by us.
+fn is_closed(candidate: &Candidate) -> bool {
+    let opened = File::open(&candidate.path);
+    opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Bytes of a copy's end that are compared with its original.
+const COMPARED: usize = 64 * 1024;
+
+/// What a copy ends in, if the same stands at the same place in the original.
+fn equal_end(copy: &Candidate, original: &Candidate) -> io::Result<Option<Vec<u8>>> {
+    let size = copy.stat.size;
+    let (copy, original) = (open_candidate(copy)?.0, open_candidate(original)?.0);
+    let end = bytes_before(&copy, size, COMPARED)?;
+    let is_equal = end == bytes_before(&original, size, COMPARED)?;
+    Ok(is_equal.then_some(end))
 }
 
 /// Opens a candidate; not found, where a rotation has renamed it since it was listed.
@@ -805,29 +824,31 @@ fn open_candidate(candidate: &Candidate) -> io::Result<(File, Stat)> {
     Ok((file, stat))
 }
 
+/// The end of the last line in a shorter copy of a generation: by this the copy will be known again.
+fn end_of_copy(copy: &Candidate, generation: u64) -> io::Result<Position> {
+    let (file, stat) = open_candidate(copy)?;
+    position_at(
+        &file,
+        last_line_end(&file)?,
+        Position::start(generation, stat.id),
+    )
+}
+
+/// A place in a file, with its anchor.
+fn position_at(file: &File, offset: u64, start: Position) -> io::Result<Position> {
+    let anchor = Anchor::of(&bytes_before(file, offset, ANCHOR_LEN)?);
+    Ok(Position {
+        offset,
+        anchor,
+        ..start
+    })
+}
+
 /// Whether a file has the position's anchor right before its offset.
 fn holds(file: &File, position: &Position) -> io::Result<bool> {
     let length = usize::from(position.anchor.len);
     let before = bytes_before(file, position.offset, length)?;
     Ok(before.len() == length && Anchor::of(&before) == position.anchor)
-}
-
-/// What is to be read; an error where the files moved on under the look.
-fn plan_from(progress: &Progress, beside: &Beside, since: Option<SystemTime>) -> io::Result<Plan> {
-    let trouble = RefCell::new(None);
-    let holds = |index: usize, position: &Position| {
-        let held =
-            open_candidate(&beside.candidates[index]).and_then(|(file, _)| holds(&file, position));
-        held.unwrap_or_else(|error| {
-            // A sibling that may not be read is no candidate; one that has moved makes the whole look void.
-            if error.kind() != io::ErrorKind::PermissionDenied {
-                trouble.replace(Some(error));
-            }
-            false
-        })
-    };
-    let plan = plan(progress, &beside.candidates, &holds, since);
-    trouble.into_inner().map_or(Ok(plan), Err)
 }
 
 /// The at most `length` bytes before an offset; fewer where the file is shorter.
@@ -862,6 +883,9 @@ fn last_line_end(file: &File) -> io::Result<u64> {
 }
 
 #[cfg(test)]
+mod histories;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -875,21 +899,21 @@ mod tests {
             modified: time(seconds),
             changed: time(seconds),
         };
-        let known = Some(Known {
+        let known = Some(LastLook {
             id: id(1),
             read_to: 100,
             modified: time(5),
         });
         let cases = [
             (None, None, Step::Idle),
-            (None, Some(stat(1, 0, 5)), Step::Open),
+            (None, Some(stat(1, 0, 5)), Step::Follow),
             (known, None, Step::Read),
             (known, Some(stat(1, 100, 5)), Step::Idle),
-            (known, Some(stat(1, 100, 6)), Step::Verify),
+            (known, Some(stat(1, 100, 6)), Step::Read),
             (known, Some(stat(1, 101, 5)), Step::Read),
-            (known, Some(stat(1, 99, 6)), Step::Truncate),
-            (known, Some(stat(2, 100, 5)), Step::Rotate),
-            (known, Some(stat(2, 0, 5)), Step::Rotate),
+            (known, Some(stat(1, 99, 6)), Step::Follow),
+            (known, Some(stat(2, 100, 5)), Step::Follow),
+            (known, Some(stat(2, 0, 5)), Step::Follow),
         ];
         for (known, path, step) in cases {
             assert_eq!(next_step(known, path), step, "{known:?} {path:?}");

@@ -1,12 +1,24 @@
-//! From a position and the files that lie there, to what is to be read, in which order.
+//! From what is known of a log's generations and the files that lie there, to what is to be read, in which order.
 //!
-//! Pure: the files' metadata and a test for the anchor come in, a plan goes out. It is used at the start, and whenever
-//! a running watcher finds that the open file is no longer what it was.
-
-use std::time::SystemTime;
+//! Pure: positions, the files' metadata and tests of their content come in, a plan goes out. It is used at the start,
+//! and whenever a running watcher finds that the open files are no longer what there is.
+//!
+//! The files stand in the order in which they were the log. A generation of which lines were read is found by its
+//! anchor; all that stands behind the newest of these is unread, whatever it is. A generation of which nothing was read
+//! has no anchor, and needs none: it is read from its beginning, like every other unread file.
 
 use super::siblings::{Candidate, Kind};
-use crate::position::{FileId, Position, Progress};
+use crate::position::{FileId, Position};
+
+/// What is known when a plan is made.
+pub struct Known<'a> {
+    /// How far each generation was read, newest first.
+    pub positions: &'a [Position],
+    /// The newest generation that is open and lies nowhere among the candidates.
+    pub held: Option<u64>,
+    /// No unread file gets a lower number: a progress never goes back.
+    pub floor: u64,
+}
 
 /// A file to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,84 +34,133 @@ pub struct Segment {
 pub struct Plan {
     /// In the order in which they are to be read.
     pub segments: Vec<Segment>,
-    /// The file of the current position is nowhere among the readable ones.
-    pub lost: bool,
+    /// The newest generation of which lines were read, when it is nowhere among the candidates.
+    pub lost: Option<Position>,
+    /// Generations of which there is only a shorter copy, and the candidate that this is.
+    pub shorter: Vec<(u64, usize)>,
 }
 
-/// What is to be read, given how far we got.
-///
-/// `holds(i, position)`: candidate i has the position's anchor right before its offset. `since`: when the position
-/// was written down; where no anchor can tell, files last written later are taken as not yet read.
-pub fn plan(
-    progress: &Progress,
-    candidates: &[Candidate],
-    holds: &dyn Fn(usize, &Position) -> bool,
-    since: Option<SystemTime>,
-) -> Plan {
-    let found = find(&progress.current, candidates, holds);
-    let mut segments: Vec<Segment> = Vec::new();
-    for position in progress.older.iter().rev() {
-        let place = find(position, candidates, holds);
-        if let Some(candidate) = place.filter(|index| Some(*index) != found) {
-            segments.push(Segment {
-                candidate,
-                from: Some(*position),
-                generation: position.generation,
-            });
+/// Tests of candidate `i`.
+pub struct Tests<'a> {
+    /// It has the position's anchor right before the position's offset.
+    pub holds: &'a dyn Fn(usize, &Position) -> bool,
+    /// It is a copy of the position's file that was made before the last lines were read.
+    pub is_shorter_copy: &'a dyn Fn(usize, &Position) -> bool,
+    /// It was written after the last look: so it is unread, where no anchor can tell.
+    pub is_new: &'a dyn Fn(usize) -> bool,
+    /// It was not to be read before, or no longer, and is as it was.
+    pub is_passed_over: &'a dyn Fn(usize) -> bool,
+}
+
+/// What is to be read of the candidates, which are sorted oldest first.
+pub fn plan(known: &Known, candidates: &[Candidate], tests: &Tests) -> Plan {
+    let newest_read = known.positions.iter().position(|p| p.offset > 0);
+    let (unread, read) = known
+        .positions
+        .split_at(newest_read.unwrap_or(known.positions.len()));
+    let Placed {
+        mut segments,
+        shorter,
+        newest,
+    } = place(unread, read, known.floor, candidates, tests);
+    let newest_generation = newest.map(|(generation, _)| generation);
+    let lost = read
+        .first()
+        .filter(|read| newest_generation != Some(read.generation));
+    let behind = newest.map_or(0, |(_, index)| index + 1);
+    let is_certain = !read.is_empty() && lost.is_none();
+    let file_of = |candidate: &Candidate| unread.iter().find(|p| p.file == candidate.stat.id);
+    // What is known to be unread, and what came after it.
+    let first_unread = candidates.iter().position(|c| file_of(c).is_some());
+    let is_unread = |index: &usize| {
+        let candidate = &candidates[*index];
+        match candidate.kind {
+            Kind::Path => true,
+            Kind::Other => false,
+            _ if (tests.is_passed_over)(*index) => false,
+            _ if is_certain || first_unread.is_some_and(|first| first <= *index) => true,
+            _ => (tests.is_new)(*index),
         }
-    }
-    // An empty generation proves nothing: its inode may be the path's, truncated once more since.
-    let before = progress.older.iter().find(|older| older.offset > 0);
-    let last_read = before.map(|before| {
-        let same = |segment: &&Segment| segment.generation == before.generation;
-        segments.iter().find(same).map(|segment| segment.candidate)
-    });
-    let unread = match found {
-        Some(index) if progress.current.offset > 0 => newer_than(index, candidates),
-        // At offset 0 there is no anchor, so a copytruncate may have gone by unseen.
-        Some(index) => match last_read {
-            Some(Some(last)) => newer_than(last, candidates),
-            None if progress.current.generation == 0 => written_after(since, candidates),
-            _ => newer_than(index, candidates),
-        },
-        None => written_after(since, candidates),
     };
-    let mut generation = progress.current.generation;
-    if let Some(candidate) = found.filter(|index| !unread.contains(index)) {
+    let mut last = read.first().map(|p| p.generation).max(known.held);
+    for index in (behind..candidates.len()).filter(is_unread) {
+        let number = file_of(&candidates[index]).map_or(known.floor, |p| p.generation);
+        let generation = last.map_or(number, |last| number.max(last + 1));
+        last = Some(generation);
         segments.push(Segment {
-            candidate,
-            from: Some(progress.current),
-            generation,
-        });
-        generation += 1;
-    } else if found.is_none() {
-        generation += 1;
-    }
-    let taken: Vec<_> = segments.iter().map(|segment| segment.candidate).collect();
-    for candidate in unread.into_iter().filter(|index| !taken.contains(index)) {
-        segments.push(Segment {
-            candidate,
+            candidate: index,
             from: None,
             generation,
         });
-        generation += 1;
     }
     Plan {
         segments,
-        lost: found.is_none(),
+        lost: lost.copied(),
+        shorter,
     }
 }
 
-/// The candidate that the position was taken in: the same inode first, then the path, then the newest.
+/// Where generations were found.
+#[derive(Default)]
+struct Placed {
+    /// Oldest first.
+    segments: Vec<Segment>,
+    shorter: Vec<(u64, usize)>,
+    /// The newest one's number and candidate.
+    newest: Option<(u64, usize)>,
+}
+
+/// Finds the generations of which lines were read, and those before them.
+fn place(
+    unread: &[Position],
+    read: &[Position],
+    floor: u64,
+    candidates: &[Candidate],
+    tests: &Tests,
+) -> Placed {
+    // A file that has been a newer generation is not an older one any more, whatever is in it.
+    let mut newer: Vec<FileId> = unread.iter().map(|position| position.file).collect();
+    let mut placed = Placed::default();
+    let mut bound = candidates.len();
+    for position in read {
+        let found = find(position, &candidates[..bound], &newer, tests);
+        newer.push(position.file);
+        let Some((index, is_whole)) = found else {
+            continue;
+        };
+        bound = index;
+        placed.newest = placed.newest.or(Some((position.generation, index)));
+        if is_whole {
+            let is_path = candidates[index].kind == Kind::Path;
+            let lowest = if is_path { floor } else { 0 };
+            placed.segments.push(Segment {
+                candidate: index,
+                from: Some(*position),
+                generation: position.generation.max(lowest),
+            });
+        } else {
+            // There is nothing more in it, but what is behind it is unread.
+            placed.shorter.push((position.generation, index));
+        }
+    }
+    placed.segments.reverse();
+    placed
+}
+
+/// The candidate that the position was taken in: the same inode first, then the newest; false: a shorter copy of it.
 fn find(
     position: &Position,
     candidates: &[Candidate],
-    holds: &dyn Fn(usize, &Position) -> bool,
-) -> Option<usize> {
+    newer: &[FileId],
+    tests: &Tests,
+) -> Option<(usize, bool)> {
     let fits = |index: &usize| {
         let candidate = &candidates[*index];
+        if newer.contains(&candidate.stat.id) {
+            return false;
+        }
         if position.anchor.len > 0 {
-            return holds(*index, position);
+            return (tests.holds)(*index, position);
         }
         // Nothing was read yet, so the inode decides; where only a number is known, the path is taken at its word.
         candidate.stat.id == position.file && position.offset == 0
@@ -107,35 +168,15 @@ fn find(
                 && candidate.kind == Kind::Path
                 && candidate.stat.size >= position.offset
     };
-    let same_inode =
-        (0..candidates.len()).find(|index| candidates[*index].stat.id == position.file);
-    same_inode
+    let newest_first = || (0..candidates.len()).rev();
+    let same_inode = newest_first().find(|index| candidates[*index].stat.id == position.file);
+    let whole = same_inode
         .filter(fits)
-        .or_else(|| (0..candidates.len()).rev().find(fits))
-}
-
-/// The files that were the log after the one at `index`, oldest first; the path is the last.
-pub fn newer_than(index: usize, candidates: &[Candidate]) -> Vec<usize> {
-    let is_next = |candidate: &Candidate| {
-        candidate.kind != Kind::Other && candidate.is_newer_than(&candidates[index])
-    };
-    (0..candidates.len())
-        .filter(|other| is_next(&candidates[*other]))
-        .collect()
-}
-
-/// The files last written after a moment, oldest first; the path always.
-pub fn written_after(since: Option<SystemTime>, candidates: &[Candidate]) -> Vec<usize> {
-    let is_next = |candidate: &Candidate| match candidate.kind {
-        Kind::Path => true,
-        Kind::Other => false,
-        Kind::Numbered(_) | Kind::Dated => {
-            since.is_some_and(|since| candidate.stat.modified > since)
-        }
-    };
-    (0..candidates.len())
-        .filter(|index| is_next(&candidates[*index]))
-        .collect()
+        .or_else(|| newest_first().find(fits));
+    let shorter = || newest_first().find(|index| (tests.is_shorter_copy)(*index, position));
+    whole
+        .map(|index| (index, true))
+        .or_else(|| shorter().map(|index| (index, false)))
 }
 
 #[cfg(test)]
@@ -143,7 +184,8 @@ pub fn written_after(since: Option<SystemTime>, candidates: &[Candidate]) -> Vec
 mod tests {
     use super::*;
     use crate::file::siblings::Stat;
-    use std::time::Duration;
+    use crate::position::Progress;
+    use std::time::{Duration, SystemTime};
 
     const NONE: u64 = u64::MAX;
 
@@ -190,11 +232,19 @@ mod tests {
         holders: &[&[usize]],
         since: u64,
     ) -> (Vec<(usize, u64, u64)>, bool) {
-        let holds = |index: usize, position: &Position| {
-            holders[position.generation as usize].contains(&index)
+        let tests = Tests {
+            holds: &|index, position| holders[position.generation as usize].contains(&index),
+            is_shorter_copy: &|_, _| false,
+            is_new: &|index| since != NONE && candidates[index].stat.modified > at(since),
+            is_passed_over: &|_| false,
         };
-        let since = (since != NONE).then(|| at(since));
-        let plan = plan(progress, candidates, &holds, since);
+        let positions: Vec<_> = progress.positions().copied().collect();
+        let known = Known {
+            positions: &positions,
+            held: None,
+            floor: progress.current.generation,
+        };
+        let plan = plan(&known, candidates, &tests);
         let short = |s: &Segment| {
             (
                 s.candidate,
@@ -202,7 +252,10 @@ mod tests {
                 s.generation,
             )
         };
-        (plan.segments.iter().map(short).collect(), plan.lost)
+        (
+            plan.segments.iter().map(short).collect(),
+            plan.lost.is_some(),
+        )
     }
 
     #[test]

@@ -46,6 +46,11 @@ impl Stat {
             changed: time(metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+
+    /// Whether a later look at the same file finds it as it was, but for its name.
+    pub fn is_unchanged(&self, later: &Stat) -> bool {
+        (self.id, self.size, self.modified) == (later.id, later.size, later.modified)
+    }
 }
 
 /// A file that may hold lines of the log: the path itself, or one that was rotated away from it.
@@ -68,25 +73,22 @@ pub enum Kind {
     Other,
 }
 
-impl Candidate {
-    /// Whether this one was the log after `other` was.
-    pub fn is_newer_than(&self, other: &Candidate) -> bool {
-        match (self.kind, other.kind) {
-            (Kind::Path, _) => other.kind != Kind::Path,
-            (_, Kind::Path) => false,
-            (Kind::Numbered(a), Kind::Numbered(b)) => a < b,
-            _ => (self.stat.modified, &self.path) > (other.stat.modified, &other.path),
-        }
-    }
-}
-
 /// What lies beside a log at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Beside {
     /// The readable ones, oldest first; the path itself, where it exists, last.
     pub candidates: Vec<Candidate>,
-    /// Compressed ones, which cannot be searched, with their time of last write.
-    pub compressed: Vec<(PathBuf, SystemTime)>,
+    /// Compressed ones, which cannot be searched, and what may not be read; with their time of last write.
+    pub closed: Vec<(PathBuf, SystemTime)>,
+}
+
+impl Beside {
+    /// Whether one of the candidates is this file.
+    pub fn has(&self, id: FileId) -> bool {
+        self.candidates
+            .iter()
+            .any(|candidate| candidate.stat.id == id)
+    }
 }
 
 /// How often a listing is tried again while a rotation is renaming under it.
@@ -115,7 +117,7 @@ fn same_names(a: &Beside, b: &Beside) -> bool {
             .map(|c| (c.path.clone(), c.stat.id))
             .collect::<Vec<_>>()
     };
-    names(a) == names(b) && a.compressed.len() == b.compressed.len()
+    names(a) == names(b) && a.closed.len() == b.closed.len()
 }
 
 fn list(path: &Path, is_watched: &dyn Fn(&Path) -> bool) -> io::Result<Beside> {
@@ -140,7 +142,7 @@ fn list(path: &Path, is_watched: &dyn Fn(&Path) -> bool) -> io::Result<Beside> {
         };
         let stat = Stat::of(&metadata);
         match kind_of(&suffix) {
-            None => beside.compressed.push((sibling, stat.modified)),
+            None => beside.closed.push((sibling, stat.modified)),
             Some(_) if is_watched(&sibling) => {}
             Some(kind) => beside.candidates.push(Candidate {
                 path: sibling,
@@ -168,7 +170,7 @@ fn list(path: &Path, is_watched: &dyn Fn(&Path) -> bool) -> io::Result<Beside> {
         index += 1;
         !ids[index..].contains(&candidate.stat.id)
     });
-    beside.compressed.sort();
+    beside.closed.sort();
     Ok(beside)
 }
 
@@ -207,10 +209,13 @@ fn suffix_of<'a>(entry: &'a OsStr, name: &OsStr) -> Option<&'a [u8]> {
     }
 }
 
+/// A date, as in `NAME-20260131`.
+const DATE_DIGITS: usize = 8;
+
 const COMPRESSED: [&str; 9] = ["gz", "zst", "bz2", "xz", "lz4", "lzma", "Z", "zip", "br"];
 const ROTATED: [&str; 6] = ["old", "bak", "prev", "previous", "last", "rotated"];
 
-/// What a suffix says; None: compressed.
+/// What a suffix says; None: closed.
 fn kind_of(suffix: &[u8]) -> Option<Kind> {
     let text = String::from_utf8_lossy(suffix);
     let last = text.rsplit('.').next().unwrap_or_default();
@@ -229,20 +234,44 @@ fn kind_of(suffix: &[u8]) -> Option<Kind> {
     })
 }
 
-/// By number where all that a rotation made are numbered, else by the time of last write, then by name.
+/// By the time of last write; but files of one numbering, or of one pattern of dates, among themselves by their names,
+/// as a late line may be the last write of any of them.
 fn sort_oldest_first(candidates: &mut [Candidate]) {
-    let number = |candidate: &Candidate| match candidate.kind {
-        Kind::Numbered(number) => Some(number),
-        _ => None,
-    };
-    let all_numbered = candidates
-        .iter()
-        .all(|c| c.kind == Kind::Other || number(c).is_some());
-    if all_numbered {
-        // Others first, among themselves by time.
-        candidates.sort_by_key(|c| (number(c).is_some(), number(c).map(Reverse), c.stat.modified));
-    } else {
-        candidates.sort_by(|a, b| (a.stat.modified, &a.path).cmp(&(b.stat.modified, &b.path)));
+    candidates.sort_by(|a, b| (a.stat.modified, &a.path).cmp(&(b.stat.modified, &b.path)));
+    let series: Vec<_> = candidates.iter().map(series_of).collect();
+    for (index, name) in series.iter().enumerate() {
+        if name.is_none() || series[..index].contains(name) {
+            continue;
+        }
+        let places: Vec<_> = (index..series.len())
+            .filter(|other| series[*other] == *name)
+            .collect();
+        let mut members: Vec<_> = places.iter().map(|at| candidates[*at].clone()).collect();
+        members.sort_by_cached_key(|member| match member.kind {
+            Kind::Numbered(number) => (Some(Reverse(number)), member.path.clone()),
+            _ => (None, member.path.clone()),
+        });
+        for (at, member) in places.into_iter().zip(members) {
+            candidates[at] = member;
+        }
+    }
+}
+
+/// What files whose names tell their order have in common. None: the name does not tell.
+///
+/// Dates do when they are written largest unit first, which logrotate asks of its `dateformat`.
+fn series_of(candidate: &Candidate) -> Option<String> {
+    match candidate.kind {
+        Kind::Numbered(_) => Some(String::new()),
+        Kind::Dated => {
+            let shape = |letter: char| {
+                if letter.is_ascii_digit() { '0' } else { letter }
+            };
+            let name = candidate.path.file_name()?.to_string_lossy();
+            let digits = name.bytes().filter(u8::is_ascii_digit).count();
+            (digits >= DATE_DIGITS).then(|| name.chars().map(shape).collect())
+        }
+        Kind::Path | Kind::Other => None,
     }
 }
 
@@ -293,12 +322,21 @@ mod tests {
             ["app.log-20260101", "app.log-20260102", "app.log-20260103"]
         );
         assert_eq!(
+            sorted(&[("app.log-20260101", 9), ("app.log-20260102", 2)]),
+            ["app.log-20260101", "app.log-20260102"],
+            "the same with dates"
+        );
+        assert_eq!(
+            sorted(&[("app.log.1", 5), ("app.log.old", 4), ("app.log.2", 9)]),
+            ["app.log.old", "app.log.2", "app.log.1"]
+        );
+        assert_eq!(
             sorted(&[("app.log.1", 1), ("app.log.old", 2)]),
             ["app.log.1", "app.log.old"]
         );
         assert_eq!(
             sorted(&[("app.log.1", 1), ("app.log.json", 2)]),
-            ["app.log.json", "app.log.1"]
+            ["app.log.1", "app.log.json"]
         );
     }
 
