@@ -424,4 +424,96 @@ mod tests {
             "it may be gone"
         );
     }
+
+    /// Tests that say no; a case overrides those that it is about.
+    const NO: Tests = Tests {
+        holds: &|_, _| false,
+        is_shorter_copy: &|_, _| false,
+        is_new: &|_| false,
+        is_passed_over: &|_| false,
+    };
+
+    /// (candidate, generation) of what a plan reads from its beginning.
+    fn unread(known: &Known, candidates: &[Candidate], tests: &Tests) -> Vec<(usize, u64)> {
+        let plan = plan(known, candidates, tests);
+        let from_start = plan.segments.iter().filter(|s| s.from.is_none());
+        from_start.map(|s| (s.candidate, s.generation)).collect()
+    }
+
+    fn known(positions: &[Position]) -> Known<'_> {
+        Known {
+            positions,
+            held: None,
+            floor: positions[0].generation,
+        }
+    }
+
+    #[test]
+    fn behind_a_shorter_copy_all_is_unread_and_nothing_in_it() {
+        use Kind::{Numbered, Path};
+        let rotated = files(&[Numbered(2), Numbered(1), Path]);
+        let tests = Tests {
+            is_shorter_copy: &|index, _| index == 0,
+            ..NO
+        };
+        let positions = [position(0, 70, 3)];
+        let plan = plan(&known(&positions), &rotated, &tests);
+        assert_eq!((plan.lost, plan.shorter), (None, vec![(0, 0)]));
+        assert_eq!(
+            unread(&known(&positions), &rotated, &tests),
+            [(1, 1), (2, 2)]
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_empty_later_is_no_longer_what_was_read_before() {
+        use Kind::{Numbered, Path};
+        let rotated = files(&[Numbered(1), Path]);
+        // After a truncation the path gets the same bytes once more.
+        let positions = [position(1, 0, 2), position(0, 70, 2)];
+        let tests = Tests {
+            holds: &|_, _| true,
+            ..NO
+        };
+        assert_eq!(unread(&known(&positions), &rotated, &tests), [(1, 1)]);
+    }
+
+    #[test]
+    fn what_is_given_up_is_not_read_again_and_what_is_held_keeps_its_number() {
+        use Kind::{Numbered, Path};
+        let rotated = files(&[Numbered(2), Numbered(1), Path]);
+        let positions = [position(5, 70, 1)];
+        let tests = Tests {
+            holds: &|index, _| index == 0,
+            is_passed_over: &|index| index == 1,
+            ..NO
+        };
+        assert_eq!(unread(&known(&positions), &rotated, &tests), [(2, 6)]);
+        let elsewhere = [position(5, 70, 99)];
+        let held = Known {
+            held: Some(7),
+            ..known(&elsewhere)
+        };
+        let tests = Tests {
+            is_new: &|index| index == 1,
+            ..NO
+        };
+        assert_eq!(unread(&held, &rotated, &tests), [(1, 8), (2, 9)]);
+    }
+
+    #[test]
+    fn a_generation_never_goes_back_behind_one_that_was_reached() {
+        use Kind::{Numbered, Path};
+        let rotated = files(&[Numbered(2), Numbered(1), Path]);
+        // Generations 1 and 2 were seen empty; of these, 1 is the path by now, and there is a copy of it before.
+        let positions = [position(2, 0, 99), position(1, 0, 3), position(0, 70, 1)];
+        let tests = Tests {
+            holds: &|index, _| index == 0,
+            ..NO
+        };
+        assert_eq!(
+            unread(&known(&positions), &rotated, &tests),
+            [(1, 2), (2, 3)]
+        );
+    }
 }
