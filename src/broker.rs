@@ -32,6 +32,15 @@ pub enum Failure {
     Fatal(Error),
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Wait(why) => f.write_str(why),
+            Failure::Fatal(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Where Redis is; its `Display` never shows the password.
 #[derive(Clone)]
 pub struct Address {

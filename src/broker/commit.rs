@@ -75,7 +75,7 @@ impl Session {
             let stored = get_record(&mut self.wire, &self.address, key)?;
             let progress = choose(stored.as_ref());
             let value = self.record(&progress, path);
-            if self.set_watched(key, &value)? {
+            if set_watched(&mut self.wire, &self.address, key, &value)? {
                 return Ok((progress, value));
             }
         }
@@ -83,22 +83,6 @@ impl Session {
             "redis {}: others keep changing {key}",
             self.address
         )))
-    }
-
-    /// Sets a watched key; false: it has changed in between.
-    fn set_watched(&mut self, key: &str, value: &[u8]) -> Result<bool, Failure> {
-        self.wire.ask(&[b"MULTI"])?;
-        self.wire.ask(&[b"SET", key.as_bytes(), value])?;
-        Ok(match self.wire.ask(&[b"EXEC"])? {
-            Reply::Null => false,
-            Reply::Array(length) => {
-                for _ in 0..length {
-                    self.wire.expect_ok()?;
-                }
-                true
-            }
-            other => return Err(self.address.unexpected(&other)),
-        })
     }
 
     /// Sends a batch. With exactly-once delivery nothing of it takes effect before `execute`.
@@ -178,8 +162,8 @@ impl Session {
         match self.wire.reply()? {
             Reply::Array(length) if length == commands => {
                 outcome = self.count_replies(length)?;
-                if outcome.refused.is_some() {
-                    self.undo(claim)?;
+                if let Some(refused) = outcome.refused.take() {
+                    outcome.refuse(self.undone(refused, claim));
                 }
             }
             Reply::Null => return Err(self.lost_turn(&claim.key)),
@@ -201,12 +185,28 @@ impl Session {
         Ok(outcome)
     }
 
+    /// Why a line was refused; if the record cannot be set back before it, that ends the watcher, and is said.
+    fn undone(&self, refused: Failure, claim: &Claim) -> Failure {
+        let (refused, because) = match (refused, self.undo(claim)) {
+            (refused, Ok(())) => return refused,
+            (refused, Err(because)) => (refused, because),
+        };
+        Failure::Fatal(Error::Failed(format!(
+            "{refused}; and commit record {} stands behind lines that were not published, as it could not be set back: \
+             {because}",
+            claim.key
+        )))
+    }
+
     /// A command failed inside `EXEC`, which does not undo its neighbours: the record must not stand past its line.
-    fn undo(&mut self, claim: &Claim) -> Result<(), Failure> {
+    ///
+    /// On a connection of its own, as on this one the next batch is under way.
+    fn undo(&self, claim: &Claim) -> Result<(), Failure> {
+        let mut wire = greet(&self.address)?;
         let key = claim.key.as_bytes();
-        self.wire.ask(&[b"WATCH", key])?;
-        if self.wire.ask(&[b"GET", key])? == Reply::Bulk(&claim.after) {
-            self.set_watched(&claim.key, &claim.before)?;
+        wire.ask(&[b"WATCH", key])?;
+        if wire.ask(&[b"GET", key])? == Reply::Bulk(&claim.after) {
+            set_watched(&mut wire, &self.address, &claim.key, &claim.before)?;
         }
         Ok(())
     }
@@ -266,6 +266,27 @@ fn greet(address: &Address) -> Result<Wire, Failure> {
         wire.expect_ok()?;
     }
     Ok(wire)
+}
+
+/// Sets a watched key; false: it has changed in between.
+fn set_watched(
+    wire: &mut Wire,
+    address: &Address,
+    key: &str,
+    value: &[u8],
+) -> Result<bool, Failure> {
+    wire.ask(&[b"MULTI"])?;
+    wire.ask(&[b"SET", key.as_bytes(), value])?;
+    Ok(match wire.ask(&[b"EXEC"])? {
+        Reply::Null => false,
+        Reply::Array(length) => {
+            for _ in 0..length {
+                wire.expect_ok()?;
+            }
+            true
+        }
+        other => return Err(address.unexpected(&other)),
+    })
 }
 
 /// Reads a source's record without touching it.

@@ -293,6 +293,53 @@ fn a_wrong_type_among_several_targets_loses_no_line() {
 }
 
 #[test]
+fn a_key_that_changes_its_type_behind_the_check_loses_no_line() {
+    // The types are looked at before EXEC; here a key changes between the two, with the next batch sent already.
+    let scene = Scene::new();
+    let proxy = Proxy::start(scene.redis.port);
+    let all: Vec<String> = (0..42)
+        .map(|n| format!("{{\"type\":\"T{}\",\"n\":{n}}}", n % 2))
+        .collect();
+    let (first, rest) = (all[..2].join("\n") + "\n", all[2..].join("\n") + "\n");
+    let target = ["--mode", "list", "--target", "logs:{type}"];
+    scene.append("app.log", &first);
+    let watcher = scene
+        .watch_through(&proxy.url(), "app.log")
+        .args(target)
+        .args(["--batch-lines", "10", "--checkpoint-lines", "1"])
+        .spawn();
+    wait_until("the first lines are committed", || {
+        scene
+            .checkpoint("app.log")
+            .starts_with(&format!("{} ", first.len()))
+    });
+    // Redis is far away, so the reader is ahead, and the next batch is sent behind an EXEC.
+    proxy.delay(Duration::from_millis(20));
+    proxy.hold_from(b"EXEC\r\n");
+    scene.append("app.log", rest);
+    wait_until("an EXEC and the next batch are held", || proxy.held() > 400);
+    let _: usize = scene.redis.ask(&["DEL", "logs:T1"]);
+    let _: String = scene.redis.ask(&["SET", "logs:T1", "a string"]);
+    proxy.release();
+    let ended = watcher.finish();
+    ended.assert_fails(1, &["WRONGTYPE"]);
+    assert!(!ended.stderr.contains("unexpected"), "{}", ended.stderr);
+    let (_, record) = scene.redis.record();
+    assert!(
+        record.starts_with(&format!("{} ", first.len())),
+        "the record does not stand past a line that was not published: {record}"
+    );
+    let published = scene.redis.list("logs:T0").len();
+    assert_eq!(published, 6, "of the next batch nothing is published");
+    let _: usize = scene.redis.ask(&["DEL", "logs:T1"]);
+    let run = scene.watch("app.log").args(target).arg("--once").run();
+    run.assert_silent_success();
+    let ones = all[2..].iter().filter(|line| line.contains("T1"));
+    let ones: Vec<&String> = ones.collect();
+    assert_exactly(&ones, &scene.redis.list("logs:T1"));
+}
+
+#[test]
 fn a_missing_permission_ends_the_watcher_with_the_reason() {
     // Who, in which mode, and what it may not.
     let cases = [
