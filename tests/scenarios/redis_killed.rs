@@ -2,13 +2,7 @@
 
 use crate::util::*;
 
-/// How often Redis is killed; TAILCAST_ROUNDS says otherwise.
-fn rounds() -> usize {
-    std::env::var("TAILCAST_ROUNDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(5)
-}
+const ROUNDS: usize = 50;
 
 fn killed_over_and_over(mode: &str) {
     let mut scene = Scene::with(Redis::start_with(&[
@@ -23,7 +17,7 @@ fn killed_over_and_over(mode: &str) {
         .args(["--mode", mode, "--batch-lines", "10"])
         .spawn();
     let mut written = 1;
-    for _ in 0..rounds() {
+    for _ in 0..ROUNDS {
         // Killed at some moment while a few hundred lines go in.
         scene.append("app.log", text(written..written + 400));
         written += 400;
