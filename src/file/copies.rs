@@ -3,27 +3,36 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::time::{Duration, SystemTime};
 
 use super::open::{bytes_before, last_line_end, open_candidate, position_at};
 use super::siblings::Candidate;
 use crate::position::Position;
 
+/// A copy that has no whole line yet is in the making, for no longer than this.
+const IN_THE_MAKING: Duration = Duration::from_secs(1);
+
 /// Whether a file is a copy of the path, perhaps not finished, and the path has not been truncated yet.
 ///
-/// Such a copy was born after the path's file; what was renamed away was born before it.
-pub fn is_untruncated_copy(candidate: &Candidate, path: &Candidate) -> bool {
-    let born = |candidate: &Candidate| fs::metadata(&candidate.path)?.created();
-    let is_younger = match (born(candidate), born(path)) {
-        (Ok(copy), Ok(original)) if copy != original => Some(copy > original),
-        // In the same step of the clock, or on a file system that does not say.
-        _ => None,
+/// Such a copy was born after the path's file; what was renamed away was born before it. An error of the kind
+/// `WouldBlock`: that cannot be told yet.
+pub fn is_untruncated_copy(candidate: &Candidate, path: &Candidate) -> io::Result<bool> {
+    if candidate.stat.size > path.stat.size {
+        return Ok(false);
+    }
+    let Some(end) = equal_end(candidate, path)? else {
+        return Ok(false);
     };
-    is_younger != Some(false)
-        && candidate.stat.size <= path.stat.size
-        && equal_end(candidate, path).is_ok_and(|end| {
-            // Where the age tells nothing, whole lines that are the same do; the beginning of a line does not.
-            end.is_some_and(|end| is_younger.is_some() || end.contains(&b'\n'))
-        })
+    let born = |candidate: &Candidate| fs::metadata(&candidate.path)?.created();
+    let age = SystemTime::now().duration_since(candidate.stat.changed);
+    match (born(candidate), born(path)) {
+        (Ok(copy), Ok(original)) if copy != original => Ok(copy > original),
+        // In the same step of the clock, or on a file system that does not say: whole lines that are the same tell. The
+        // beginning of a line may be a copy's, which goes on at once, or another file's.
+        _ if end.contains(&b'\n') => Ok(true),
+        _ if age.is_ok_and(|age| age < IN_THE_MAKING) => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(false),
+    }
 }
 
 /// Whether a file may not be read by us.

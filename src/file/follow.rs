@@ -201,18 +201,18 @@ impl Tail<'_> {
                 .files
                 .iter()
                 .any(|open| open.stat.id == candidate.stat.id);
-            let is_copy = || {
-                path.as_ref()
-                    .is_some_and(|path| is_untruncated_copy(&candidate, path))
-            };
             if candidate.kind == Kind::Path || is_open {
                 beside.candidates.push(candidate);
             } else if is_closed(&candidate) {
                 beside
                     .closed
                     .push((candidate.path, candidate.stat.modified));
-            } else if !is_copy() {
-                beside.candidates.push(candidate);
+            } else {
+                let original = path.as_ref();
+                let is_copy = original.map(|path| is_untruncated_copy(&candidate, path));
+                if !is_copy.transpose()?.unwrap_or(false) {
+                    beside.candidates.push(candidate);
+                }
             }
         }
         Ok(beside)
@@ -242,8 +242,12 @@ impl Tail<'_> {
     fn say_trouble_of(&mut self, followed: io::Result<bool>) {
         match followed {
             Ok(_) => self.trouble.clear(),
-            // The files have moved on between two looks: the next poll sees where to.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // The files have moved on between two looks, or are about to: the next poll sees where to.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::WouldBlock
+                ) => {}
             Err(error) => self.say_trouble(format!(
                 "open {}: {}",
                 self.path.display(),
