@@ -31,6 +31,8 @@ const RESCAN: Duration = Duration::from_millis(500);
 /// How often a file is polled while lines come, and how long after the last one.
 const QUICK_POLL: Duration = Duration::from_millis(2);
 const QUICK_FOR: Duration = Duration::from_millis(250);
+/// After so long without a line a file is polled every 1.5 `--poll`s: nobody waits for its next one.
+const DROWSY_AFTER: Duration = Duration::from_secs(5);
 /// What one idle file may cost: with n of them each is polled at most every n times this.
 const POLL_COST: Duration = Duration::from_micros(500);
 /// Files that are due within this part of their pause are polled together: a thousand wake-ups cost more than the looks.
@@ -325,7 +327,8 @@ impl<'w> Following<'w> {
         buffer: &mut [u8],
         sink: &mut BatchSink<'_>,
     ) -> Option<Option<Instant>> {
-        let idle_poll = self.idle_poll();
+        let poll = self.shared.options.poll;
+        let (idle_poll, drowsy_poll) = (self.at_most_every(poll), self.at_most_every(poll * 3 / 2));
         let due = now
             + if self.entries.len() > 1 {
                 idle_poll / TOGETHER
@@ -351,12 +354,14 @@ impl<'w> Following<'w> {
                     }
                     Polled::Idle => {
                         entry.done = self.shared.options.once && tail.is_open() && tail.is_at_end();
-                        let pause = if now < entry.quick_until {
-                            QUICK_POLL.min(idle_poll)
-                        } else {
-                            idle_poll
-                        };
-                        entry.next_poll = now + pause;
+                        entry.next_poll = now
+                            + if now < entry.quick_until {
+                                QUICK_POLL.min(idle_poll)
+                            } else if now < entry.quick_until + DROWSY_AFTER {
+                                idle_poll
+                            } else {
+                                drowsy_poll
+                            };
                     }
                 }
             }
@@ -365,11 +370,9 @@ impl<'w> Following<'w> {
         Some(next)
     }
 
-    fn idle_poll(&self) -> Duration {
-        self.shared
-            .options
-            .poll
-            .max(POLL_COST * u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
+    /// A pause between two looks at a file, longer where there are so many that looking would cost too much.
+    fn at_most_every(&self, pause: Duration) -> Duration {
+        pause.max(POLL_COST * u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
     }
 
     fn is_done(&self) -> bool {
