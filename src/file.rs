@@ -331,9 +331,10 @@ impl<'w> Tail<'w> {
         };
         let finished = self.finished.filter(is_newest_read);
         older.extend(finished.filter(|finished| finished.generation < current.generation));
-        older.sort_by_key(|position| std::cmp::Reverse(position.generation));
-        older.dedup_by_key(|position| position.generation);
-        Progress { current, older }
+        Progress {
+            current,
+            older: newest_first(older),
+        }
     }
 
     /// Drops a rotated file that is read to its end when nobody will write to it any more.
@@ -370,6 +371,13 @@ impl<'w> Tail<'w> {
             "{name}: skipped a line of {length} bytes at offset {start}: over --max-line ({limit} bytes)"
         ));
     }
+}
+
+/// One position of each generation, the newest generation first.
+fn newest_first(mut positions: Vec<Position>) -> Vec<Position> {
+    positions.sort_by_key(|position| std::cmp::Reverse(position.generation));
+    positions.dedup_by_key(|position| position.generation);
+    positions
 }
 
 /// Bytes that lie there beyond a progress, in the path and in what was rotated away from it.

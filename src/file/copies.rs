@@ -20,18 +20,27 @@ pub fn is_untruncated_copy(candidate: &Candidate, path: &Candidate) -> io::Resul
     if candidate.stat.size > path.stat.size {
         return Ok(false);
     }
+    let born = |candidate: &Candidate| fs::metadata(&candidate.path)?.created();
+    let is_younger = match (born(candidate), born(path)) {
+        (Ok(copy), Ok(original)) if copy != original => Some(copy > original),
+        // In the same step of the clock, or on a file system that does not say.
+        _ => None,
+    };
+    if is_younger == Some(false) {
+        return Ok(false);
+    }
     let Some(end) = equal_end(candidate, path)? else {
         return Ok(false);
     };
-    let born = |candidate: &Candidate| fs::metadata(&candidate.path)?.created();
+    // Where the age does not tell, whole lines that are the same do. The beginning of a line may be a copy's, which goes
+    // on at once, or another file's.
     let age = SystemTime::now().duration_since(candidate.stat.changed);
-    match (born(candidate), born(path)) {
-        (Ok(copy), Ok(original)) if copy != original => Ok(copy > original),
-        // In the same step of the clock, or on a file system that does not say: whole lines that are the same tell. The
-        // beginning of a line may be a copy's, which goes on at once, or another file's.
-        _ if end.contains(&b'\n') => Ok(true),
-        _ if age.is_ok_and(|age| age < IN_THE_MAKING) => Err(io::ErrorKind::WouldBlock.into()),
-        _ => Ok(false),
+    if is_younger.is_some() || end.contains(&b'\n') {
+        Ok(true)
+    } else if age.is_ok_and(|age| age < IN_THE_MAKING) {
+        Err(io::ErrorKind::WouldBlock.into())
+    } else {
+        Ok(false)
     }
 }
 
@@ -45,7 +54,7 @@ pub fn is_closed(candidate: &Candidate) -> bool {
 const COMPARED: usize = 64 * 1024;
 
 /// What a copy ends in, if the same stands at the same place in the original.
-pub fn equal_end(copy: &Candidate, original: &Candidate) -> io::Result<Option<Vec<u8>>> {
+fn equal_end(copy: &Candidate, original: &Candidate) -> io::Result<Option<Vec<u8>>> {
     let size = copy.stat.size;
     let (copy, original) = (open_candidate(copy)?.0, open_candidate(original)?.0);
     let end = bytes_before(&copy, size, COMPARED)?;

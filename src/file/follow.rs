@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::SystemTime;
 
-use super::Tail;
 use super::copies::{end_of_copy, is_closed, is_untruncated_copy};
 use super::open::{Open, holds, open_candidate};
 use super::plan::{Known, Plan, Segment, Tests, plan};
 use super::siblings::{Beside, Candidate, Kind, look_beside};
+use super::{Tail, newest_first};
 use crate::error::describe;
-use crate::position::Position;
+use crate::position::{FileId, Position};
 use crate::talk;
 
 impl Tail<'_> {
@@ -29,6 +29,10 @@ impl Tail<'_> {
         self.finished.is_some_and(is_it) && self.files.iter().all(|o| o.generation != generation)
     }
 
+    fn has_open(&self, id: FileId) -> bool {
+        self.files.iter().any(|open| open.stat.id == id)
+    }
+
     /// What is known of each generation, newest first.
     fn known(&self) -> Vec<Position> {
         if self.files.is_empty() {
@@ -36,9 +40,7 @@ impl Tail<'_> {
         }
         let mut known: Vec<_> = self.files.iter().map(|open| open.end).collect();
         known.extend(self.finished);
-        known.sort_by_key(|position| std::cmp::Reverse(position.generation));
-        known.dedup_by_key(|position| position.generation);
-        known
+        newest_first(known)
     }
 
     /// Opens what there is to read now, unless that is open already. Returns whether it was not.
@@ -153,13 +155,9 @@ impl Tail<'_> {
             },
             is_shorter_copy: &|index, position| {
                 let candidate = &beside.candidates[index];
-                let is_open = self
-                    .files
-                    .iter()
-                    .any(|open| open.stat.id == candidate.stat.id);
                 let mut files = self.files.iter();
                 let source = files.find(|open| open.generation == position.generation);
-                let source = source.filter(|_| !is_open);
+                let source = source.filter(|_| !self.has_open(candidate.stat.id));
                 source.is_some_and(|open| look(open.was_copied_to(candidate)))
             },
             is_new: &|index| {
@@ -197,11 +195,7 @@ impl Tail<'_> {
         let path = beside.candidates.last().cloned();
         let path = path.filter(|last| last.kind == Kind::Path);
         for candidate in std::mem::take(&mut beside.candidates) {
-            let is_open = self
-                .files
-                .iter()
-                .any(|open| open.stat.id == candidate.stat.id);
-            if candidate.kind == Kind::Path || is_open {
+            if candidate.kind == Kind::Path || self.has_open(candidate.stat.id) {
                 beside.candidates.push(candidate);
             } else if is_closed(&candidate) {
                 beside
