@@ -1,16 +1,15 @@
 //! Redis is killed and comes back, with what it had promised to keep or without.
 
+use std::path::Path;
+
 use crate::util::*;
 
 const ROUNDS: usize = 50;
 
+const KEEPS_ALL: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+
 fn killed_over_and_over(mode: &str) {
-    let mut scene = Scene::with(Redis::start_with(&[
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "always",
-    ]));
+    let mut scene = Scene::with(Redis::start_with(&KEEPS_ALL));
     scene.append("app.log", text(0..1));
     let watcher = scene
         .watch("app.log")
@@ -30,12 +29,15 @@ fn killed_over_and_over(mode: &str) {
     }
     wait_until("all lines are there", || count(&scene, mode) >= written);
     watcher.sigterm();
-    let kept = if mode == "list" {
+    assert_exactly(&lines(0..written), &kept(&scene, mode));
+}
+
+fn kept(scene: &Scene, mode: &str) -> Vec<Vec<u8>> {
+    if mode == "list" {
         scene.redis.list("logs")
     } else {
         scene.redis.stream("logs")
-    };
-    assert_exactly(&lines(0..written), &kept);
+    }
 }
 
 fn count(scene: &Scene, mode: &str) -> usize {
@@ -52,6 +54,36 @@ fn a_killed_redis_with_aof_has_every_line_once_in_a_stream() {
 #[test]
 fn a_killed_redis_with_aof_has_every_line_once_in_a_list() {
     killed_over_and_over("list");
+}
+
+#[test]
+fn a_redis_killed_within_the_write_of_a_transaction_has_every_line_once() {
+    for (mode, command) in [("list", "RPUSH"), ("stream", "XADD")] {
+        let mut scene = Scene::with(Redis::start_with(&KEEPS_ALL));
+        scene.append("app.log", text(0..10));
+        let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
+        wait_until("the first lines are there", || count(&scene, mode) == 10);
+        scene.redis.kill();
+        let file = scene.redis.append_only_file().expect("an AOF");
+        cut_within_the_last(command, &file);
+        scene.append("app.log", text(10..20));
+        scene.redis.restart();
+        wait_until("all lines are there", || count(&scene, mode) >= 20);
+        // What was left of the transaction would come back now.
+        scene.redis.kill();
+        scene.redis.restart();
+        watcher.sigterm();
+        assert_exactly(&lines(0..20), &kept(&scene, mode));
+    }
+}
+
+fn cut_within_the_last(command: &str, append_only_file: &Path) {
+    let bytes = std::fs::read(append_only_file).expect("read the AOF");
+    let at = bytes
+        .windows(command.len())
+        .rposition(|window| window == command.as_bytes());
+    let at = at.unwrap_or_else(|| panic!("no {command} in {append_only_file:?}"));
+    std::fs::write(append_only_file, &bytes[..at + 2]).expect("cut the AOF");
 }
 
 #[test]
@@ -74,12 +106,7 @@ fn a_killed_redis_that_lost_its_data_is_sent_what_the_checkpoint_does_not_have()
         scene.redis.restart();
         wait_until("the rest is there", || count(&scene, mode) >= 100);
         watcher.sigterm();
-        let kept = if mode == "list" {
-            scene.redis.list("logs")
-        } else {
-            scene.redis.stream("logs")
-        };
-        assert_exactly(&lines(100..200), &kept);
+        assert_exactly(&lines(100..200), &kept(&scene, mode));
     }
 }
 
