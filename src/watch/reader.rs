@@ -31,7 +31,7 @@ const RESCAN: Duration = Duration::from_millis(500);
 /// How often a file is polled while lines come, and how long after the last one.
 const QUICK_POLL: Duration = Duration::from_millis(2);
 const QUICK_FOR: Duration = Duration::from_millis(250);
-/// After so long without a line a file is polled every 1.5 `--poll`s: nobody waits for its next one.
+/// After so long without a line a file is polled at every other `--poll` only: nobody waits for its next one.
 const DROWSY_AFTER: Duration = Duration::from_secs(5);
 /// What one idle file may cost: with n of them each is polled at most every n times this.
 const POLL_COST: Duration = Duration::from_micros(500);
@@ -328,7 +328,7 @@ impl<'w> Following<'w> {
         sink: &mut BatchSink<'_>,
     ) -> Option<Option<Instant>> {
         let poll = self.shared.options.poll;
-        let (idle_poll, drowsy_poll) = (self.at_most_every(poll), self.at_most_every(poll * 3 / 2));
+        let (idle_poll, drowsy_poll) = (self.at_most_every(poll), self.at_most_every(poll * 2));
         let due = now
             + if self.entries.len() > 1 {
                 idle_poll / TOGETHER
