@@ -117,7 +117,7 @@ How it runs:
       --timeout DURATION    with --once: give up, exit 75, if Redis is away
                             for so long (default: 30s)
       --poll DURATION       time between looks at the files (default: 20ms);
-                            half as long again after 5 s without a line
+                            twice as long after 5 s without a line
       --rotate-wait DURATION
                             how long a rotated file is read on for late lines
                             (default: 5s)
