@@ -86,7 +86,7 @@ impl Redis {
     /// Its append-only file is repaired first. `SIGKILL` in the middle of a write leaves the beginning of a
     /// transaction there, and Redis's own repair (`aof-load-truncated`) only takes back the last command of it, not
     /// the `MULTI`: the next restart would run what is left, as a part of the transaction that comes behind it
-    /// (Valkey has mended that in August 2026, <https://github.com/valkey-io/valkey/pull/4342>).
+    /// (Valkey has mended that: <https://github.com/valkey-io/valkey/pull/4342>).
     pub fn restart(&mut self) {
         let manifest = self
             .append_only_files()
