@@ -162,9 +162,7 @@ impl Session {
         match self.wire.reply()? {
             Reply::Array(length) if length == commands => {
                 outcome = self.count_replies(length)?;
-                if let Some(refused) = outcome.refused.take() {
-                    outcome.refuse(self.undone(refused, claim));
-                }
+                outcome.refused = outcome.refused.map(|why| self.undone(why, claim));
             }
             Reply::Null => return Err(self.lost_turn(&claim.key)),
             other => outcome.refuse(self.address.unexpected(&other)),
@@ -187,9 +185,8 @@ impl Session {
 
     /// Why a line was refused; if the record cannot be set back before it, that ends the watcher, and is said.
     fn undone(&self, refused: Failure, claim: &Claim) -> Failure {
-        let (refused, because) = match (refused, self.undo(claim)) {
-            (refused, Ok(())) => return refused,
-            (refused, Err(because)) => (refused, because),
+        let Err(because) = self.undo(claim) else {
+            return refused;
         };
         Failure::Fatal(Error::Failed(format!(
             "{refused}; and commit record {} stands behind lines that were not published, as it could not be set back: \

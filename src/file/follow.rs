@@ -202,9 +202,11 @@ impl Tail<'_> {
                     .closed
                     .push((candidate.path, candidate.stat.modified));
             } else {
-                let original = path.as_ref();
-                let is_copy = original.map(|path| is_untruncated_copy(&candidate, path));
-                if !is_copy.transpose()?.unwrap_or(false) {
+                let is_copy = match &path {
+                    Some(path) => is_untruncated_copy(&candidate, path)?,
+                    None => false,
+                };
+                if !is_copy {
                     beside.candidates.push(candidate);
                 }
             }
