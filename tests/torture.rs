@@ -280,7 +280,8 @@ impl Torture {
         let generations = std::mem::take(&mut self.log.lock().unwrap().generations);
         self.wait_for_the_rest(oracle, generations.len());
         self.watcher.take().expect("it runs").sigterm();
-        let verdict = Verdict::of(&generations, &self.arrived(oracle));
+        let arrived = self.scene.arrived(&self.options.mode, oracle);
+        let verdict = Verdict::of(&generations, &arrived);
         println!(
             "torture: seed {}, seconds {seconds}, lines {}, kills {}, rotations {}, cuts {}: {verdict}",
             self.options.seed,
@@ -310,9 +311,8 @@ impl Torture {
         let (mut seen, mut since) = (0, Instant::now());
         while since.elapsed() < Duration::from_secs(60) {
             let count = match self.options.mode.as_str() {
-                "list" => self.scene.redis.ask(&["LLEN", "logs"]),
-                "stream" => self.scene.redis.ask(&["XLEN", "logs"]),
-                _ => oracle.len(),
+                "pubsub" => oracle.len(),
+                mode => self.scene.redis.count(mode),
             };
             // Without the record there are repeats, so the count alone says little; the checkpoint says the rest.
             let end = self.scene.read("app.log").len() as u64;
@@ -324,14 +324,6 @@ impl Torture {
                 (seen, since) = (count, Instant::now());
             }
             thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn arrived(&self, oracle: &Subscriber) -> Vec<Vec<u8>> {
-        match self.options.mode.as_str() {
-            "list" => self.scene.redis.list("logs"),
-            "stream" => self.scene.redis.stream("logs"),
-            _ => oracle.settle(),
         }
     }
 }

@@ -21,11 +21,7 @@ impl Outlet {
     }
 
     fn lines(&self, scene: &Scene) -> Vec<Vec<u8>> {
-        match self.mode {
-            "list" => scene.redis.list("logs"),
-            "stream" => scene.redis.stream("logs"),
-            _ => self.oracle.settle(),
-        }
+        scene.arrived(self.mode, &self.oracle)
     }
 
     /// `watch --once` in this mode, which must succeed; what it said.

@@ -15,11 +15,7 @@ const SIGABRT: i32 = -6;
 fn crash_at(place: &str, mode: &str, args: &[&str]) {
     let scene = Scene::new();
     let oracle = scene.subscriber();
-    let arrived = || match mode {
-        "list" => scene.redis.list("logs"),
-        "stream" => scene.redis.stream("logs"),
-        _ => oracle.settle(),
-    };
+    let arrived = || scene.arrived(mode, &oracle);
     // Once from nothing, and again from a position.
     for part in [0..25, 25..50] {
         scene.append("app.log", text(part));

@@ -142,13 +142,7 @@ fn connections_cut_at_random_under_load_are_exactly_once() {
             .args(["--mode", mode, "--batch-lines", "50"])
             .spawn();
         let written = write_through_cuts(&scene, &proxy, 10);
-        let arrived = || {
-            if mode == "stream" {
-                scene.redis.stream("logs")
-            } else {
-                oracle.settle()
-            }
-        };
+        let arrived = || scene.arrived(mode, &oracle);
         wait_until("all lines are there", || arrived().len() >= written);
         watcher.sigterm();
         assert_exactly(&lines(0..written), &arrived());
@@ -229,13 +223,7 @@ fn client_kill_is_exactly_once() {
             // Sometimes it had no connection to kill, being between two: that is as well.
             assert!(killed <= 2);
         }
-        let arrived = || {
-            if mode == "list" {
-                scene.redis.list("logs")
-            } else {
-                oracle.settle()
-            }
-        };
+        let arrived = || scene.arrived(mode, &oracle);
         wait_until("all lines are there", || arrived().len() >= 200);
         watcher.sigterm();
         assert_exactly(&lines(0..200), &arrived());

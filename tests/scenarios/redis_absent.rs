@@ -37,16 +37,14 @@ fn redis_lost_and_found_again_skips_nothing() {
     scene.append("app.log", text(0..100));
     let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
     wait_until("the first lines are there", || {
-        scene.redis.ask::<usize>(&["LLEN", "logs"]) == 100
+        scene.redis.count("list") == 100
     });
     scene.redis.kill();
     scene.append("app.log", text(100..200));
     watcher.wait_complains();
     scene.append("app.log", text(200..300));
     scene.redis.restart();
-    wait_until("the rest is there", || {
-        scene.redis.ask::<usize>(&["LLEN", "logs"]) >= 300
-    });
+    wait_until("the rest is there", || scene.redis.count("list") >= 300);
     watcher.sigterm();
     assert_exactly(&lines(0..300), &scene.redis.list("logs"));
 }

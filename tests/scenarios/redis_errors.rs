@@ -4,11 +4,6 @@ use std::time::Duration;
 
 use crate::util::*;
 
-/// A file of these lines, and what to expect of a `--mode list` watcher over it.
-fn list_is(scene: &Scene, count: usize) -> bool {
-    scene.redis.ask::<usize>(&["LLEN", "logs"]) >= count
-}
-
 #[test]
 fn out_of_memory_is_waited_for_and_heals() {
     for mode in ["stream", "list"] {
@@ -26,11 +21,7 @@ fn out_of_memory_is_waited_for_and_heals() {
             .args(["--mode", mode, "--batch-lines", "100"])
             .spawn();
         watcher.wait_says("OOM");
-        let length = || {
-            scene
-                .redis
-                .ask::<usize>(&[if mode == "list" { "LLEN" } else { "XLEN" }, "logs"])
-        };
+        let length = || scene.redis.count(mode);
         assert!(length() < padded.len());
         let (_, record) = scene.redis.record();
         let recorded: usize = record
@@ -44,12 +35,7 @@ fn out_of_memory_is_waited_for_and_heals() {
         wait_until("all lines are there", || length() >= padded.len());
         let said = watcher.sigterm().stderr;
         assert_eq!(said.matches("OOM").count(), 1, "said once: {said}");
-        let kept = if mode == "list" {
-            scene.redis.list("logs")
-        } else {
-            scene.redis.stream("logs")
-        };
-        assert_exactly(&padded, &kept);
+        assert_exactly(&padded, &scene.redis.kept(mode));
     }
 }
 
@@ -95,13 +81,7 @@ fn a_read_only_replica_is_waited_for_until_it_is_promoted() {
         let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
         watcher.wait_says("READONLY");
         let _: String = scene.redis.ask(&["REPLICAOF", "NO", "ONE"]);
-        let arrived = || {
-            if mode == "list" {
-                scene.redis.list("logs")
-            } else {
-                oracle.settle()
-            }
-        };
+        let arrived = || scene.arrived(mode, &oracle);
         wait_until("all lines are there", || arrived().len() >= 10);
         let said = watcher.sigterm().stderr;
         assert_eq!(said.matches("READONLY").count(), 1, "said once: {said}");
@@ -119,7 +99,7 @@ fn a_master_that_is_down_is_waited_for() {
     let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
     watcher.wait_complains();
     let _: String = scene.redis.ask(&["REPLICAOF", "NO", "ONE"]);
-    wait_until("all lines are there", || list_is(&scene, 10));
+    wait_until("all lines are there", || scene.redis.count("list") >= 10);
     watcher.sigterm();
     assert_exactly(&lines(0..10), &scene.redis.list("logs"));
 }
@@ -129,7 +109,9 @@ fn a_busy_redis_is_waited_for() {
     let scene = Scene::with(Redis::start_with(&["--lua-time-limit", "10"]));
     scene.append("app.log", text(0..10));
     let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
-    wait_until("the first lines are there", || list_is(&scene, 10));
+    wait_until("the first lines are there", || {
+        scene.redis.count("list") >= 10
+    });
     let busy = scene.redis.connect();
     let script = std::thread::spawn(move || {
         let mut busy = busy;
@@ -149,7 +131,7 @@ fn a_busy_redis_is_waited_for() {
         .exec(&mut scene.redis.connect())
         .expect("kill the script");
     let _ = script.join();
-    wait_until("all lines are there", || list_is(&scene, 20));
+    wait_until("all lines are there", || scene.redis.count("list") >= 20);
     watcher.sigterm();
     assert_exactly(&lines(0..20), &scene.redis.list("logs"));
 }
@@ -221,12 +203,7 @@ fn a_key_of_another_type_ends_the_watcher_before_anything_is_published() {
             .args(["--once", "--mode", mode])
             .run()
             .assert_silent_success();
-        let kept = if mode == "list" {
-            scene.redis.list("logs")
-        } else {
-            scene.redis.stream("logs")
-        };
-        assert_exactly(&lines(0..10), &kept);
+        assert_exactly(&lines(0..10), &scene.redis.kept(mode));
     }
 }
 
@@ -239,9 +216,8 @@ fn a_key_that_changes_its_type_while_running_loses_no_line() {
             .watch("app.log")
             .args(["--mode", mode, "--batch-lines", "3"])
             .spawn();
-        let length = if mode == "list" { "LLEN" } else { "XLEN" };
         wait_until("the first lines are there", || {
-            scene.redis.ask::<usize>(&[length, "logs"]) == 10
+            scene.redis.count(mode) == 10
         });
         let _: String = scene.redis.ask(&["SET", "logs", "a string"]);
         scene.append("app.log", text(10..20));
@@ -258,12 +234,7 @@ fn a_key_that_changes_its_type_while_running_loses_no_line() {
             .args(["--once", "--mode", mode])
             .run()
             .assert_silent_success();
-        let kept = if mode == "list" {
-            scene.redis.list("logs")
-        } else {
-            scene.redis.stream("logs")
-        };
-        assert_exactly(&lines(10..20), &kept);
+        assert_exactly(&lines(10..20), &scene.redis.kept(mode));
     }
 }
 
@@ -372,12 +343,7 @@ fn a_missing_permission_ends_the_watcher_with_the_reason() {
             .args(["--once", "--mode", mode])
             .run();
         run.assert_silent_success();
-        let arrived = if mode == "list" {
-            scene.redis.list("logs")
-        } else {
-            oracle.settle()
-        };
-        assert_exactly(&lines(0..10), &arrived);
+        assert_exactly(&lines(0..10), &scene.arrived(mode, &oracle));
     }
 }
 

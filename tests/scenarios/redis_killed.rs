@@ -21,29 +21,15 @@ fn killed_over_and_over(mode: &str) {
         scene.append("app.log", text(written..written + 400));
         written += 400;
         let moment = fastrand::usize(written - 400..written);
-        wait_until("some lines are there", || count(&scene, mode) >= moment);
+        wait_until("some lines are there", || scene.redis.count(mode) >= moment);
         scene.redis.kill();
         scene.append("app.log", text(written..written + 20));
         written += 20;
         scene.redis.restart();
     }
-    wait_until("all lines are there", || count(&scene, mode) >= written);
+    wait_until("all lines are there", || scene.redis.count(mode) >= written);
     watcher.sigterm();
-    assert_exactly(&lines(0..written), &kept(&scene, mode));
-}
-
-fn kept(scene: &Scene, mode: &str) -> Vec<Vec<u8>> {
-    if mode == "list" {
-        scene.redis.list("logs")
-    } else {
-        scene.redis.stream("logs")
-    }
-}
-
-fn count(scene: &Scene, mode: &str) -> usize {
-    scene
-        .redis
-        .ask(&[if mode == "list" { "LLEN" } else { "XLEN" }, "logs"])
+    assert_exactly(&lines(0..written), &scene.redis.kept(mode));
 }
 
 #[test]
@@ -62,18 +48,20 @@ fn a_redis_killed_within_the_write_of_a_transaction_has_every_line_once() {
         let mut scene = Scene::with(Redis::start_with(&KEEPS_ALL));
         scene.append("app.log", text(0..10));
         let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
-        wait_until("the first lines are there", || count(&scene, mode) == 10);
+        wait_until("the first lines are there", || {
+            scene.redis.count(mode) == 10
+        });
         scene.redis.kill();
-        let file = scene.redis.append_only_file().expect("an AOF");
+        let file = scene.redis.append_only_file("aof").expect("an AOF");
         cut_within_the_last(command, &file);
         scene.append("app.log", text(10..20));
         scene.redis.restart();
-        wait_until("all lines are there", || count(&scene, mode) >= 20);
+        wait_until("all lines are there", || scene.redis.count(mode) >= 20);
         // What was left of the transaction would come back now.
         scene.redis.kill();
         scene.redis.restart();
         watcher.sigterm();
-        assert_exactly(&lines(0..20), &kept(&scene, mode));
+        assert_exactly(&lines(0..20), &scene.redis.kept(mode));
     }
 }
 
@@ -96,7 +84,9 @@ fn a_killed_redis_that_lost_its_data_is_sent_what_the_checkpoint_does_not_have()
             .watch("app.log")
             .args(["--mode", mode, "--checkpoint-lines", "1"])
             .spawn();
-        wait_until("the first lines are there", || count(&scene, mode) == 100);
+        wait_until("the first lines are there", || {
+            scene.redis.count(mode) == 100
+        });
         let end = text(0..100).len().to_string();
         wait_until("they are checkpointed", || {
             scene.checkpoint("app.log").starts_with(&end)
@@ -104,9 +94,9 @@ fn a_killed_redis_that_lost_its_data_is_sent_what_the_checkpoint_does_not_have()
         scene.redis.kill();
         scene.append("app.log", text(100..200));
         scene.redis.restart();
-        wait_until("the rest is there", || count(&scene, mode) >= 100);
+        wait_until("the rest is there", || scene.redis.count(mode) >= 100);
         watcher.sigterm();
-        assert_exactly(&lines(100..200), &kept(&scene, mode));
+        assert_exactly(&lines(100..200), &scene.redis.kept(mode));
     }
 }
 
@@ -146,7 +136,9 @@ fn a_redis_that_is_loading_is_waited_for() {
     ));
     scene.append("app.log", text(0..10));
     let watcher = scene.watch("app.log").args(["--mode", "list"]).spawn();
-    wait_until("the first lines are there", || count(&scene, "list") == 10);
+    wait_until("the first lines are there", || {
+        scene.redis.count("list") == 10
+    });
     let mut filler = redis::pipe();
     for n in 0..20_000 {
         filler
@@ -159,7 +151,7 @@ fn a_redis_that_is_loading_is_waited_for() {
     scene.redis.kill();
     scene.append("app.log", text(10..20));
     scene.redis.restart();
-    wait_until("the rest is there", || count(&scene, "list") >= 20);
+    wait_until("the rest is there", || scene.redis.count("list") >= 20);
     watcher.sigterm();
     assert_exactly(&lines(0..20), &scene.redis.list("logs"));
 }

@@ -23,13 +23,7 @@ fn a_redis_stopped_for_longer_than_the_read_timeout_gets_every_line_once() {
         watcher.wait_complains();
         scene.append("app.log", text(20..30));
         scene.redis.cont();
-        let arrived = || {
-            if mode == "list" {
-                scene.redis.list("logs")
-            } else {
-                oracle.settle()
-            }
-        };
+        let arrived = || scene.arrived(mode, &oracle);
         wait_until("all lines are there", || arrived().len() >= 30);
         watcher.sigterm();
         assert_exactly(&lines(0..30), &arrived());

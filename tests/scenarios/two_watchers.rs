@@ -29,13 +29,7 @@ fn two_watchers_of_one_source_publish_every_line_once() {
     for mode in ["pubsub", "list"] {
         let scene = Scene::new();
         let oracle = scene.subscriber();
-        let arrived = || {
-            if mode == "list" {
-                scene.redis.list("logs")
-            } else {
-                oracle.settle()
-            }
-        };
+        let arrived = || scene.arrived(mode, &oracle);
         scene.append("app.log", text(0..1));
         let (one, two) = (watcher(&scene, "one", mode), watcher(&scene, "two", mode));
         wait_until("the first line is there", || arrived().len() == 1);

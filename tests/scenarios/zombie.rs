@@ -27,33 +27,25 @@ fn dead_with_its_exec_held(mode: &str) -> (Scene, Subscriber, Proxy) {
     (scene, oracle, proxy)
 }
 
-fn arrived(scene: &Scene, oracle: &Subscriber, mode: &str) -> Vec<Vec<u8>> {
-    if mode == "list" {
-        scene.redis.list("logs")
-    } else {
-        oracle.settle()
-    }
-}
-
 #[test]
 fn a_zombie_that_comes_after_the_take_over_is_refused() {
     for mode in ["pubsub", "list"] {
         let (scene, oracle, proxy) = dead_with_its_exec_held(mode);
         let successor = scene.watch("app.log").args(["--mode", mode]).spawn();
         wait_until("the successor has published", || {
-            arrived(&scene, &oracle, mode).len() >= 20
+            scene.arrived(mode, &oracle).len() >= 20
         });
         let held = proxy.held();
         proxy.release();
         wait_until("the zombie's EXEC went to Redis", || proxy.held() < held);
         scene.append("app.log", text(20..30));
         wait_until("the rest is there", || {
-            arrived(&scene, &oracle, mode).len() >= 30
+            scene.arrived(mode, &oracle).len() >= 30
         });
         // Redis closes the zombie's connection after it has answered: so its EXEC was executed, or refused.
         wait_until("the zombie is gone", || clients(&scene) == 2);
         successor.sigterm();
-        assert_exactly(&lines(0..30), &arrived(&scene, &oracle, mode));
+        assert_exactly(&lines(0..30), &scene.arrived(mode, &oracle));
     }
 }
 
@@ -88,15 +80,15 @@ fn a_zombie_that_comes_before_the_take_over_is_seen() {
         let (scene, oracle, proxy) = dead_with_its_exec_held(mode);
         proxy.release();
         wait_until("the zombie's lines are there", || {
-            arrived(&scene, &oracle, mode).len() >= 20
+            scene.arrived(mode, &oracle).len() >= 20
         });
         scene.append("app.log", text(20..30));
         let successor = scene.watch("app.log").args(["--mode", mode]).spawn();
         wait_until("the rest is there", || {
-            arrived(&scene, &oracle, mode).len() >= 30
+            scene.arrived(mode, &oracle).len() >= 30
         });
         successor.sigterm();
-        assert_exactly(&lines(0..30), &arrived(&scene, &oracle, mode));
+        assert_exactly(&lines(0..30), &scene.arrived(mode, &oracle));
     }
 }
 
@@ -113,10 +105,10 @@ fn a_zombie_in_the_socket_of_a_stopped_redis_repeats_nothing() {
         scene.append("app.log", text(20..30));
         scene.redis.cont();
         wait_until("the rest is there", || {
-            arrived(&scene, &oracle, mode).len() >= 30
+            scene.arrived(mode, &oracle).len() >= 30
         });
         successor.sigterm();
-        assert_exactly(&lines(0..30), &arrived(&scene, &oracle, mode));
+        assert_exactly(&lines(0..30), &scene.arrived(mode, &oracle));
     }
 }
 

@@ -68,17 +68,12 @@ impl Redis {
         let _ = self.child.wait();
     }
 
-    /// The append-only file that it writes at present, of one that was started with `--appendonly yes`.
-    pub fn append_only_file(&self) -> Option<PathBuf> {
-        self.append_only_files()
-            .find(|path| path.extension() == Some("aof".as_ref()))
-    }
-
-    fn append_only_files(&self) -> impl Iterator<Item = PathBuf> + use<> {
-        std::fs::read_dir(self.dir.path().join("appendonlydir"))
-            .into_iter()
-            .flatten()
+    /// One of the files that Redis keeps with `--appendonly yes`: `aof`, the commands, or `manifest`, their list.
+    pub fn append_only_file(&self, extension: &str) -> Option<PathBuf> {
+        let entries = std::fs::read_dir(self.dir.path().join("appendonlydir")).ok()?;
+        entries
             .map(|entry| entry.expect("list Redis's folder").path())
+            .find(|path| path.extension() == Some(extension.as_ref()))
     }
 
     /// Starts it again, on the same port and folder, and waits until it serves.
@@ -88,10 +83,7 @@ impl Redis {
     /// the `MULTI`: the next restart would run what is left, as a part of the transaction that comes behind it
     /// (Valkey has mended that: <https://github.com/valkey-io/valkey/pull/4342>).
     pub fn restart(&mut self) {
-        let manifest = self
-            .append_only_files()
-            .find(|path| path.extension() == Some("manifest".as_ref()));
-        if let Some(manifest) = manifest {
+        if let Some(manifest) = self.append_only_file("manifest") {
             repair(&manifest);
         }
         wait_until("redis-server has its old port again", || {
@@ -150,6 +142,26 @@ impl Redis {
     /// The elements of a list, in order.
     pub fn list(&self, key: &str) -> Vec<Vec<u8>> {
         self.ask(&["LRANGE", key, "0", "-1"])
+    }
+
+    /// How many lines it keeps that were sent with this `--mode`, `list` or `stream`, and the default target.
+    #[track_caller]
+    pub fn count(&self, mode: &str) -> usize {
+        match mode {
+            "list" => self.ask(&["LLEN", "logs"]),
+            "stream" => self.ask(&["XLEN", "logs"]),
+            _ => panic!("Redis keeps nothing of --mode {mode}"),
+        }
+    }
+
+    /// These lines, in order.
+    #[track_caller]
+    pub fn kept(&self, mode: &str) -> Vec<Vec<u8>> {
+        match mode {
+            "list" => self.list("logs"),
+            "stream" => self.stream("logs"),
+            _ => panic!("Redis keeps nothing of --mode {mode}"),
+        }
     }
 
     /// The one commit record that is there: its key and its value.

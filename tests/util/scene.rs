@@ -142,6 +142,15 @@ impl Scene {
             .unwrap_or_else(|| panic!("no generation in {text:?}"))
     }
 
+    /// What went out in a mode: kept by Redis, or else heard by the oracle.
+    #[track_caller]
+    pub fn arrived(&self, mode: &str, oracle: &Subscriber) -> Vec<Vec<u8>> {
+        match mode {
+            "pubsub" => oracle.settle(),
+            _ => self.redis.kept(mode),
+        }
+    }
+
     pub fn subscriber(&self) -> Subscriber {
         Subscriber::new(&self.redis)
     }
