@@ -1,10 +1,11 @@
 //! Redis: where it is, how to reach it, and what its errors mean for us.
 //!
 //! The only place that names `redis::`, which reads the URL. `wire` is a connection; `encode` turns lines into a batch
-//! of commands, `commit` sends batches and keeps the commit record, `subscription` receives.
+//! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives.
 
 mod commit;
 mod encode;
+mod record;
 mod subscription;
 mod wire;
 
@@ -16,8 +17,9 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 use crate::error::{Error, Result};
 use wire::Reply;
 
-pub use commit::{Claim, Session, read_record};
+pub use commit::{Candidate, Claim, Session, Taken, read_records};
 pub use encode::{Batch, Encoder};
+pub use record::{Record, key_of, source_name};
 pub use subscription::Subscription;
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
@@ -28,6 +30,8 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum Failure {
     /// It heals by itself or by somebody's hand: nothing moves until then.
     Wait(String),
+    /// A source's commit record is not what this session made it: the source is to be taken over anew.
+    LostTurn(String),
     /// It will be the same next time, until somebody mends what the error names.
     Fatal(Error),
 }
@@ -35,7 +39,7 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Wait(why) => f.write_str(why),
+            Failure::Wait(why) | Failure::LostTurn(why) => f.write_str(why),
             Failure::Fatal(error) => error.fmt(f),
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::broker::{Address, Failure, read_record};
+use crate::broker::{Address, Failure, read_records};
 use crate::checkpoint::{Store, age};
 use crate::cli;
 use crate::error::{Error, Result};
@@ -31,20 +31,18 @@ struct Row {
 pub fn run(options: &cli::Status) -> Result<()> {
     let address = Address::parse(&options.redis)?;
     let store = Store::at(&options.state_dir);
-    let mut redis = Some(&address);
+    let sources = named_sources(&options.files, options.source.as_deref())?;
+    let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
+    let records = match read_records(&address, &names) {
+        Ok(records) => records.into_iter().collect::<Result<Vec<_>>>()?,
+        Err(Failure::Fatal(error)) => return Err(error),
+        Err(failure) => {
+            talk::warn(&format!("{failure}; the commit records are not shown"));
+            vec![None; sources.len()]
+        }
+    };
     let mut rows = Vec::new();
-    for (path, source) in named_sources(&options.files, options.source.as_deref())? {
-        let record =
-            match redis.map(|address| read_record(address, &format!("tailcast:commit:{source}"))) {
-                Some(Ok(record)) => record,
-                Some(Err(Failure::Fatal(error))) => return Err(error),
-                Some(Err(Failure::Wait(why))) => {
-                    talk::warn(&format!("{why}; the commit records are not shown"));
-                    redis = None;
-                    None
-                }
-                None => None,
-            };
+    for ((path, _), record) in sources.into_iter().zip(records) {
         rows.push(row(path, &store, record)?);
     }
     let text = if options.json {

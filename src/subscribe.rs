@@ -54,8 +54,8 @@ pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
         };
         match lost {
             Failure::Fatal(error) => return Err(error),
-            Failure::Wait(why) if gap.is_none() => talk::warn(&format!("{why}; trying again")),
-            Failure::Wait(why) => talk::detail(&why),
+            other if gap.is_none() => talk::warn(&format!("{other}; trying again")),
+            other => talk::detail(&other.to_string()),
         }
         gap.get_or_insert_with(Instant::now);
         let until = Instant::now() + pause;

@@ -10,6 +10,8 @@ mod globs;
 mod progress;
 mod publisher;
 mod reader;
+mod source;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,14 +39,21 @@ const GRACE: Duration = Duration::from_millis(1500);
 const TICK: Duration = Duration::from_millis(250);
 
 /// From the reader to the publisher.
+#[allow(dead_code)] // until the reader ends sources
 enum Work {
-    /// A source is to be taken over; the answer is a `Resume`.
-    Open(Box<Source>),
+    /// Sources to be taken over together; each gets an `Answer`.
+    Open(Vec<Source>),
     Batch(Box<Batch>),
+    /// The source is not watched any more: its state goes once its batches are through.
+    Close(usize),
+    /// The files of these sources (by name) have been gone for long: their commit records go too.
+    Forget(Vec<String>),
 }
 
 /// What the publisher must know of a watched file.
 struct Source {
+    /// Chosen by the reader, and never used again; a batch names its source by it.
+    id: usize,
     /// The absolute path.
     path: PathBuf,
     /// `<host>:<path>`, or `--source`.
@@ -55,7 +64,17 @@ struct Source {
     initial: Progress,
 }
 
-/// From the publisher to the reader: read this source from here on.
+/// From the publisher to the reader.
+enum Answer {
+    Resume(Resume),
+    /// This source cannot be published, and its state here is gone; the others go on.
+    Refused {
+        source: usize,
+        error: Error,
+    },
+}
+
+/// Read this source from here on. It may be behind where the reader was, when Redis has lost what it had.
 struct Resume {
     source: usize,
     progress: Progress,
@@ -134,7 +153,7 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
 fn ship(reader: Reader, shared: &Arc<Shared>) -> Result<()> {
     let (work_in, work) = mpsc::channel();
     let (pool_in, pool) = mpsc::channel();
-    let (resume_in, resume) = mpsc::channel();
+    let (answers_in, answers) = mpsc::channel();
     let (ended_in, ended) = mpsc::channel();
     for _ in 0..BATCHES {
         // Cannot fail: the receiver stands in this function.
@@ -143,12 +162,12 @@ fn ship(reader: Reader, shared: &Arc<Shared>) -> Result<()> {
     thread::spawn({
         let shared = Arc::clone(shared);
         move || {
-            let result = Publisher::new(Arc::clone(&shared), work, pool_in, resume_in).run();
+            let result = Publisher::new(Arc::clone(&shared), work, pool_in, answers_in).run();
             shared.failed.store(result.is_err(), Relaxed);
             let _ = ended_in.send(result);
         }
     });
-    let read = reader.run(shared, work_in, &pool, &resume);
+    let read = reader.run(shared, work_in, &pool, &answers);
     wait_for_publisher(&ended, shared).and(read)
 }
 

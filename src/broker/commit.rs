@@ -8,7 +8,11 @@
 //! `send` writes a batch without its `EXEC`, `execute` lets it go, `finish` reads what came of it; so the next batch
 //! can be sent while this one executes. After any error the session is dropped, and with it all that was not executed.
 
+use std::path::Path;
+use std::time::Instant;
+
 use super::encode::{Batch, push_command};
+use super::record::{self, Record};
 use super::wire::{Reply, Wire};
 use super::{Address, Failure};
 use crate::cli::{Delivery, Mode};
@@ -26,6 +30,18 @@ pub struct Claim {
     pub after: Vec<u8>,
 }
 
+/// A source whose record a session makes its own.
+pub struct Candidate<'s> {
+    pub key: &'s str,
+    /// The log's.
+    pub path: &'s Path,
+    /// Gets what stands in the record, and says where to go on from; an error keeps the record as it is.
+    pub choose: Box<dyn Fn(Option<&Record>) -> Result<Progress> + 's>,
+}
+
+/// Where a source goes on from, and its record's new value; an error is the source's alone.
+pub type Taken = Result<(Progress, Vec<u8>)>;
+
 /// A connection that publishes, from its first take-over to its first error.
 pub struct Session {
     address: Address,
@@ -41,11 +57,17 @@ pub struct Session {
 const TAKE_OVERS: usize = 100;
 
 impl Session {
-    pub fn open(address: &Address, mode: Mode, delivery: Delivery) -> Result<Session, Failure> {
+    /// Nothing that it does lasts beyond `deadline`, where there is one.
+    pub fn open(
+        address: &Address,
+        mode: Mode,
+        delivery: Delivery,
+        deadline: Option<Instant>,
+    ) -> Result<Session, Failure> {
         let token = format!("{:016x}", fastrand::u64(..));
         Ok(Session {
             address: address.clone(),
-            wire: greet(address)?,
+            wire: greet(address, deadline)?,
             mode,
             delivery,
             token,
@@ -53,36 +75,106 @@ impl Session {
         })
     }
 
-    /// The record's value for a progress.
-    pub fn record(&self, progress: &Progress, path: &std::path::Path) -> Vec<u8> {
-        let mut value = Vec::new();
-        progress.write_text(path, &mut value);
-        value.extend_from_slice(self.token.as_bytes());
-        value.push(b'\n');
-        value
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.wire.set_deadline(deadline);
     }
 
-    /// Makes the record this session's own. `choose` gets what stands there, and says where to go on from;
-    /// `path` is the source's. Returns that, and the record's new value.
-    pub fn take_over(
-        &mut self,
-        key: &str,
-        path: &std::path::Path,
-        choose: &dyn Fn(Option<&Progress>) -> Progress,
-    ) -> Result<(Progress, Vec<u8>), Failure> {
+    /// The record's value for a progress.
+    pub fn record(&self, progress: &Progress, path: &Path) -> Vec<u8> {
+        record::write(progress, path, &self.token, self.mode)
+    }
+
+    /// Makes the records of these sources this session's own, in two round trips for all of them. Nothing may be in
+    /// flight. Without exactly-once delivery there is no record: what an earlier watcher left is removed, so that it
+    /// does not count again when it is outdated.
+    pub fn take_over(&mut self, sources: &[Candidate<'_>]) -> Result<Vec<Taken>, Failure> {
+        if self.delivery == Delivery::AtLeastOnce {
+            return self.take_over_without_records(sources);
+        }
+        if let Some(taken) = self.try_take_over(sources)? {
+            return Ok(taken);
+        }
+        // Somebody has changed one of the records in between. Which one is seen when each is taken over by itself.
+        let mut all = Vec::with_capacity(sources.len());
+        for source in sources {
+            all.extend(self.take_over_one(source)?);
+        }
+        Ok(all)
+    }
+
+    fn take_over_one(&mut self, source: &Candidate<'_>) -> Result<Vec<Taken>, Failure> {
         for _ in 0..TAKE_OVERS {
-            self.wire.ask(&[b"WATCH", key.as_bytes()])?;
-            let stored = get_record(&mut self.wire, &self.address, key)?;
-            let progress = choose(stored.as_ref());
-            let value = self.record(&progress, path);
-            if set_watched(&mut self.wire, &self.address, key, &value)? {
-                return Ok((progress, value));
+            if let Some(taken) = self.try_take_over(std::slice::from_ref(source))? {
+                return Ok(taken);
             }
         }
         Err(Failure::Wait(format!(
-            "redis {}: others keep changing {key}",
-            self.address
+            "redis {}: others keep changing {}",
+            self.address, source.key
         )))
+    }
+
+    /// None: one of the records has changed in between, and all are as they were.
+    fn try_take_over(&mut self, sources: &[Candidate<'_>]) -> Result<Option<Vec<Taken>>, Failure> {
+        let mut out = Vec::new();
+        let keys = sources.iter().map(|source| source.key.as_bytes());
+        let watch: Vec<_> = std::iter::once(b"WATCH".as_slice()).chain(keys).collect();
+        push_command(&watch, &mut out);
+        push_gets(sources.iter().map(|source| source.key), &mut out);
+        self.wire.write(&out)?;
+        self.wire.expect_ok()?;
+        let chosen = self.choose(sources)?;
+        let taken: Vec<Taken> = chosen
+            .into_iter()
+            .zip(sources)
+            .map(|(chosen, source)| {
+                chosen.map(|(_, progress)| {
+                    let value = self.record(&progress, source.path);
+                    (progress, value)
+                })
+            })
+            .collect();
+        let values = taken.iter().zip(sources).filter_map(|(taken, source)| {
+            let (_, value) = taken.as_ref().ok()?;
+            Some((source.key, value.as_slice()))
+        });
+        let is_set = set_watched(&mut self.wire, &self.address, &values.collect::<Vec<_>>())?;
+        Ok(is_set.then_some(taken))
+    }
+
+    fn take_over_without_records(
+        &mut self,
+        sources: &[Candidate<'_>],
+    ) -> Result<Vec<Taken>, Failure> {
+        let mut out = Vec::new();
+        push_gets(sources.iter().map(|source| source.key), &mut out);
+        self.wire.write(&out)?;
+        let chosen = self.choose(sources)?;
+        let outdated = chosen.iter().zip(sources).filter_map(|(chosen, source)| {
+            let is_there = chosen.as_ref().is_ok_and(|(is_there, _)| *is_there);
+            is_there.then_some(source.key)
+        });
+        self.forget(&outdated.collect::<Vec<_>>())?;
+        let taken = chosen.into_iter().map(|chosen| {
+            let (_, progress) = chosen?;
+            Ok((progress, Vec::new()))
+        });
+        Ok(taken.collect())
+    }
+
+    /// Reads the replies to a `GET` of each record: whether it is there, and where to go on from.
+    fn choose(
+        &mut self,
+        sources: &[Candidate<'_>],
+    ) -> Result<Vec<Result<(bool, Progress)>>, Failure> {
+        let mut chosen = Vec::with_capacity(sources.len());
+        for source in sources {
+            let stored = read_reply(&mut self.wire, &self.address, source.key)?;
+            let progress =
+                stored.and_then(|record| Ok((record.is_some(), (source.choose)(record.as_ref())?)));
+            chosen.push(progress);
+        }
+        Ok(chosen)
     }
 
     /// Sends a batch. With exactly-once delivery nothing of it takes effect before `execute`.
@@ -120,7 +212,7 @@ impl Session {
         self.wire.expect_ok()?;
         let is_ours = match self.wire.reply()? {
             Reply::Bulk(stored) => stored == claim.before,
-            Reply::Null => false,
+            Reply::Null => return Err(self.record_is_gone(&claim.key)),
             other => return Err(self.address.unexpected(&other)),
         };
         for key in &batch.keys {
@@ -199,18 +291,23 @@ impl Session {
     ///
     /// On a connection of its own, as on this one the next batch is under way.
     fn undo(&self, claim: &Claim) -> Result<(), Failure> {
-        let mut wire = greet(&self.address)?;
+        let mut wire = greet(&self.address, None)?;
         let key = claim.key.as_bytes();
         wire.ask(&[b"WATCH", key])?;
         if wire.ask(&[b"GET", key])? == Reply::Bulk(&claim.after) {
-            set_watched(&mut wire, &self.address, &claim.key, &claim.before)?;
+            set_watched(&mut wire, &self.address, &[(&claim.key, &claim.before)])?;
         }
         Ok(())
     }
 
-    /// Removes a source's record.
-    pub fn forget(&mut self, key: &str) -> Result<(), Failure> {
-        self.wire.ask(&[b"DEL", key.as_bytes()]).map(drop)
+    /// Removes records. Nothing may be in flight.
+    pub fn forget(&mut self, keys: &[&str]) -> Result<(), Failure> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys = keys.iter().map(|key| key.as_bytes());
+        let command: Vec<_> = std::iter::once(b"DEL".as_slice()).chain(keys).collect();
+        self.wire.ask(&command).map(drop)
     }
 
     /// A wrong type is looked for beforehand, as Redis itself tells of it only after it has run the neighbours.
@@ -234,8 +331,16 @@ impl Session {
     }
 
     fn lost_turn(&self, key: &str) -> Failure {
-        Failure::Wait(format!(
-            "redis {}: another watcher has taken over {key}",
+        Failure::LostTurn(format!(
+            "redis {}: another watcher has taken over {key}; nothing is lost, taking turns with it",
+            self.address
+        ))
+    }
+
+    fn record_is_gone(&self, key: &str) -> Failure {
+        Failure::LostTurn(format!(
+            "redis {}: commit record {key} is gone (deleted, flushed or evicted); \
+             going on from the position that is known here",
             self.address
         ))
     }
@@ -257,69 +362,88 @@ impl Outcome {
 }
 
 /// Connects, authenticates and selects the database.
-fn greet(address: &Address) -> Result<Wire, Failure> {
-    let (mut wire, replies) = Wire::connect(address)?;
+fn greet(address: &Address, deadline: Option<Instant>) -> Result<Wire, Failure> {
+    let (mut wire, replies) = Wire::connect(address, deadline)?;
     for _ in 0..replies {
         wire.expect_ok()?;
     }
     Ok(wire)
 }
 
-/// Sets a watched key; false: it has changed in between.
+/// Sets watched keys; false: one has changed in between, and none is set.
 fn set_watched(
     wire: &mut Wire,
     address: &Address,
-    key: &str,
-    value: &[u8],
+    values: &[(&str, &[u8])],
 ) -> Result<bool, Failure> {
-    wire.ask(&[b"MULTI"])?;
-    wire.ask(&[b"SET", key.as_bytes(), value])?;
-    Ok(match wire.ask(&[b"EXEC"])? {
-        Reply::Null => false,
-        Reply::Array(length) => {
-            for _ in 0..length {
-                wire.expect_ok()?;
-            }
-            true
+    let mut out = Vec::new();
+    push_command(&[b"MULTI"], &mut out);
+    for (key, value) in values {
+        push_command(&[b"SET", key.as_bytes(), value], &mut out);
+    }
+    push_command(&[b"EXEC"], &mut out);
+    wire.write(&out)?;
+    wire.expect_ok()?;
+    for _ in values {
+        match wire.reply()? {
+            Reply::Simple(b"QUEUED") => {}
+            other => return Err(address.unexpected(&other)),
         }
+    }
+    match wire.reply()? {
+        Reply::Null => return Ok(false),
+        Reply::Array(length) if length == values.len() => {}
         other => return Err(address.unexpected(&other)),
-    })
+    }
+    for _ in values {
+        wire.expect_ok()?;
+    }
+    Ok(true)
 }
 
-/// Reads a source's record without touching it.
-pub fn read_record(address: &Address, key: &str) -> Result<Option<Progress>, Failure> {
-    get_record(&mut greet(address)?, address, key)
+/// How many records are asked for at once: a command that is neither short nor held up.
+const AT_ONCE: usize = 500;
+
+/// Reads sources' records without touching them. An error inside is that source's alone.
+pub fn read_records(
+    address: &Address,
+    sources: &[String],
+) -> Result<Vec<Result<Option<Progress>>>, Failure> {
+    let mut wire = greet(address, None)?;
+    let keys: Vec<_> = sources
+        .iter()
+        .map(|source| record::key_of(source))
+        .collect();
+    let mut records = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(AT_ONCE) {
+        let mut out = Vec::new();
+        push_gets(keys.iter().map(String::as_str), &mut out);
+        wire.write(&out)?;
+        for key in keys {
+            let record = read_reply(&mut wire, address, key)?;
+            records.push(record.map(|record| record.map(|record| record.progress)));
+        }
+    }
+    Ok(records)
 }
 
-fn get_record(wire: &mut Wire, address: &Address, key: &str) -> Result<Option<Progress>, Failure> {
-    wire.send(&[b"GET", key.as_bytes()])?;
+fn push_gets<'k>(keys: impl Iterator<Item = &'k str>, out: &mut Vec<u8>) {
+    for key in keys {
+        push_command(&[b"GET", key.as_bytes()], out);
+    }
+}
+
+/// Reads the reply to a record's `GET`. The inner error: what stands there is no record.
+fn read_reply(
+    wire: &mut Wire,
+    address: &Address,
+    key: &str,
+) -> Result<Result<Option<Record>>, Failure> {
     let stored = match wire.reply()? {
-        Reply::Null => return Ok(None),
+        Reply::Null => return Ok(Ok(None)),
         Reply::Bulk(stored) => Some(stored),
         Reply::Error(text) if text.starts_with(b"WRONGTYPE") => None,
         other => return Err(address.unexpected(&other)),
     };
-    parse_record(key, stored).map(Some).map_err(Failure::Fatal)
-}
-
-/// None: what stands there is not a string.
-fn parse_record(key: &str, stored: Option<&[u8]>) -> Result<Progress> {
-    let fail = |cause: &str| {
-        let way_out =
-            "delete the key, or run watch with --reset, to go on from the checkpoint or --from";
-        Error::Failed(format!(
-            "read commit record {key}: malformed: {cause}; {way_out}"
-        ))
-    };
-    let value = stored.ok_or_else(|| fail("not a string"))?;
-    // The last line is the session's token.
-    let body = value.strip_suffix(b"\n").unwrap_or(value);
-    let text = body
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map(|newline| &body[..=newline]);
-    let text = text.ok_or_else(|| fail("it has no session token"))?;
-    Progress::parse(text)
-        .map(|(progress, _)| progress)
-        .map_err(|cause| fail(&cause))
+    Ok(Record::parse(key, stored).map(Some))
 }

@@ -44,7 +44,7 @@ impl Subscription {
         patterns: &[Vec<u8>],
         stop: &AtomicBool,
     ) -> Result<Subscription, Failure> {
-        let (mut wire, greeting) = Wire::connect(address)?;
+        let (mut wire, greeting) = Wire::connect(address, None)?;
         let mut replies = greeting + patterns.len();
         let words: Vec<_> = [b"PSUBSCRIBE".as_slice()]
             .into_iter()

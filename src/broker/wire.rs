@@ -28,6 +28,8 @@ impl<T: Read + Write + Send> Socket for T {}
 pub struct Wire {
     address: Address,
     socket: Box<dyn Socket>,
+    /// No reply is waited for beyond this.
+    deadline: Option<Instant>,
     buffer: Vec<u8>,
     /// The part of the buffer that is read and not yet taken.
     start: usize,
@@ -48,11 +50,13 @@ pub enum Reply<B> {
 
 impl Wire {
     /// Connects. Returns how many replies are yet to come for the greeting: `OK` each, or an error.
-    pub fn connect(address: &Address) -> Result<(Wire, usize), Failure> {
-        let socket = open_socket(address).map_err(|error| failure(address, &error))?;
+    pub fn connect(address: &Address, deadline: Option<Instant>) -> Result<(Wire, usize), Failure> {
+        let socket = open_socket(address, left(deadline, REPLY_TIMEOUT))
+            .map_err(|error| failure(address, &error))?;
         let mut wire = Wire {
             address: address.clone(),
             socket,
+            deadline,
             buffer: vec![0; BLOCK],
             start: 0,
             end: 0,
@@ -74,6 +78,10 @@ impl Wire {
             replies += 1;
         }
         Ok((wire, replies))
+    }
+
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -120,9 +128,12 @@ impl Wire {
             }
             if self.fill()? {
                 silent_since = None;
-            } else if silent_since.get_or_insert_with(Instant::now).elapsed() + TICK > REPLY_TIMEOUT
-            {
-                return Err(self.silence());
+            } else {
+                let give_up = *silent_since.get_or_insert_with(Instant::now) + REPLY_TIMEOUT;
+                let give_up = self.deadline.map_or(give_up, |end| end.min(give_up));
+                if Instant::now() + TICK > give_up {
+                    return Err(self.silence());
+                }
             }
         }
     }
@@ -269,8 +280,15 @@ fn number(digits: &[u8]) -> Result<usize, NotRedis> {
     Ok(number)
 }
 
-fn open_socket(address: &Address) -> io::Result<Box<dyn Socket>> {
-    let timeouts = (Some(TICK), Some(REPLY_TIMEOUT));
+/// A timeout, but not beyond a deadline.
+fn left(deadline: Option<Instant>, timeout: Duration) -> Duration {
+    deadline.map_or(timeout, |deadline| {
+        timeout.min(deadline.saturating_duration_since(Instant::now()).max(TICK))
+    })
+}
+
+fn open_socket(address: &Address, timeout: Duration) -> io::Result<Box<dyn Socket>> {
+    let timeouts = (Some(TICK), Some(timeout));
     match address.info.addr() {
         ConnectionAddr::Unix(path) => {
             let socket = UnixStream::connect(path)?;
@@ -281,7 +299,7 @@ fn open_socket(address: &Address) -> io::Result<Box<dyn Socket>> {
         ConnectionAddr::Tcp(host, port) => {
             let mut last = io::Error::other("the name has no address");
             for address in (host.as_str(), *port).to_socket_addrs()? {
-                match TcpStream::connect_timeout(&address, REPLY_TIMEOUT) {
+                match TcpStream::connect_timeout(&address, timeout) {
                     Ok(socket) => {
                         socket.set_nodelay(true)?;
                         socket.set_read_timeout(timeouts.0)?;
@@ -300,9 +318,7 @@ fn open_socket(address: &Address) -> io::Result<Box<dyn Socket>> {
 fn failure(address: &Address, error: &io::Error) -> Failure {
     let text = error.to_string();
     let cause = match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
-            format!("no answer within {} s", REPLY_TIMEOUT.as_secs())
-        }
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer in time".into(),
         _ => lower(text.split(" (os error").next().unwrap_or_default()),
     };
     Failure::Wait(format!("redis {address}: {cause}"))

@@ -3,67 +3,46 @@
 //! It owns the session with Redis and says where each source goes on. Whatever goes wrong, the session is dropped; a
 //! new one takes each source over again, and the commit record tells which of the batches that were sent have arrived.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Resume, Shared, Source, Work};
-use crate::broker::{Batch, Claim, Failure, Session};
-use crate::cli::{Delivery, Mode};
+use super::source::{Stage, State};
+use super::trouble::Trouble;
+use super::{Answer, Resume, Shared, Work};
+use crate::broker::{Batch, Candidate, Claim, Failure, Session, Taken, key_of};
+use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::position::Progress;
 use crate::talk;
 
 /// One batch executes, and one is held back behind it.
 const IN_FLIGHT: usize = 2;
-/// The first pause after a failure, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// So many sources are taken over together.
+const TOGETHER: usize = 500;
 /// How soon a pause notices that it is to end.
 const SLICE: Duration = Duration::from_millis(20);
-/// The same trouble is not said again within this time.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 pub struct Publisher {
     shared: Arc<Shared>,
     work: Receiver<Work>,
     pool: Sender<Box<Batch>>,
-    resume: Sender<Resume>,
-    sources: Vec<State>,
-    /// A source that waits for its first take-over.
-    opening: Option<Box<Source>>,
+    answers: Sender<Answer>,
+    sources: BTreeMap<usize, State>,
+    /// Sources to be taken over before anything else is sent.
+    waiting: BTreeSet<usize>,
     /// Sent batches: the first executes, the second is held back until that is seen to be good.
     flying: VecDeque<(Box<Batch>, Claim)>,
     /// Batches to be sent before new ones, in order.
     again: VecDeque<Box<Batch>>,
+    /// A `Close` or `Forget`, behind all that is to be sent before it.
+    ending: Option<Work>,
     trouble: Trouble,
-}
-
-/// A source that is being published.
-struct State {
-    source: Source,
-    /// The commit record's key.
-    key: String,
-    /// Up to here Redis has it.
-    acknowledged: Progress,
-    /// What the record is once all that was sent has executed.
-    record: Vec<u8>,
-    /// Whether the present session has taken it over.
-    owned: bool,
-    epoch: u64,
-}
-
-/// What keeps us waiting, and what was said of it.
-#[derive(Default)]
-struct Trouble {
-    since: Option<Instant>,
-    pauses: u32,
-    said: Option<(String, Instant)>,
-    /// Whether this trouble was said, so that its end is worth saying.
-    announced: bool,
+    /// When Redis last did something for us, or was last asked to.
+    progressed: Instant,
 }
 
 impl Publisher {
@@ -71,18 +50,20 @@ impl Publisher {
         shared: Arc<Shared>,
         work: Receiver<Work>,
         pool: Sender<Box<Batch>>,
-        resume: Sender<Resume>,
+        answers: Sender<Answer>,
     ) -> Publisher {
         Publisher {
             shared,
             work,
             pool,
-            resume,
-            sources: Vec::new(),
-            opening: None,
+            answers,
+            sources: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             flying: VecDeque::new(),
             again: VecDeque::new(),
+            ending: None,
             trouble: Trouble::default(),
+            progressed: Instant::now(),
         }
     }
 
@@ -92,7 +73,7 @@ impl Publisher {
             match self.run_session() {
                 Ok(()) => break,
                 Err(Failure::Fatal(error)) => return Err(error),
-                Err(Failure::Wait(why)) => self.wait(&why)?,
+                Err(failure) => self.wait(&failure)?,
             }
         }
         Ok(())
@@ -101,19 +82,20 @@ impl Publisher {
     /// Publishes with one session. Ok: there is nothing more to do.
     fn run_session(&mut self) -> Result<(), Failure> {
         let options = &self.shared.options;
-        let mut session = Session::open(&self.shared.address, options.mode, options.delivery)?;
-        for state in &mut self.sources {
-            state.owned = options.delivery == Delivery::AtLeastOnce;
-        }
+        let (mode, delivery) = (options.mode, options.delivery);
+        let mut session = Session::open(&self.shared.address, mode, delivery, self.deadline())?;
+        self.lapse(delivery);
         loop {
             let ended = self.send_ahead(&mut session)?;
             if let Some((batch, claim)) = self.flying.front() {
                 let unheard = session.finish(batch, claim);
                 // Kept in `flying` until it is known to have arrived.
                 self.acknowledge_first(unheard?);
+                session.set_deadline(self.deadline());
             }
-            if self.flying.is_empty() && self.opening.is_some() {
-                self.open(&mut session)?;
+            if self.flying.is_empty() {
+                self.take_over(&mut session)?;
+                self.end_sources(&mut session)?;
             }
             if self.shared.halts() || ended && self.flying.is_empty() && self.again.is_empty() {
                 return Ok(());
@@ -122,6 +104,21 @@ impl Publisher {
                 session.execute(batch, claim)?;
             }
         }
+    }
+
+    /// A new session owns no source yet; those with batches are taken over together.
+    fn lapse(&mut self, delivery: Delivery) {
+        if delivery == Delivery::AtLeastOnce {
+            return;
+        }
+        for state in self.sources.values_mut() {
+            if matches!(state.stage, Stage::Owned { .. }) {
+                state.stage = Stage::Lapsed;
+            }
+        }
+        let again = self.again.iter().map(|batch| batch.source);
+        let known = again.filter(|source| self.sources.contains_key(source));
+        self.waiting.extend(known);
     }
 
     /// Sends as many batches as may be in flight, if they are here; waits for one where none is in flight. True: there
@@ -138,13 +135,18 @@ impl Publisher {
 
     /// Sends the next batch, behind the one that executes. True: there will be no more.
     fn send_next(&mut self, session: &mut Session) -> Result<bool, Failure> {
-        if self.opening.is_some() {
+        if !self.waiting.is_empty() {
             return Ok(false);
         }
         let next = match self.again.pop_front() {
             Some(batch) => Work::Batch(batch),
+            None if self.ending.is_some() => return Ok(false),
             None if self.flying.is_empty() => match self.work.recv() {
-                Ok(work) => work,
+                Ok(work) => {
+                    self.progressed = Instant::now();
+                    session.set_deadline(self.deadline());
+                    work
+                }
                 Err(_) => return Ok(true),
             },
             None => match self.work.try_recv() {
@@ -154,33 +156,45 @@ impl Publisher {
             },
         };
         match next {
-            Work::Open(source) => self.opening = Some(source),
             Work::Batch(batch) => self.send(session, batch)?,
+            other => self.put_off(other),
         }
         Ok(false)
     }
 
-    fn send(&mut self, session: &mut Session, mut batch: Box<Batch>) -> Result<(), Failure> {
-        let index = batch.source;
-        if !self.sources[index].owned {
-            self.again.push_front(batch);
-            // A take-over reads its replies at once, so nothing else may be under way.
-            return if self.flying.is_empty() {
-                self.take_over_again(session, index)
-            } else {
-                Ok(())
-            };
+    /// Keeps what cannot be done while batches are in flight.
+    fn put_off(&mut self, work: Work) {
+        match work {
+            Work::Open(sources) => {
+                for source in sources {
+                    self.waiting.insert(source.id);
+                    self.sources.insert(source.id, State::new(source));
+                }
+            }
+            Work::Batch(batch) => {
+                if self.is_lapsed(&batch) {
+                    self.waiting.insert(batch.source);
+                }
+                self.again.push_back(batch);
+            }
+            other => self.ending = Some(other),
         }
-        let state = &mut self.sources[index];
-        let Some(end) = batch.end.as_ref().filter(|_| batch.epoch == state.epoch) else {
+    }
+
+    fn is_lapsed(&self, batch: &Batch) -> bool {
+        let state = self.sources.get(&batch.source);
+        state.is_some_and(|state| state.stage == Stage::Lapsed)
+    }
+
+    fn send(&mut self, session: &mut Session, mut batch: Box<Batch>) -> Result<(), Failure> {
+        if self.is_lapsed(&batch) {
+            self.waiting.insert(batch.source);
+            self.again.push_front(batch);
+            return Ok(());
+        }
+        let Some(claim) = self.claim(session, &batch) else {
             self.recycle(batch);
             return Ok(());
-        };
-        let after = session.record(end, &state.source.path);
-        let claim = Claim {
-            key: state.key.clone(),
-            before: std::mem::replace(&mut state.record, after.clone()),
-            after,
         };
         let sent = session.send(&mut batch, &claim);
         self.flying.push_back((batch, claim));
@@ -192,28 +206,48 @@ impl Publisher {
         Ok(())
     }
 
+    /// What a batch makes of its source's record. None: the batch is void.
+    fn claim(&mut self, session: &Session, batch: &Batch) -> Option<Claim> {
+        let state = self.sources.get_mut(&batch.source)?;
+        match state.accepts(batch) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                self.refuse(batch.source, error);
+                return None;
+            }
+        }
+        let after = session.record(batch.end.as_ref()?, &state.path);
+        let Stage::Owned { record } = &mut state.stage else {
+            return None;
+        };
+        Some(Claim {
+            key: state.key.clone(),
+            before: std::mem::replace(record, after.clone()),
+            after,
+        })
+    }
+
     /// The first batch in flight has arrived.
     fn acknowledge_first(&mut self, unheard: u64) {
         self.shared.counters.unheard.fetch_add(unheard, Relaxed);
         if let Some((batch, _)) = self.flying.pop_front() {
-            self.acknowledge(batch);
+            let more = !self.flying.is_empty();
+            self.acknowledge(batch, more);
         }
-        self.trouble.end(&self.shared.address.to_string());
+        self.has_progressed();
     }
 
-    fn acknowledge(&mut self, mut batch: Box<Batch>) {
-        let state = &mut self.sources[batch.source];
-        if let Some(end) = batch.end.take() {
-            state.acknowledged = end.clone();
-            let more = !self.flying.is_empty();
+    /// A batch has arrived; `more` are under way.
+    fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
+        let lines = batch.lines as u64;
+        if let (Some(state), Some(end)) = (self.sources.get_mut(&batch.source), batch.end.take()) {
             self.shared
                 .mailbox
-                .put(&state.source.path, end, batch.lines as u64, more);
+                .put(&state.path, end.clone(), lines, more);
+            state.known = Some(end);
         }
-        self.shared
-            .counters
-            .lines
-            .fetch_add(batch.lines as u64, Relaxed);
+        self.shared.counters.lines.fetch_add(lines, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);
         self.recycle(batch);
     }
@@ -224,250 +258,183 @@ impl Publisher {
         let _ = self.pool.send(batch);
     }
 
-    /// Takes a new source over, and tells the reader where it goes on.
-    fn open(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let Some(source) = self.opening.take() else {
-            return Ok(());
-        };
+    /// Takes over what waits for it, and tells the reader where it goes on. Nothing may be in flight.
+    fn take_over(&mut self, session: &mut Session) -> Result<(), Failure> {
+        while !self.waiting.is_empty() && !self.shared.halts() {
+            self.gather();
+            let together: Vec<usize> = self.waiting.iter().copied().take(TOGETHER).collect();
+            let taken = session.take_over(&self.candidates(&together))?;
+            for (source, taken) in together.into_iter().zip(taken) {
+                self.waiting.remove(&source);
+                self.taken(source, taken);
+            }
+            self.has_progressed();
+            session.set_deadline(self.deadline());
+        }
+        Ok(())
+    }
+
+    /// Looks at what else is here, so that it need not be waited for by itself.
+    fn gather(&mut self) {
+        while self.ending.is_none()
+            && let Ok(work) = self.work.try_recv()
+        {
+            self.put_off(work);
+        }
+    }
+
+    fn candidates(&self, sources: &[usize]) -> Vec<Candidate<'_>> {
         let options = &self.shared.options;
-        let key = format!("tailcast:commit:{}", source.name);
-        let local = source
-            .checkpoint
-            .clone()
-            .unwrap_or_else(|| source.initial.clone());
-        let choose = |record: Option<&Progress>| match (record, &source.checkpoint) {
-            // Where to begin is asked only when neither of them says.
-            (Some(record), None) => record.clone(),
-            (record, _) => go_on_from(options.mode, &local, record),
-        };
-        let forgotten = if options.reset {
-            session.forget(&key)
-        } else {
-            Ok(())
-        };
-        let taken = forgotten.and_then(|()| match options.delivery {
-            Delivery::ExactlyOnce => session.take_over(&key, &source.path, &choose),
-            Delivery::AtLeastOnce => Ok((local.clone(), Vec::new())),
-        });
+        let states = sources.iter().filter_map(|source| self.sources.get(source));
+        states
+            .map(|state| Candidate {
+                key: &state.key,
+                path: &state.path,
+                choose: Box::new(|record| state.choose(options.mode, options.reset, record)),
+            })
+            .collect()
+    }
+
+    fn taken(&mut self, source: usize, taken: Taken) {
         let (progress, record) = match taken {
             Ok(taken) => taken,
-            Err(failure) => {
-                self.opening = Some(source);
-                return Err(failure);
-            }
+            Err(error) => return self.refuse(source, error),
         };
-        if source.checkpoint.as_ref() != Some(&progress) {
-            self.shared
-                .mailbox
-                .put(&source.path, progress.clone(), 0, false);
+        let Some(state) = self.sources.get_mut(&source) else {
+            return;
+        };
+        let stage = std::mem::replace(&mut state.stage, Stage::Owned { record });
+        let is_known = state.known.as_ref() == Some(&progress);
+        if stage == Stage::Fresh {
+            state.known = Some(progress.clone());
+            self.resume(source, progress, is_known);
+        } else if !is_known && !self.has_arrived(source, &progress) {
+            self.rewind(source, progress);
         }
-        let index = self.sources.len();
-        self.sources.push(State {
-            source: *source,
-            key,
-            acknowledged: progress.clone(),
-            record,
-            owned: true,
-            epoch: 0,
-        });
-        self.trouble.end(&self.shared.address.to_string());
-        let _ = self.resume.send(Resume {
-            source: index,
-            progress,
-            epoch: 0,
-        });
-        Ok(())
     }
 
-    /// Takes a source over once more, and drops those of its batches that turn out to have arrived.
-    fn take_over_again(&mut self, session: &mut Session, index: usize) -> Result<(), Failure> {
-        let state = &mut self.sources[index];
-        let (mode, local) = (self.shared.options.mode, &state.acknowledged);
-        let choose = |record: Option<&Progress>| go_on_from(mode, local, record);
-        let (progress, record) = session.take_over(&state.key, &state.source.path, &choose)?;
-        (state.record, state.owned) = (record, true);
-        if progress == state.acknowledged {
-            return Ok(());
-        }
-        let epoch = state.epoch;
-        let is_ours = |batch: &Batch| batch.source == index && batch.epoch == epoch;
-        let arrived = |batch: &Batch| is_ours(batch) && batch.end.as_ref() == Some(&progress);
-        match self.again.iter().position(|batch| arrived(batch)) {
-            Some(last) => {
-                let sent: Vec<_> = self.again.drain(..=last).collect();
-                for batch in sent.into_iter().rev() {
-                    // Of other sources' batches nothing is known yet.
-                    if batch.source == index {
-                        self.arrived_unseen(batch)
-                    } else {
-                        self.again.push_front(batch)
-                    }
-                }
-                self.sources[index].acknowledged = progress;
+    /// Whether a record stands where a batch of ours ends, the reply to which was lost. Those up to it are done with.
+    fn has_arrived(&mut self, source: usize, progress: &Progress) -> bool {
+        let epoch = self.sources.get(&source).map(|state| state.epoch);
+        let is_ours = |batch: &Batch| batch.source == source && Some(batch.epoch) == epoch;
+        let last = self
+            .again
+            .iter()
+            .position(|batch| is_ours(batch) && batch.end.as_ref() == Some(progress));
+        let Some(last) = last else {
+            return false;
+        };
+        let rest = self.again.split_off(last + 1);
+        for batch in std::mem::replace(&mut self.again, rest).into_iter().rev() {
+            // Of other sources' batches nothing is known yet.
+            if is_ours(&batch) {
+                // They come newest first, and a position never goes back.
+                self.arrived_unseen(batch, progress);
+            } else {
+                self.again.push_front(batch);
             }
-            None => self.rewind(index, progress),
         }
-        Ok(())
+        true
     }
 
-    /// A batch whose reply was lost, and which the record shows to have arrived.
-    fn arrived_unseen(&mut self, mut batch: Box<Batch>) {
-        let state = &self.sources[batch.source];
-        if let Some(end) = batch.end.take() {
-            // The last of them decides: they come newest first, and a position never goes back.
-            let newest = state.acknowledged.later(&end);
-            self.shared.mailbox.put(
-                &state.source.path,
-                newest.clone(),
-                batch.lines as u64,
-                false,
-            );
-            self.sources[batch.source].acknowledged = newest;
-        }
-        self.shared
-            .counters
-            .lines
-            .fetch_add(batch.lines as u64, Relaxed);
-        self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);
-        self.recycle(batch);
+    fn arrived_unseen(&mut self, mut batch: Box<Batch>, progress: &Progress) {
+        batch.end = Some(progress.clone());
+        self.acknowledge(batch, false);
     }
 
     /// The record is somewhere else: another watcher has gone further, or Redis has lost what it had.
-    fn rewind(&mut self, index: usize, progress: Progress) {
-        let state = &mut self.sources[index];
-        state.epoch += 1;
+    fn rewind(&mut self, source: usize, progress: Progress) {
+        let Some(state) = self.sources.get_mut(&source) else {
+            return;
+        };
+        state.rewind(&progress);
         talk::detail(&format!(
             "{}: going on from offset {} of generation {}, where its commit record stands",
-            state.source.path.display(),
+            state.path.display(),
             progress.current.offset,
             progress.current.generation
         ));
-        state.acknowledged = progress.clone();
-        self.shared
-            .mailbox
-            .put(&state.source.path, progress.clone(), 0, false);
-        let _ = self.resume.send(Resume {
-            source: index,
+        self.resume(source, progress, false);
+    }
+
+    /// Tells the reader where to go on; the checkpoint, too, unless it is there.
+    fn resume(&mut self, source: usize, progress: Progress, is_checkpoint: bool) {
+        let Some(state) = self.sources.get(&source) else {
+            return;
+        };
+        if !is_checkpoint {
+            self.shared
+                .mailbox
+                .put(&state.path, progress.clone(), 0, false);
+        }
+        let _ = self.answers.send(Answer::Resume(Resume {
+            source,
             progress,
             epoch: state.epoch,
-        });
+        }));
+    }
+
+    /// A source that cannot be published: its batches are void from here on.
+    fn refuse(&mut self, source: usize, error: Error) {
+        self.sources.remove(&source);
+        let _ = self.answers.send(Answer::Refused { source, error });
+    }
+
+    /// Drops what is not watched any more, once everything before it is through.
+    fn end_sources(&mut self, session: &mut Session) -> Result<(), Failure> {
+        if !self.again.is_empty() {
+            return Ok(());
+        }
+        match &self.ending {
+            Some(Work::Close(source)) => _ = self.sources.remove(source),
+            Some(Work::Forget(names)) => {
+                let keys: Vec<_> = names.iter().map(|name| key_of(name)).collect();
+                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+                match session.forget(&keys) {
+                    // A user who may not delete leaves them there; nobody is worse off.
+                    Err(Failure::Fatal(error)) => talk::detail(&error.to_string()),
+                    other => other?,
+                }
+            }
+            _ => {}
+        }
+        self.ending = None;
+        Ok(())
+    }
+
+    /// With `--once`, when Redis must have done something for us.
+    fn deadline(&self) -> Option<Instant> {
+        let options = &self.shared.options;
+        options.once.then(|| self.progressed + options.timeout)
+    }
+
+    fn has_progressed(&mut self) {
+        self.progressed = Instant::now();
+        self.trouble.end(&self.shared.address);
     }
 
     /// Redis cannot do it now: nothing moves, and it is tried again after a pause.
-    fn wait(&mut self, why: &str) -> Result<()> {
+    fn wait(&mut self, failure: &Failure) -> Result<()> {
         while let Some((batch, _)) = self.flying.pop_back() {
             self.again.push_front(batch);
         }
-        let options = &self.shared.options;
-        let since = *self.trouble.since.get_or_insert_with(Instant::now);
-        if !options.once {
-            self.trouble.say(why);
-        }
-        let pause = pause_after(self.trouble.pauses, fastrand::f64());
-        self.trouble.pauses += 1;
-        let mut until = Instant::now() + pause;
-        if options.once {
-            let last = since + options.timeout;
-            if Instant::now() >= last {
-                let text = format!(
-                    "{why}; not better within --timeout ({:?}), try again later",
-                    options.timeout
-                );
-                return Err(Error::TryLater(text));
+        let mut until = Instant::now() + self.trouble.pause();
+        match self.deadline() {
+            Some(deadline) if Instant::now() >= deadline => {
+                let timeout = self.shared.options.timeout;
+                return Err(Error::TryLater(format!(
+                    "{failure}; not better within --timeout ({timeout:?}), try again later"
+                )));
             }
-            until = until.min(last);
+            Some(deadline) => until = until.min(deadline),
+            None => self.trouble.say(&match failure {
+                Failure::Wait(why) => format!("{why}; nothing is lost, trying again"),
+                other => other.to_string(),
+            }),
         }
         while Instant::now() < until && !self.shared.halts() {
             thread::sleep(SLICE.min(until.saturating_duration_since(Instant::now())));
         }
         Ok(())
-    }
-}
-
-/// Which of the two positions is the truth.
-fn go_on_from(mode: Mode, local: &Progress, record: Option<&Progress>) -> Progress {
-    match (mode, record) {
-        (_, None) => local.clone(),
-        // What was published is gone from Redis: whoever knows of more is right.
-        (Mode::Pubsub, Some(record)) => local.later(record),
-        // If Redis has lost lines, it has lost the record with them: they are sent again.
-        (Mode::Stream | Mode::List, Some(record)) => record.clone(),
-    }
-}
-
-/// Doubles with each pause, and varies by a quarter so that many watchers do not come back at once.
-fn pause_after(pauses: u32, chance: f64) -> Duration {
-    let pause = FIRST_PAUSE
-        .saturating_mul(1 << pauses.min(10))
-        .min(LONGEST_PAUSE);
-    pause.mul_f64(0.75 + 0.25 * chance)
-}
-
-impl Trouble {
-    fn say(&mut self, why: &str) {
-        let is_new = self.said.as_ref().is_none_or(|(said, when)| {
-            said != why && !self.announced || when.elapsed() > SAY_AGAIN
-        });
-        if is_new {
-            talk::warn(&format!("{why}; nothing is lost, trying again"));
-            self.said = Some((why.to_string(), Instant::now()));
-            self.announced = true;
-        } else {
-            talk::detail(why);
-        }
-    }
-
-    fn end(&mut self, redis: &str) {
-        if let Some(since) = self.since.take() {
-            if std::mem::take(&mut self.announced) {
-                talk::note(&format!(
-                    "redis {redis}: publishing again after {:.1} s",
-                    since.elapsed().as_secs_f64()
-                ));
-            }
-            self.pauses = 0;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::position::{FileId, Position};
-
-    fn at(generation: u64, offset: u64) -> Progress {
-        Progress::at(Position {
-            offset,
-            ..Position::start(generation, FileId::default())
-        })
-    }
-
-    #[test]
-    fn the_later_position_counts_where_redis_keeps_nothing_and_the_record_where_it_does() {
-        let cases = [
-            (Mode::Pubsub, at(0, 100), None, at(0, 100)),
-            (Mode::Pubsub, at(0, 100), Some(at(0, 200)), at(0, 200)),
-            (Mode::Pubsub, at(0, 100), Some(at(0, 50)), at(0, 100)),
-            (Mode::Pubsub, at(1, 10), Some(at(0, 50)), at(1, 10)),
-            (Mode::Stream, at(0, 100), Some(at(0, 50)), at(0, 50)),
-            (Mode::List, at(0, 100), Some(at(0, 200)), at(0, 200)),
-            (Mode::List, at(0, 100), None, at(0, 100)),
-        ];
-        for (mode, local, record, expected) in cases {
-            assert_eq!(
-                go_on_from(mode, &local, record.as_ref()),
-                expected,
-                "{mode:?} {local:?} {record:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_pause_doubles_from_100_ms_to_5_s() {
-        let pauses: Vec<_> = (0..8)
-            .map(|pauses| pause_after(pauses, 1.0).as_millis())
-            .collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(pause_after(40, 0.0).as_millis(), 3750);
     }
 }

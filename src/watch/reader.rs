@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::globs::{Files, expand};
 use super::progress::ProgressLine;
-use super::{Resume, Shared, Source, TICK, Work};
-use crate::broker::{Batch, Encoder};
+use super::{Answer, Resume, Shared, Source, TICK, Work};
+use crate::broker::{Batch, Encoder, source_name};
 use crate::checkpoint::{Lock, Store, unwatchable};
 use crate::cli;
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ impl Naming {
         if self.is_whole {
             self.host.clone()
         } else {
-            format!("{}:{}", self.host, path.display())
+            source_name(&self.host, path)
         }
     }
 }
@@ -197,7 +197,7 @@ impl Reader {
         shared: &Shared,
         work: Sender<Work>,
         pool: &Receiver<Box<Batch>>,
-        resume: &Receiver<Resume>,
+        answers: &Receiver<Answer>,
     ) -> Result<()> {
         let work = &work;
         let watched = RefCell::new(BTreeSet::new());
@@ -216,12 +216,15 @@ impl Reader {
             is_watched: &is_watched,
             admission: &self.admission,
         };
+        let mut sources = Vec::new();
         for (path, found) in self.found {
             if options.once && self.missing.contains(&path) {
                 continue;
             }
-            following.add(path, found)?;
+            sources.push(following.add(path, found)?);
         }
+        // A publisher that has ended is noticed in `run`, here and below.
+        let _ = work.send(Work::Open(sources));
         let encoder = Encoder::new(options.mode, &options.target, &options.type_field);
         let sink = BatchSink {
             shared,
@@ -232,7 +235,7 @@ impl Reader {
             stopped: false,
             target: Target::default(),
         };
-        following.run(&self.globs, resume, sink)?;
+        following.run(&self.globs, answers, sink)?;
         if !options.once || shared.halts() {
             return Ok(());
         }
@@ -278,6 +281,7 @@ struct Entry<'w> {
     quick_until: Instant,
     /// With `--once`: it was read to its end.
     done: bool,
+    is_refused: bool,
     _lock: Lock,
 }
 
@@ -285,7 +289,7 @@ impl<'w> Following<'w> {
     fn run(
         &mut self,
         globs: &[PathBuf],
-        resume: &Receiver<Resume>,
+        answers: &Receiver<Answer>,
         mut sink: BatchSink<'_>,
     ) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
@@ -311,8 +315,9 @@ impl<'w> Following<'w> {
             if !globs.is_empty() {
                 wake = wake.min(next_scan);
             }
-            match resume.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-                Ok(from) => self.resume(from),
+            match answers.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+                Ok(Answer::Resume(from)) => self.resume(from),
+                Ok(Answer::Refused { source, error }) => self.refuse(source, error)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -380,9 +385,10 @@ impl<'w> Following<'w> {
     }
 
     /// Begins with a path: the publisher will say where.
-    fn add(&mut self, path: PathBuf, found: Found) -> Result<()> {
+    fn add(&mut self, path: PathBuf, found: Found) -> Result<Source> {
         let (checkpoint, since) = found.checkpoint.unzip();
         let source = Source {
+            id: self.entries.len(),
             path: path.clone(),
             name: found.name.clone(),
             checkpoint,
@@ -399,10 +405,20 @@ impl<'w> Following<'w> {
             next_poll: now,
             quick_until: now,
             done: false,
+            is_refused: false,
             _lock: found.lock,
         });
-        // A publisher that has ended is noticed in `run`.
-        let _ = self.work.send(Work::Open(Box::new(source)));
+        Ok(source)
+    }
+
+    /// The publisher cannot publish a source: the others go on, and where there are none it is the end.
+    fn refuse(&mut self, source: usize, error: Error) -> Result<()> {
+        let entry = &mut self.entries[source];
+        (entry.tail, entry.done, entry.is_refused) = (None, true, true);
+        if self.entries.iter().all(|entry| entry.is_refused) {
+            return Err(error);
+        }
+        talk::warn(&error.to_string());
         Ok(())
     }
 
@@ -429,7 +445,10 @@ impl<'w> Following<'w> {
                 .admit(&path)
                 .and_then(|found| self.add(path.clone(), found));
             match added {
-                Ok(()) => talk::detail(&format!("{}: new", path.display())),
+                Ok(source) => {
+                    talk::detail(&format!("{}: new", path.display()));
+                    let _ = self.work.send(Work::Open(vec![source]));
+                }
                 Err(error) if self.refused.insert(path) => talk::warn(&error.to_string()),
                 Err(_) => {}
             }

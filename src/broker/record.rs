@@ -1,0 +1,150 @@
+//! The commit record: how far Redis has a source, as a text beside the lines themselves.
+//!
+//! Pure. The text is the checkpoint's, with a last line of the session's own: its token, and the mode it publishes in.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::Mode;
+use crate::error::{Error, Result};
+use crate::position::Progress;
+
+/// What stands in a source's commit record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub progress: Progress,
+    /// Which log it is of.
+    pub path: Option<PathBuf>,
+    /// How the lines before it were published; None where an older version wrote it.
+    pub mode: Option<Mode>,
+}
+
+const MODES: [(Mode, &[u8]); 3] = [
+    (Mode::Pubsub, b"pubsub"),
+    (Mode::Stream, b"stream"),
+    (Mode::List, b"list"),
+];
+
+/// What a log of a host is called; no two paths are called the same.
+pub fn source_name(host: &str, path: &Path) -> String {
+    let Some(path) = path.to_str() else {
+        let bytes = path.as_os_str().as_bytes();
+        let escaped: String = bytes.utf8_chunks().map(escape).collect();
+        return format!("{host}:{escaped}");
+    };
+    format!("{host}:{path}")
+}
+
+/// What is no UTF-8 as `\xFF`, and so the backslash twice.
+fn escape(chunk: std::str::Utf8Chunk<'_>) -> String {
+    let odd = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
+    chunk.valid().replace('\\', "\\\\") + &odd.collect::<String>()
+}
+
+/// The key of a source's record.
+pub fn key_of(source: &str) -> String {
+    format!("tailcast:commit:{source}")
+}
+
+/// The text for a progress of a log, as a session writes it.
+pub fn write(progress: &Progress, path: &Path, token: &str, mode: Mode) -> Vec<u8> {
+    let mut text = Vec::new();
+    progress.write_text(path, &mut text);
+    text.extend_from_slice(token.as_bytes());
+    for (_, name) in MODES.iter().filter(|(named, _)| *named == mode) {
+        text.push(b' ');
+        text.extend_from_slice(name);
+    }
+    text.push(b'\n');
+    text
+}
+
+impl Record {
+    /// Reads what `write` wrote. `stored` is None where something else than a string stands.
+    pub fn parse(key: &str, stored: Option<&[u8]>) -> Result<Record> {
+        let fail = |cause: &str| {
+            let way_out =
+                "delete the key, or run watch with --reset, to go on from the checkpoint or --from";
+            Error::Failed(format!(
+                "read commit record {key}: malformed: {cause}; {way_out}"
+            ))
+        };
+        let value = stored.ok_or_else(|| fail("not a string"))?;
+        let body = value.strip_suffix(b"\n").unwrap_or(value);
+        let newline = body.iter().rposition(|byte| *byte == b'\n');
+        let (text, session) = newline
+            .map(|newline| body.split_at(newline + 1))
+            .ok_or_else(|| fail("it has no session token"))?;
+        let (progress, path) = Progress::parse(text).map_err(|cause| fail(&cause))?;
+        let word = session.split(|byte| *byte == b' ').nth(1);
+        let mode = MODES.iter().find(|(_, name)| Some(*name) == word);
+        Ok(Record {
+            progress,
+            path,
+            mode: mode.map(|(mode, _)| *mode),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    use crate::position::{FileId, Position};
+
+    fn progress() -> Progress {
+        Progress::at(Position {
+            offset: 750,
+            ..Position::start(3, FileId { dev: 1, ino: 2 })
+        })
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_told_apart() {
+        let name = |bytes: &[u8]| source_name("h", Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!(name("/ü\\n".as_bytes()), "h:/ü\\n");
+        assert_eq!(name(b"/a\xfe.log"), "h:/a\\xfe.log");
+        assert_eq!(name(b"/\\a\xff.log"), "h:/\\\\a\\xff.log");
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        for (mode, _) in MODES {
+            let text = write(&progress(), Path::new("/a b"), "0f", mode);
+            let record = Record::parse("k", Some(&text)).unwrap();
+            let expected = Record {
+                progress: progress(),
+                path: Some("/a b".into()),
+                mode: Some(mode),
+            };
+            assert_eq!(record, expected);
+        }
+    }
+
+    #[test]
+    fn a_record_without_a_mode_is_an_older_versions() {
+        let mut text = write(&progress(), Path::new("/a"), "0f", Mode::List);
+        text.truncate(text.len() - b" list\n".len());
+        text.push(b'\n');
+        let record = Record::parse("k", Some(&text)).unwrap();
+        assert_eq!((record.progress, record.mode), (progress(), None));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_with_the_way_out() {
+        for stored in [
+            None,
+            Some(&b""[..]),
+            Some(b"abc"),
+            Some(b"750\n"),
+            Some(b"-1 x\n0f\n"),
+        ] {
+            let error = Record::parse("k", stored).unwrap_err().to_string();
+            assert!(
+                error.contains("record k") && error.contains("--reset"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A source that is being published: where it stands, and where it goes on from when its record is taken over.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::Source;
+use crate::broker::{Batch, Record, key_of};
+use crate::cli::Mode;
+use crate::error::{Error, Result};
+use crate::position::Progress;
+
+/// A source, as the publisher knows it.
+pub struct State {
+    pub path: PathBuf,
+    /// The commit record's key.
+    pub key: String,
+    pub stage: Stage,
+    /// Up to here it is published, as far as is known here; None: nothing is known.
+    pub known: Option<Progress>,
+    /// Where to begin when neither we nor the record know.
+    initial: Progress,
+    /// Batches of earlier resumptions are void.
+    pub epoch: u64,
+    turns: Turns,
+}
+
+/// Whose the source's commit record is.
+#[derive(PartialEq, Eq)]
+pub enum Stage {
+    /// Not taken over yet: the reader waits to hear where to begin.
+    Fresh,
+    /// An earlier session's; to be taken over when there is something to send.
+    Lapsed,
+    /// The present session's; `record` is what it will be once all that was sent has executed.
+    Owned { record: Vec<u8> },
+}
+
+impl State {
+    pub fn new(source: Source) -> State {
+        State {
+            key: key_of(&source.name),
+            path: source.path,
+            stage: Stage::Fresh,
+            known: source.checkpoint,
+            initial: source.initial,
+            epoch: 0,
+            turns: Turns::default(),
+        }
+    }
+
+    /// Where to go on from, given what stands in the commit record.
+    pub fn choose(&self, mode: Mode, reset: bool, record: Option<&Record>) -> Result<Progress> {
+        let is_forgotten = reset && self.stage == Stage::Fresh;
+        let record = record.filter(|_| !is_forgotten);
+        if let Some(other) = record.and_then(|record| record.path.as_ref())
+            && *other != self.path
+        {
+            return Err(Error::Failed(format!(
+                "watch {}: its commit record {} is of another log, {other:?}; name one of the two with --source, or \
+                 run watch with --reset to forget the other's position",
+                self.path.display(),
+                self.key,
+            )));
+        }
+        let chosen = go_on_from(mode, self.known.as_ref(), record);
+        Ok(chosen.unwrap_or_else(|| self.initial.clone()))
+    }
+
+    /// The record was found at `progress`, where nobody here has put it: the reader begins there anew.
+    pub fn rewind(&mut self, progress: &Progress) {
+        self.epoch += 1;
+        self.turns.found_at = Some(progress.current.generation);
+        self.known = Some(progress.clone());
+    }
+
+    /// Whether a batch may be sent. An error: others write this record for another file.
+    pub fn accepts(&mut self, batch: &Batch) -> Result<bool> {
+        let Some(end) = batch.end.as_ref().filter(|_| batch.epoch == self.epoch) else {
+            return Ok(false);
+        };
+        if self.turns.is_of_another_file(end) {
+            return Err(Error::Failed(format!(
+                "watch {}: another watcher keeps taking over its commit record {} for another file of the same name; \
+                 name one of the two with --source",
+                self.path.display(),
+                self.key,
+            )));
+        }
+        Ok(true)
+    }
+}
+
+/// Which position is the truth: what is known here, or what the record says. None: nobody knows.
+fn go_on_from(mode: Mode, known: Option<&Progress>, record: Option<&Record>) -> Option<Progress> {
+    let (Some(known), Some(record)) = (known, record) else {
+        return record.map(|record| &record.progress).or(known).cloned();
+    };
+    // Redis keeps the lines that such a record counts: if it has lost some, it has lost the record with them, and they
+    // are sent again. Lines that were published otherwise are gone from Redis: whoever knows of more is right.
+    let keeps = |mode| mode != Mode::Pubsub;
+    Some(if keeps(mode) && keeps(record.mode.unwrap_or(mode)) {
+        record.progress.clone()
+    } else {
+        known.later(&record.progress)
+    })
+}
+
+/// Tells two watchers of one file, which take turns and repeat nothing, from two of different files: where one of
+/// these takes over, it does not find its file at the record's position, and begins it anew as a further generation.
+#[derive(Default)]
+struct Turns {
+    /// The record's generation at the last take-over, until the next batch comes.
+    found_at: Option<u64>,
+    /// How many take-overs in a row were followed by another generation.
+    broken: u32,
+    last: Option<Instant>,
+}
+
+/// So many in a row are no chance, unless
+const BROKEN_TURNS: u32 = 3;
+/// they are as far apart as this.
+const SOON: Duration = Duration::from_secs(60);
+
+impl Turns {
+    fn is_of_another_file(&mut self, end: &Progress) -> bool {
+        let Some(generation) = self.found_at.take() else {
+            return false;
+        };
+        let goes_on = end
+            .positions()
+            .any(|position| position.generation == generation);
+        let is_soon = self.last.is_some_and(|last| last.elapsed() < SOON);
+        self.last = Some(Instant::now());
+        self.broken = match (goes_on, is_soon) {
+            (true, _) => 0,
+            (false, true) => self.broken + 1,
+            (false, false) => 1,
+        };
+        self.broken >= BROKEN_TURNS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{FileId, Position};
+
+    fn at(generation: u64, offset: u64) -> Progress {
+        Progress::at(Position {
+            offset,
+            ..Position::start(generation, FileId::default())
+        })
+    }
+
+    #[test]
+    fn the_record_counts_alone_only_where_redis_keeps_what_it_counts() {
+        use Mode::{List, Pubsub, Stream};
+        let cases = [
+            (Pubsub, Some(at(0, 100)), None, Some(at(0, 100))),
+            (
+                Pubsub,
+                Some(at(0, 100)),
+                Some((at(0, 200), Pubsub)),
+                Some(at(0, 200)),
+            ),
+            (
+                Pubsub,
+                Some(at(0, 100)),
+                Some((at(0, 50), Pubsub)),
+                Some(at(0, 100)),
+            ),
+            (
+                Pubsub,
+                Some(at(1, 10)),
+                Some((at(0, 50), Pubsub)),
+                Some(at(1, 10)),
+            ),
+            (Pubsub, None, Some((at(0, 50), List)), Some(at(0, 50))),
+            (
+                Stream,
+                Some(at(0, 100)),
+                Some((at(0, 50), Stream)),
+                Some(at(0, 50)),
+            ),
+            (
+                Stream,
+                Some(at(0, 100)),
+                Some((at(0, 50), List)),
+                Some(at(0, 50)),
+            ),
+            (
+                Stream,
+                Some(at(0, 100)),
+                Some((at(0, 50), Pubsub)),
+                Some(at(0, 100)),
+            ),
+            (
+                Pubsub,
+                Some(at(0, 100)),
+                Some((at(0, 50), List)),
+                Some(at(0, 100)),
+            ),
+            (
+                List,
+                Some(at(0, 100)),
+                Some((at(0, 200), List)),
+                Some(at(0, 200)),
+            ),
+            (List, Some(at(0, 100)), None, Some(at(0, 100))),
+            (List, None, None, None),
+        ];
+        for (mode, known, record, expected) in cases {
+            let record = record.map(|(progress, mode)| Record {
+                progress,
+                path: None,
+                mode: Some(mode),
+            });
+            assert_eq!(
+                go_on_from(mode, known.as_ref(), record.as_ref()),
+                expected,
+                "{mode:?} {known:?} {record:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_turns_that_begin_the_file_anew_again_and_again_are_of_another_file() {
+        let mut turns = Turns::default();
+        let mut turn = |found, end| {
+            turns.found_at = Some(found);
+            turns.is_of_another_file(&end)
+        };
+        assert_eq!([turn(0, at(1, 9)), turn(2, at(3, 9))], [false; 2]);
+        assert!(!turn(3, at(3, 20)), "a turn that goes on: it is one file");
+        assert_eq!([turn(3, at(4, 9)), turn(5, at(6, 9))], [false; 2]);
+        assert!(turn(7, at(8, 9)));
+    }
+}

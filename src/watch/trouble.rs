@@ -1,0 +1,77 @@
+//! Trouble with Redis: what is said of it, once, and how long it is waited for.
+
+use std::time::{Duration, Instant};
+
+use crate::talk;
+
+/// The first pause after a failure, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The same trouble is not said again within this time.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// What keeps us waiting, and what was said of it.
+#[derive(Default)]
+pub struct Trouble {
+    since: Option<Instant>,
+    pauses: u32,
+    said: Option<(String, Instant)>,
+    /// Whether this trouble was said, so that its end is worth saying.
+    announced: bool,
+}
+
+impl Trouble {
+    /// It has begun, or goes on. Returns how long to pause before the next try.
+    pub fn pause(&mut self) -> Duration {
+        self.since.get_or_insert_with(Instant::now);
+        self.pauses += 1;
+        pause_after(self.pauses - 1, fastrand::f64())
+    }
+
+    pub fn say(&mut self, text: &str) {
+        let is_new = self.said.as_ref().is_none_or(|(said, when)| {
+            said != text && !self.announced || when.elapsed() > SAY_AGAIN
+        });
+        if is_new {
+            talk::warn(text);
+            self.said = Some((text.to_string(), Instant::now()));
+            self.announced = true;
+        } else {
+            talk::detail(text);
+        }
+    }
+
+    pub fn end(&mut self, redis: &impl std::fmt::Display) {
+        if let Some(since) = self.since.take() {
+            if std::mem::take(&mut self.announced) {
+                talk::note(&format!(
+                    "redis {redis}: publishing again after {:.1} s",
+                    since.elapsed().as_secs_f64()
+                ));
+            }
+            self.pauses = 0;
+        }
+    }
+}
+
+/// Doubles with each pause, and varies by a quarter so that many watchers do not come back at once.
+fn pause_after(pauses: u32, chance: f64) -> Duration {
+    let pause = FIRST_PAUSE
+        .saturating_mul(1 << pauses.min(10))
+        .min(LONGEST_PAUSE);
+    pause.mul_f64(0.75 + 0.25 * chance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_doubles_from_100_ms_to_5_s() {
+        let pauses: Vec<_> = (0..8)
+            .map(|pauses| pause_after(pauses, 1.0).as_millis())
+            .collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pause_after(40, 0.0).as_millis(), 3750);
+    }
+}
