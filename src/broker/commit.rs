@@ -30,13 +30,15 @@ pub struct Claim {
     pub after: Vec<u8>,
 }
 
+/// Gets what stands in a record, and says where to go on from; an error keeps the record as it is.
+type Choice<'s> = dyn Fn(Option<&Record>) -> Result<Progress> + 's;
+
 /// A source whose record a session makes its own.
 pub struct Candidate<'s> {
     pub key: &'s str,
     /// The log's.
     pub path: &'s Path,
-    /// Gets what stands in the record, and says where to go on from; an error keeps the record as it is.
-    pub choose: Box<dyn Fn(Option<&Record>) -> Result<Progress> + 's>,
+    pub choose: Box<Choice<'s>>,
 }
 
 /// Where a source goes on from, and its record's new value; an error is the source's alone.

@@ -311,6 +311,131 @@ fn at_least_once_has_no_record_and_no_transaction() {
 }
 
 #[test]
+fn at_least_once_then_exactly_once_goes_on_from_where_it_was() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let outlet = Outlet::new(&scene, mode);
+        let deliveries = ["exactly-once", "at-least-once", "exactly-once"];
+        for (n, delivery) in deliveries.into_iter().enumerate() {
+            scene.append("app.log", text(n * 10..n * 10 + 10));
+            outlet.once(&scene, &["--delivery", delivery]);
+        }
+        assert_exactly(&lines(0..30), &outlet.lines(&scene));
+    }
+}
+
+#[test]
+fn at_least_once_goes_on_from_the_record_where_the_checkpoint_lags_behind() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let outlet = Outlet::new(&scene, mode);
+        scene.append("app.log", text(0..10));
+        outlet.once(&scene, &[]);
+        remove_checkpoint(&scene);
+        scene.append("app.log", text(10..20));
+        outlet.once(&scene, &["--delivery", "at-least-once"]);
+        assert_exactly(&lines(0..20), &outlet.lines(&scene));
+    }
+}
+
+#[test]
+fn a_change_of_mode_or_target_goes_on_from_where_it_was() {
+    for before in MODES {
+        for after in MODES {
+            let scene = Scene::new();
+            let all = scene.subscriber();
+            let outlets = [before, after].map(|mode| Outlet::new(&scene, mode));
+            scene.append("app.log", text(0..10));
+            outlets[0].once(&scene, &["--target", "logs:a"]);
+            scene.append("app.log", text(10..20));
+            outlets[1].once(&scene, &["--target", "logs:b"]);
+            let mut arrived = all.settle();
+            for key in ["logs:a", "logs:b"] {
+                match scene.redis.ask::<String>(&["TYPE", key]).as_str() {
+                    "list" => arrived.extend(scene.redis.list(key)),
+                    "stream" => arrived.extend(scene.redis.stream(key)),
+                    _ => {}
+                }
+            }
+            arrived.sort_by_key(|line| (line.len(), line.clone()));
+            assert_exactly(&lines(0..20), &arrived);
+        }
+    }
+}
+
+#[test]
+fn a_record_behind_the_checkpoint_does_not_count_where_another_mode_wrote_it() {
+    // Redis came back with an older record; but what was published was heard, and a stream never had it.
+    for after in ["stream", "list"] {
+        let scene = Scene::new();
+        let (heard, kept) = (Outlet::new(&scene, "pubsub"), Outlet::new(&scene, after));
+        scene.append("app.log", text(0..10));
+        heard.once(&scene, &[]);
+        let (key, older) = scene.redis.record();
+        scene.append("app.log", text(10..20));
+        heard.once(&scene, &[]);
+        let _: String = scene.redis.ask(&["SET", &key, &older]);
+        scene.append("app.log", text(20..30));
+        kept.once(&scene, &[]);
+        assert_exactly(&lines(0..20), &heard.lines(&scene));
+        assert_exactly(&lines(20..30), &kept.lines(&scene));
+    }
+}
+
+#[test]
+fn a_flushed_record_is_said_to_be_gone() {
+    for mode in MODES {
+        let scene = Scene::new();
+        let outlet = Outlet::new(&scene, mode);
+        scene.append("app.log", text(0..10));
+        let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
+        wait_until("the first lines are there", || {
+            outlet.lines(&scene).len() == 10
+        });
+        let before = if mode == "pubsub" { 10 } else { 0 };
+        let _: String = scene.redis.ask(&["FLUSHALL"]);
+        scene.append("app.log", text(10..20));
+        wait_until("the rest is there", || {
+            outlet.lines(&scene).len() >= before + 10
+        });
+        let said = watcher.sigterm().stderr;
+        assert!(said.contains("is gone"), "{said}");
+        assert!(!said.contains("another watcher"), "{said}");
+        assert_exactly(&lines(10..20), &outlet.lines(&scene)[before..]);
+    }
+}
+
+#[test]
+fn a_redis_that_goes_back_under_a_running_watcher_gets_what_it_lost_again() {
+    for mode in ["list", "stream"] {
+        let scene = Scene::new();
+        let outlet = Outlet::new(&scene, mode);
+        scene.append("app.log", text(0..10));
+        let watcher = scene.watch("app.log").args(["--mode", mode]).spawn();
+        wait_until("the first lines are there", || {
+            outlet.lines(&scene).len() == 10
+        });
+        let (key, older) = scene.redis.record();
+        scene.append("app.log", text(10..20));
+        wait_until("the next lines are there", || {
+            outlet.lines(&scene).len() == 20
+        });
+        let mut restore = redis::pipe();
+        restore.atomic().cmd("SET").arg(&key).arg(&older);
+        match mode {
+            "list" => restore.cmd("LTRIM").arg("logs").arg(0).arg(9),
+            _ => restore.cmd("XTRIM").arg("logs").arg("MAXLEN").arg(10),
+        };
+        // XTRIM takes the oldest, so of a stream the last ten stay; what counts is what comes after.
+        let _: redis::Value = restore.query(&mut scene.redis.connect()).expect("restore");
+        scene.append("app.log", text(20..30));
+        wait_until("the rest is there", || outlet.lines(&scene).len() >= 30);
+        watcher.sigterm();
+        assert_exactly(&lines(10..30), &outlet.lines(&scene)[10..]);
+    }
+}
+
+#[test]
 fn stream_entries_have_line_type_source_and_end_offset() {
     let scene = Scene::new();
     scene.append("app.log", text(0..2) + "not json\n");

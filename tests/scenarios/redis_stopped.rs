@@ -1,6 +1,6 @@
 //! Redis stands still: connections are accepted and nothing is answered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::util::*;
 
@@ -85,17 +85,25 @@ fn sigterm_ends_a_watcher_that_found_redis_stopped_from_the_start() {
 }
 
 #[test]
-fn once_gives_a_stopped_redis_its_timeout_and_exits_75() {
+fn once_gives_a_stopped_redis_its_timeout_and_no_more_and_exits_75() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.redis.stop();
     scene.append("app.log", text(0..10));
-    let run = scene
-        .watch("app.log")
-        .args(["--once", "--timeout", "1s"])
-        .spawn();
-    run.finish_within(Duration::from_secs(15))
-        .assert_fails(75, &["127.0.0.1"]);
+    for seconds in [1, 6] {
+        let timeout = format!("{seconds}s");
+        let started = Instant::now();
+        let run = scene
+            .watch("app.log")
+            .args(["--once", "--timeout", &timeout])
+            .spawn();
+        run.finish_within(Duration::from_secs(15))
+            .assert_fails(75, &["127.0.0.1"]);
+        let took = started.elapsed();
+        // A reply is waited for five seconds, but not beyond the timeout.
+        let allowed = Duration::from_secs(seconds)..Duration::from_secs(seconds + 3);
+        assert!(allowed.contains(&took), "{timeout}: {took:?}");
+    }
     scene.redis.cont();
     scene.once("app.log");
     assert_exactly(&lines(0..10), &oracle.settle());
