@@ -18,6 +18,7 @@ const NAME: &str = "give a name";
 const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
 const FIELD: &str = "give the name of a top-level JSON field";
 const FOLDER: &str = "give a folder";
+const GLOB: &str = "give a glob, as in '*.gz'";
 const TARGET: &str = "give a channel or key, as in logs:{type}";
 
 const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG_STATE_HOME and \
@@ -25,6 +26,8 @@ const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG
 
 const GENERATE_FLAGS: &[&str] = &["--interval", "--count", "--seed", "--quiet", "-q"];
 const WATCH_FLAGS: &[&str] = &[
+    "--exclude",
+    "--rotated",
     "--once",
     "--redis",
     "--mode",
@@ -36,6 +39,7 @@ const WATCH_FLAGS: &[&str] = &[
     "--reset",
     "--poll",
     "--rotate-wait",
+    "--forget-after",
     "--checkpoint-lines",
     "--checkpoint-interval",
     "--batch-lines",
@@ -48,7 +52,15 @@ const WATCH_FLAGS: &[&str] = &[
     "-q",
 ];
 const SUBSCRIBE_FLAGS: &[&str] = &["--redis", "--format", "--type", "--type-field", "--count"];
-const STATUS_FLAGS: &[&str] = &["--redis", "--json", "--max-lag", "--state-dir", "--source"];
+const STATUS_FLAGS: &[&str] = &[
+    "--exclude",
+    "--rotated",
+    "--redis",
+    "--json",
+    "--max-lag",
+    "--state-dir",
+    "--source",
+];
 
 const MODES: &[(&str, Mode)] = &[
     ("pubsub", Mode::Pubsub),
@@ -104,6 +116,8 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             Arg::Flag(flag) => flag,
         };
         match flag.as_str() {
+            "--exclude" => options.exclude.push(args.value(GLOB)?.into()),
+            "--rotated" => options.rotated.push(args.value(FOLDER)?.into()),
             "--once" => options.once = true,
             "--redis" => redis = Some(args.text(URL)?),
             "--mode" => options.mode = args.choice("not a mode", MODES)?,
@@ -115,6 +129,7 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--reset" => options.reset = true,
             "--poll" => options.poll = args.duration_above_zero()?,
             "--rotate-wait" => options.rotate_wait = args.duration()?,
+            "--forget-after" => options.forget_after = args.duration()?,
             "--checkpoint-lines" => options.checkpoint_lines = args.number_above_zero()?,
             "--checkpoint-interval" => options.checkpoint_interval = args.duration()?,
             "--batch-lines" => options.batch_lines = batch_lines(&mut args)?,
@@ -137,6 +152,8 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
 fn watch_defaults() -> Watch {
     Watch {
         files: Vec::new(),
+        exclude: Vec::new(),
+        rotated: Vec::new(),
         once: false,
         redis: String::new(),
         mode: Mode::Pubsub,
@@ -148,6 +165,7 @@ fn watch_defaults() -> Watch {
         reset: false,
         poll: Duration::from_millis(20),
         rotate_wait: Duration::from_secs(5),
+        forget_after: Duration::from_secs(7 * 24 * 3600),
         checkpoint_lines: 50,
         checkpoint_interval: Duration::from_secs(2),
         batch_lines: 1000,
@@ -197,11 +215,14 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
 
 pub fn status(mut args: Args, env: Env) -> Result<Status> {
     let (mut files, mut redis, mut state_dir) = (Vec::new(), None, None);
+    let (mut exclude, mut rotated) = (Vec::new(), Vec::new());
     let (mut source, mut json, mut max_lag) = (None, false, None);
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Operand(path) => files.push(PathBuf::from(path)),
             Arg::Flag(flag) => match flag.as_str() {
+                "--exclude" => exclude.push(args.value(GLOB)?.into()),
+                "--rotated" => rotated.push(args.value(FOLDER)?.into()),
                 "--redis" => redis = Some(args.text(URL)?),
                 "--json" => json = true,
                 "--max-lag" => max_lag = Some(args.size()?),
@@ -216,6 +237,8 @@ pub fn status(mut args: Args, env: Env) -> Result<Status> {
     let state_dir = resolve_state_dir(state_dir, env)?;
     Ok(Status {
         files,
+        exclude,
+        rotated,
         redis,
         source,
         state_dir,

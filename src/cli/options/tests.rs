@@ -65,6 +65,8 @@ fn without_flags_the_defaults_hold() {
     assert_eq!(subscribe_of(""), subscribe);
     let status = Status {
         files: vec!["app.log".into()],
+        exclude: vec![],
+        rotated: vec![],
         redis: "redis://127.0.0.1:6379/".to_owned(),
         source: None,
         state_dir: "/home/ann/.local/state/tailcast".into(),
@@ -82,6 +84,7 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
     let options = watch_of("");
     assert_eq!(options.poll, Duration::from_millis(20));
     assert_eq!(options.rotate_wait, Duration::from_secs(5));
+    assert_eq!(options.forget_after, Duration::from_secs(7 * 86_400));
     assert_eq!(options.checkpoint_lines, 50);
     assert_eq!(options.checkpoint_interval, Duration::from_secs(2));
     assert_eq!(options.batch_lines, 1000);
@@ -94,10 +97,13 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
 #[test]
 fn every_flag_of_watch_is_read() {
     let line = "a.log --once --redis redis://h/ --mode stream --target t --type-field level --source s \
-        --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --checkpoint-lines 1 \
-        --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --timeout 0 -v b.log";
+        --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --forget-after 1.5d --checkpoint-lines 1 \
+        --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --timeout 0 -v \
+        --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
     let want = Watch {
         files: vec!["a.log".into(), "b.log".into()],
+        exclude: vec!["*.gz".into(), "/x/**".into()],
+        rotated: vec!["old".into(), "/y".into()],
         once: true,
         redis: "redis://h/".to_owned(),
         mode: Mode::Stream,
@@ -109,6 +115,7 @@ fn every_flag_of_watch_is_read() {
         reset: true,
         poll: Duration::from_secs(1),
         rotate_wait: Duration::ZERO,
+        forget_after: Duration::from_secs(36 * 3600),
         checkpoint_lines: 1,
         checkpoint_interval: Duration::ZERO,
         batch_lines: 1,
@@ -148,13 +155,15 @@ fn every_flag_of_the_others_is_read() {
     assert_eq!(subscribe_of(line), subscribe);
     let status = Status {
         files: vec!["a".into()],
+        exclude: vec!["b*".into()],
+        rotated: vec!["old".into()],
         redis: "r".to_owned(),
         source: Some("s".to_owned()),
         state_dir: "/d".into(),
         json: true,
         max_lag: Some(10 << 20),
     };
-    let line = "status a --redis r --source s --state-dir /d --json --max-lag 10MiB";
+    let line = "status a --redis r --source s --state-dir /d --json --max-lag 10MiB --exclude b* --rotated old";
     assert_eq!(parse(words(line), &home).unwrap(), Command::Status(status));
 }
 
