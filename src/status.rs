@@ -33,7 +33,9 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let store = Store::at(&options.state_dir);
     let mut redis = Some(&address);
     let mut rows = Vec::new();
-    for (path, source) in named_sources(&options.files, options.source.as_deref())? {
+    for (path, source) in
+        named_sources(&options.files, &options.exclude, options.source.as_deref())?
+    {
         let record =
             match redis.map(|address| read_record(address, &format!("tailcast:commit:{source}"))) {
                 Some(Ok(record)) => record,
