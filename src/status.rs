@@ -31,7 +31,7 @@ struct Row {
 pub fn run(options: &cli::Status) -> Result<()> {
     let address = Address::parse(&options.redis)?;
     let store = Store::at(&options.state_dir);
-    let sources = named_sources(&options.files, options.source.as_deref())?;
+    let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
     let records = match read_records(&address, &names) {
         Ok(records) => records.into_iter().collect::<Result<Vec<_>>>()?,

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::globs::{Files, expand};
+use super::globs::{Exclude, Files, Glob, Scan, Walk};
 use super::progress::ProgressLine;
 use super::{Answer, Resume, Shared, Source, TICK, Work};
 use crate::broker::{Batch, Encoder, source_name};
@@ -40,7 +40,8 @@ const TOGETHER: u32 = 4;
 
 /// What is watched, checked and locked.
 pub struct Reader {
-    globs: Vec<PathBuf>,
+    globs: Vec<Glob>,
+    walk: Walk,
     found: BTreeMap<PathBuf, Found>,
     /// FILEs that were not there at the start.
     missing: Vec<PathBuf>,
@@ -112,19 +113,39 @@ fn parse_files(files: &[PathBuf]) -> Result<Vec<Files>> {
 }
 
 /// The files that FILE arguments name now, each with its source's name.
-pub fn named_sources(files: &[PathBuf], source: Option<&str>) -> Result<Vec<(PathBuf, String)>> {
+pub fn named_sources(
+    files: &[PathBuf],
+    exclude: &[PathBuf],
+    source: Option<&str>,
+) -> Result<Vec<(PathBuf, String)>> {
     let files = parse_files(files)?;
     let naming = Naming::new(&files, source)?;
     let (ones, globs) = partition(files);
     let mut paths: BTreeSet<_> = ones.into_iter().collect();
-    paths.extend(new_matches(&globs, &paths)?);
+    let mut walk = Walk::new(&globs, &parse_excludes(exclude)?);
+    let scan = walk.scan();
+    if let Some((folder, error)) = scan.errors.first() {
+        return Err(unlistable(folder, error));
+    }
+    paths.extend(new_matches(scan, &paths));
     Ok(paths
         .into_iter()
         .map(|path| (path.clone(), naming.name(&path)))
         .collect())
 }
 
-fn partition(files: Vec<Files>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+fn parse_excludes(patterns: &[PathBuf]) -> Result<Vec<Exclude>> {
+    let parse = |pattern: &PathBuf| {
+        Exclude::parse(pattern).map_err(|error| Error::io("exclude", pattern, &error))
+    };
+    patterns.iter().map(parse).collect()
+}
+
+fn unlistable(folder: &Path, error: &std::io::Error) -> Error {
+    Error::io("list", folder, error)
+}
+
+fn partition(files: Vec<Files>) -> (Vec<PathBuf>, Vec<Glob>) {
     let (mut ones, mut globs) = (Vec::new(), Vec::new());
     for file in files {
         match file {
@@ -147,8 +168,10 @@ impl Reader {
             from: options.from,
         };
         let (ones, globs) = partition(files);
+        let walk = Walk::new(&globs, &parse_excludes(&options.exclude)?);
         let mut reader = Reader {
             globs,
+            walk,
             found: BTreeMap::new(),
             missing: Vec::new(),
             admission,
@@ -162,7 +185,12 @@ impl Reader {
                 reader.found.insert(path, found);
             }
         }
-        for path in new_matches(&reader.globs, &reader.found.keys().cloned().collect())? {
+        let watched = reader.found.keys().cloned().collect();
+        let scan = reader.walk.scan();
+        for (folder, error) in &scan.errors {
+            talk::warn(&unlistable(folder, error).to_string());
+        }
+        for path in new_matches(scan, &watched) {
             let found = reader.admission.admit(&path)?;
             reader.found.insert(path, found);
         }
@@ -174,7 +202,8 @@ impl Reader {
         let mut names: Vec<_> = self
             .found
             .keys()
-            .chain(&self.globs)
+            .map(PathBuf::as_path)
+            .chain(self.globs.iter().map(Glob::path))
             .map(|path| path.display().to_string())
             .collect();
         if names.len() > 3 {
@@ -235,7 +264,7 @@ impl Reader {
             stopped: false,
             target: Target::default(),
         };
-        following.run(&self.globs, answers, sink)?;
+        following.run(self.walk, answers, sink)?;
         if !options.once || shared.halts() {
             return Ok(());
         }
@@ -248,7 +277,7 @@ impl Reader {
         match self.globs.first() {
             Some(glob) if watched.borrow().is_empty() => Err(Error::Failed(format!(
                 "watch {}: no file matches",
-                glob.display()
+                glob.path().display()
             ))),
             _ => Ok(()),
         }
@@ -288,7 +317,7 @@ struct Entry<'w> {
 impl<'w> Following<'w> {
     fn run(
         &mut self,
-        globs: &[PathBuf],
+        mut walk: Walk,
         answers: &Receiver<Answer>,
         mut sink: BatchSink<'_>,
     ) -> Result<()> {
@@ -297,8 +326,8 @@ impl<'w> Following<'w> {
         let mut progress = ProgressLine::new();
         while !self.shared.halts() {
             let now = Instant::now();
-            if !globs.is_empty() && now >= next_scan {
-                self.scan(globs);
+            if now >= next_scan {
+                self.scan(&mut walk);
                 next_scan = now + RESCAN;
             }
             let Some(next_poll) = self.poll_due(now, &mut buffer, &mut sink) else {
@@ -312,9 +341,7 @@ impl<'w> Following<'w> {
                 tails.map(Tail::unread).sum()
             });
             let mut wake = next_poll.map_or(now + TICK, |next| next.min(now + TICK));
-            if !globs.is_empty() {
-                wake = wake.min(next_scan);
-            }
+            wake = wake.min(next_scan);
             match answers.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(Answer::Resume(from)) => self.resume(from),
                 Ok(Answer::Refused { source, error }) => self.refuse(source, error)?,
@@ -437,8 +464,9 @@ impl<'w> Following<'w> {
     }
 
     /// Looks for new matches; one that cannot be watched is said once, and tried again.
-    fn scan(&mut self, globs: &[PathBuf]) {
-        let matches = new_matches(globs, &self.watched.borrow()).unwrap_or_default();
+    fn scan(&mut self, walk: &mut Walk) {
+        let scan = walk.scan();
+        let matches = new_matches(scan, &self.watched.borrow());
         for path in matches {
             let added = self
                 .admission
@@ -457,22 +485,19 @@ impl<'w> Following<'w> {
 }
 
 /// The globs' matches that are not watched yet; a rotated sibling of a watched log is that log's own.
-fn new_matches(globs: &[PathBuf], watched: &BTreeSet<PathBuf>) -> Result<Vec<PathBuf>> {
-    let mut matches = BTreeSet::new();
-    for glob in globs {
-        matches.extend(expand(glob).map_err(|error| unwatchable(glob, &error))?);
-    }
+fn new_matches(scan: &Scan, watched: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let matches = &scan.matches;
     let is_sibling = |path: &PathBuf| {
         matches
             .iter()
             .chain(watched)
             .any(|log| file::is_sibling_name(path, log))
     };
-    Ok(matches
+    matches
         .iter()
         .filter(|path| !watched.contains(*path) && !is_sibling(path))
         .cloned()
-        .collect())
+        .collect()
 }
 
 /// Sees that a path, if it is there, is a file that can be read.

@@ -10,6 +10,7 @@ mod crash_points;
 mod cut_connections;
 mod disk_full;
 mod end_to_end;
+mod globs;
 mod lock;
 mod logrotate;
 mod many_files;
