@@ -1,6 +1,7 @@
-//! What is asked of the operating system by hand: SIGINT and SIGTERM set a flag, and the limit of open files is raised.
+//! What is asked of the operating system by hand: SIGINT and SIGTERM set a flag, the limit of open files is raised, who
+//! we are, and the flags of `open` that std does not name.
 //!
-//! The one place with `unsafe`: std has neither, and a crate for two calls is a crate too many.
+//! The one place with `unsafe`: std has none of it, and a crate for a few calls is a crate too many.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,35 @@ const RLIMIT_NOFILE: i32 = 7;
 #[cfg(not(target_os = "linux"))]
 const RLIMIT_NOFILE: i32 = 8;
 
+/// For `open`: fail where the name is a symlink. From the system's `fcntl.h`, as in the crate `libc`.
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "riscv64",
+        target_arch = "s390x"
+    )
+))]
+pub const O_NOFOLLOW: i32 = 0o400_000;
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "aarch64",
+        target_arch = "arm",
+        target_arch = "powerpc64"
+    )
+))]
+pub const O_NOFOLLOW: i32 = 0o100_000;
+#[cfg(not(target_os = "linux"))]
+pub const O_NOFOLLOW: i32 = 0x100;
+
+/// For `open`: never wait, as for the other end of a FIFO.
+#[cfg(target_os = "linux")]
+pub const O_NONBLOCK: i32 = 0o4_000;
+#[cfg(not(target_os = "linux"))]
+pub const O_NONBLOCK: i32 = 0x4;
+
 /// `struct rlimit` where `rlim_t` has 64 bits, as it has on the 64-bit platforms that we build for.
 #[repr(C)]
 struct Limit {
@@ -26,6 +56,8 @@ unsafe extern "C" {
     fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
     fn getrlimit(resource: i32, limit: *mut Limit) -> i32;
     fn setrlimit(resource: i32, limit: *const Limit) -> i32;
+    safe fn geteuid() -> u32;
+    safe fn getegid() -> u32;
 }
 
 extern "C" fn set_stop(_number: i32) {
@@ -51,5 +83,35 @@ pub fn raise_open_files_limit() {
             limit.soft = limit.hard;
             setrlimit(RLIMIT_NOFILE, &limit);
         }
+    }
+}
+
+/// The user and the group in whose name files are made.
+pub fn user_and_group() -> (u32, u32) {
+    (geteuid(), getegid())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::process::Command;
+
+    #[test]
+    fn the_flags_of_open_are_this_systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, link) = (folder.path().join("fifo"), folder.path().join("link"));
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        std::os::unix::fs::symlink(&fifo, &link).unwrap();
+        let open = |path, flags| File::options().read(true).custom_flags(flags).open(path);
+        assert!(open(&link, super::O_NONBLOCK).is_ok());
+        assert!(open(&fifo, super::O_NONBLOCK | super::O_NOFOLLOW).is_ok());
+        assert!(open(&link, super::O_NONBLOCK | super::O_NOFOLLOW).is_err());
     }
 }

@@ -114,7 +114,7 @@ impl Shared {
 /// Watches until a signal, or with `--once` to the end of every file.
 pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis)?;
-    let store = Store::create(&options.state_dir)?;
+    let store = Store::create(&options.state_dir, options.delivery)?;
     let reader = Reader::prepare(options, &store)?;
     if !options.once {
         talk::note(&format!(
