@@ -1,9 +1,11 @@
 //! What is asked of the operating system by hand: SIGINT and SIGTERM set a flag, the limit of open files is raised, who
-//! we are, and the flags of `open` that std does not name.
+//! we are, where a hole in a file ends, and the flags of `open` that std does not name.
 //!
 //! The one place with `unsafe`: std has none of it, and a crate for a few calls is a crate too many.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -45,6 +47,14 @@ pub const O_NONBLOCK: i32 = 0o4_000;
 #[cfg(not(target_os = "linux"))]
 pub const O_NONBLOCK: i32 = 0x4;
 
+/// lseek(2): to the next byte that is not in a hole.
+#[cfg(not(target_os = "macos"))]
+const SEEK_DATA: i32 = 3;
+#[cfg(target_os = "macos")]
+const SEEK_DATA: i32 = 4;
+/// errno: there is no more data.
+const ENXIO: i32 = 6;
+
 /// `struct rlimit` where `rlim_t` has 64 bits, as it has on the 64-bit platforms that we build for.
 #[repr(C)]
 struct Limit {
@@ -58,6 +68,7 @@ unsafe extern "C" {
     fn setrlimit(resource: i32, limit: *const Limit) -> i32;
     safe fn geteuid() -> u32;
     safe fn getegid() -> u32;
+    fn lseek(fd: i32, offset: i64, whence: i32) -> i64;
 }
 
 extern "C" fn set_stop(_number: i32) {
@@ -89,6 +100,22 @@ pub fn raise_open_files_limit() {
 /// The user and the group in whose name files are made.
 pub fn user_and_group() -> (u32, u32) {
     (geteuid(), getegid())
+}
+
+/// The first offset from here on that is not in a hole of the file; its size where nothing but a hole follows. None: the
+/// file system cannot tell. Moves the descriptor's own offset, which nobody uses.
+pub fn next_data(file: &File, offset: u64) -> Option<u64> {
+    let from = i64::try_from(offset).ok()?;
+    // SAFETY: no memory is passed, and the descriptor is open as long as `file` is borrowed. `off_t` has 64 bits on the
+    // platforms that we build for.
+    let found = unsafe { lseek(file.as_raw_fd(), from, SEEK_DATA) };
+    match u64::try_from(found) {
+        Ok(found) => Some(found),
+        Err(_) if std::io::Error::last_os_error().raw_os_error() == Some(ENXIO) => {
+            file.metadata().ok().map(|metadata| metadata.len())
+        }
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
