@@ -309,13 +309,23 @@ mod tests {
         assert_eq!(store.read(log).unwrap().unwrap().0, progress(1000));
     }
 
+    /// Closes a mailbox, also when a test fails: else its writer would never end.
+    struct Closing<'m>(&'m Mailbox);
+
+    impl Drop for Closing<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+
     /// A mailbox whose writer runs while `play` does.
     fn with_writer(store: &Store, cadence: Cadence, play: impl FnOnce(&Mailbox)) -> Mailbox {
         let mailbox = Mailbox::new(cadence);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| mailbox.write_all(store));
+            let closing = Closing(&mailbox);
             play(&mailbox);
-            mailbox.close();
+            drop(closing);
             writer.join().unwrap().unwrap();
         });
         mailbox
