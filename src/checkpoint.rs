@@ -3,7 +3,6 @@
 //! Writing waits for the disk, so it has a thread of its own behind the `Mailbox`.
 
 mod folder;
-#[allow(dead_code)] // until the chain says its gaps
 mod gaps;
 mod mailbox;
 
@@ -158,7 +157,7 @@ impl Store {
         Ok(read_checkpoint(&old)?.filter(is_ours).map(|it| (old, it)))
     }
 
-    /// Replaces a log's checkpoint, all or nothing, and waits until the disk has it.
+    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last.
     pub fn write(&self, log: &Path, progress: &Progress) -> io::Result<()> {
         let path = self.file_of(log);
         let temporary = self.name(log, ".checkpoint.tmp");
@@ -169,13 +168,17 @@ impl Store {
             file.write_all(&text)?;
             file.sync_all()?;
             fault::point("checkpoint-temp-written");
-            fs::rename(&temporary, &path)?;
-            File::open(&self.folder)?.sync_all()
+            fs::rename(&temporary, &path)
         };
         write().inspect_err(|_| {
             // What is left of it would only keep a full disk full.
             let _ = fs::remove_file(&temporary);
         })
+    }
+
+    /// Waits until the disk knows what was replaced: one wait does for many checkpoints.
+    pub fn sync(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
     }
 
     /// Forgets a log's checkpoint.
@@ -196,7 +199,6 @@ impl Store {
     }
 
     /// The logs that are gone, and whose checkpoint was not written for so long.
-    #[allow(dead_code)] // until the reader forgets
     pub fn stale(&self, older_than: Duration) -> Vec<PathBuf> {
         // What cannot be read now is looked at another time.
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();

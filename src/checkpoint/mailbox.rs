@@ -3,8 +3,7 @@
 //! A newer position replaces a queued one, so a slow disk never slows publishing. The writer wakes when something is due,
 //! not at each position: with thousands of logs it would do nothing but look.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -34,7 +33,7 @@ impl Cadence {
     }
 }
 
-/// While batch follows batch a write would be due all the time, and its two fsyncs would take a core from Redis. So the
+/// While batch follows batch a write would be due all the time, and its fsyncs would take a core from Redis. So the
 /// writer then rests this many times as long as it wrote.
 const REST: u32 = 10;
 /// A disk that refuses is asked again after so long.
@@ -57,13 +56,15 @@ struct State {
     forgotten: Vec<(PathBuf, Lock)>,
     /// When the checkpoint of each log, but those that are forgotten, was last written, or tried to be.
     written: HashMap<PathBuf, Instant>,
+    /// The logs whose last write failed.
+    failed: BTreeSet<PathBuf>,
     disk: Disk,
     /// Until when the writer sleeps; None: it is at work, and will look before it sleeps.
     sleeps_until: Option<Instant>,
     closed: bool,
 }
 
-/// How the last write went.
+/// How the last writing went.
 #[derive(Debug, Clone, Copy, Default)]
 struct Disk {
     took: Duration,
@@ -88,14 +89,46 @@ impl Pending {
             .map_or(Duration::MAX, |last| now.saturating_duration_since(last));
         // A disk that refuses is not asked after every few lines, but at every interval.
         let lines = if disk.failing { 0 } else { self.lines };
+        let rest = (disk.took * REST).min(cadence.interval);
         let pause = if disk.failing {
-            RETRY
+            rest.max(RETRY)
         } else if self.more {
-            (disk.took * REST).min(cadence.interval)
+            rest
         } else {
             Duration::ZERO
         };
         cadence.wait(lines, age).max(pause.saturating_sub(age))
+    }
+}
+
+impl State {
+    fn note_tried(&mut self, logs: impl Iterator<Item = PathBuf>, now: Instant) {
+        for log in logs {
+            if let Some(newer) = self.pending.get_mut(&log) {
+                newer.last = Some(now);
+            }
+            self.failed.remove(&log);
+            self.written.insert(log, now);
+        }
+    }
+
+    fn drop_log(&mut self, log: &Path) {
+        self.pending.remove(log);
+        self.written.remove(log);
+        self.failed.remove(log);
+    }
+
+    fn queue_again(&mut self, logs: BTreeMap<PathBuf, Pending>, now: Instant) {
+        for (log, old) in logs {
+            self.written.insert(log.clone(), now);
+            self.failed.insert(log.clone());
+            let newer = self.pending.entry(log).or_insert(Pending {
+                lines: 0,
+                ..old.clone()
+            });
+            newer.lines += old.lines;
+            newer.last = Some(now);
+        }
     }
 }
 
@@ -146,11 +179,9 @@ impl Mailbox {
 
     /// Drops what is queued of a log, and has all that the disk knows of it removed. With its lock goes the right to
     /// watch it; who wants to watch it again waits for that. Never waits for the disk itself.
-    #[allow(dead_code)] // until the reader forgets
     pub fn forget(&self, log: &Path, lock: Lock) {
         let mut state = self.state();
-        state.pending.remove(log);
-        state.written.remove(log);
+        state.drop_log(log);
         state.forgotten.push((log.into(), lock));
         self.changed.notify_one();
     }
@@ -167,18 +198,11 @@ impl Mailbox {
         self.state().disk.failing = store.is_full;
         loop {
             let work = self.wait_for_work();
-            for (log, pending) in work.due {
-                let started = Instant::now();
-                let result = store.write(&log, &pending.progress);
-                let fatal = work.closed && result.as_ref().is_err_and(|e| !store.can_do_without(e));
-                let result = result.map_err(|error| failure(store, &log, &error));
-                if fatal {
-                    return result;
-                }
-                self.note(log, pending, started, result);
+            if !work.due.is_empty() {
+                self.write_due(store, work.due, work.closed)?;
             }
             for (log, lock) in work.forgotten {
-                self.state().written.remove(&log);
+                self.state().drop_log(&log);
                 if let Err(error) = store.forget(&log, lock) {
                     talk::warn(&error.to_string());
                 }
@@ -189,34 +213,51 @@ impl Mailbox {
         }
     }
 
-    /// Remembers how a write went; what could not be written is queued again.
-    fn note(&self, log: PathBuf, pending: Pending, started: Instant, result: Result<()>) {
+    /// Writes some checkpoints; what could not be written is queued again.
+    fn write_due(
+        &self,
+        store: &Store,
+        mut due: BTreeMap<PathBuf, Pending>,
+        last: bool,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let mut failure = None;
+        let mut again = BTreeMap::new();
+        for (log, pending) in &due {
+            if let Err(error) = store.write(log, &pending.progress) {
+                failure = Some((store.file_of(log), error));
+                again.insert(log.clone(), pending.clone());
+            }
+        }
+        if again.len() < due.len()
+            && let Err(error) = store.sync()
+        {
+            failure = Some((store.folder.clone(), error));
+            again.append(&mut due);
+        }
         let mut guard = self.state();
         let state = &mut *guard;
         let now = Instant::now();
         state.disk.took = now - started;
-        let failed_before = std::mem::replace(&mut state.disk.failing, result.is_err());
-        if let Some(newer) = state.pending.get_mut(&log) {
-            newer.last = Some(now);
-        }
-        state.written.insert(log.clone(), now);
-        match result {
-            Ok(()) if failed_before => talk::note("checkpoints can be written again"),
-            Ok(()) => {}
-            Err(error) => {
-                if !failed_before {
-                    let text = "publishing goes on, and the write is tried again";
-                    talk::warn(&format!("{error}; {text}"));
-                }
-                let again = state.pending.entry(log);
-                again
-                    .and_modify(|newer| newer.lines += pending.lines)
-                    .or_insert(Pending {
-                        last: Some(now),
-                        ..pending
-                    });
+        state.note_tried(due.into_keys(), now);
+        state.queue_again(again, now);
+        let fails = !state.failed.is_empty();
+        let failed_before = std::mem::replace(&mut state.disk.failing, fails);
+        drop(guard);
+        match failure {
+            None if failed_before && !fails => talk::note("checkpoints can be written again"),
+            None => {}
+            Some((path, error)) if last && !store.can_do_without(&error) => {
+                return Err(Error::io("write checkpoint", &path, &error));
             }
+            Some((path, error)) if !failed_before => {
+                let error = Error::io("write checkpoint", &path, &error);
+                let text = "publishing goes on, and the write is tried again";
+                talk::warn(&format!("{error}; {text}"));
+            }
+            Some(_) => {}
         }
+        Ok(())
     }
 
     /// Waits until a write is due, a log is to be forgotten, or the mailbox is closed.
@@ -249,10 +290,6 @@ impl Mailbox {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
-
-fn failure(store: &Store, log: &Path, error: &io::Error) -> Error {
-    Error::io("write checkpoint", &store.file_of(log), error)
 }
 
 #[cfg(test)]
@@ -309,13 +346,23 @@ mod tests {
         assert_eq!(store.read(log).unwrap().unwrap().0, progress(1000));
     }
 
+    /// Closes a mailbox, also when a test fails: else its writer would never end.
+    struct Closing<'m>(&'m Mailbox);
+
+    impl Drop for Closing<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+
     /// A mailbox whose writer runs while `play` does.
     fn with_writer(store: &Store, cadence: Cadence, play: impl FnOnce(&Mailbox)) -> Mailbox {
         let mailbox = Mailbox::new(cadence);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| mailbox.write_all(store));
+            let closing = Closing(&mailbox);
             play(&mailbox);
-            mailbox.close();
+            drop(closing);
             writer.join().unwrap().unwrap();
         });
         mailbox
@@ -375,6 +422,32 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let state = mailbox.state();
         assert!(state.written.is_empty() && state.pending.is_empty());
+    }
+
+    #[test]
+    fn one_checkpoint_that_cannot_be_written_holds_up_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path(), Delivery::ExactlyOnce).unwrap();
+        let cadence = Cadence {
+            lines: 1,
+            interval: Duration::from_millis(1),
+        };
+        let (bad, good) = (Path::new("/a.log"), Path::new("/b.log"));
+        let in_the_way = store.file_of(bad);
+        std::fs::create_dir(&in_the_way).unwrap();
+        with_writer(&store, cadence, |mailbox| {
+            mailbox.put(bad, progress(1), 1, false);
+            until("it fails", || !mailbox.state().failed.is_empty());
+            for offset in 1..4 {
+                mailbox.put(good, progress(offset), 1, false);
+                let written = || store.read(good).unwrap().map(|it| it.0.current.offset);
+                until("the other is written", || written() == Some(offset));
+                assert!(mailbox.state().disk.failing, "said once, so not over yet");
+            }
+            std::fs::remove_dir(&in_the_way).unwrap();
+            until("it is written at last", || !mailbox.state().disk.failing);
+        });
+        assert_eq!(store.read(bad).unwrap().unwrap().0, progress(1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What matches, on paper and in folders that change.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
