@@ -53,23 +53,31 @@ impl Scene {
     /// Makes an archive beside a file; returns its name.
     pub fn pack(&self, name: &str, packer: Packer) -> String {
         let archive = format!("{name}.{}", packer.extension);
-        let from = File::open(self.path(name)).unwrap_or_else(|e| panic!("open {name}: {e}"));
-        let modified = from.metadata().and_then(|m| m.modified()).expect("stat");
         let to = File::create_new(self.path(&archive))
             .unwrap_or_else(|e| panic!("create {archive}: {e}"));
-        let packed = Command::new(packer.program)
-            .arg("-c")
-            .stdin(from)
+        let packed = self
+            .packing(name, packer)
             .stdout(to.try_clone().expect("clone a file"))
-            .stderr(Stdio::null())
             .status();
-        assert!(
-            packed.is_ok_and(|s| s.success()),
-            "{} {name}",
-            packer.program
-        );
-        to.set_modified(modified).expect("set the time");
+        assert!(packed.is_ok_and(|s| s.success()), "{packer:?} {name}");
+        let modified = fs::metadata(self.path(name)).and_then(|m| m.modified());
+        to.set_modified(modified.expect("stat"))
+            .expect("set the time");
         archive
+    }
+
+    /// What an archive of a file would be.
+    pub fn packed(&self, name: &str, packer: Packer) -> Vec<u8> {
+        let packed = self.packing(name, packer).output().expect("pack");
+        assert!(packed.status.success(), "{packer:?} {name}");
+        packed.stdout
+    }
+
+    fn packing(&self, name: &str, packer: Packer) -> Command {
+        let from = File::open(self.path(name)).unwrap_or_else(|e| panic!("open {name}: {e}"));
+        let mut command = Command::new(packer.program);
+        command.arg("-c").stdin(from).stderr(Stdio::null());
+        command
     }
 
     /// Renames NAME.1 to NAME.2 and so on, archives as well, the oldest first, as logrotate does.

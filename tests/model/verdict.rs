@@ -1,0 +1,136 @@
+//! What must have arrived of a log, what may have, and what was said to be missing.
+
+use std::collections::HashSet;
+
+use crate::log::{Arrived, Line, Log, Style};
+use crate::util::*;
+
+impl Log {
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.generations.iter().flat_map(|g| &g.lines)
+    }
+
+    /// How many lines must have arrived.
+    pub fn required(&self) -> usize {
+        self.lines().filter(|l| !l.doubtful).count()
+    }
+
+    /// Those that must have arrived, and have not.
+    pub fn missing(&self, arrived: &Arrived) -> Vec<&str> {
+        self.lines()
+            .filter(|l| !l.doubtful && !arrived.contains(l.text.as_bytes()))
+            .map(|l| l.text.as_str())
+            .collect()
+    }
+
+    /// Ends without a newline that may have been published as lines, once. It cannot be told what is a copy where both
+    /// styles are mixed.
+    fn allowed_ends(&self) -> impl Iterator<Item = &str> {
+        let ends = self.generations.iter().filter_map(|g| g.end.as_ref());
+        ends.filter(|end| !end.torn || self.setup.style == Style::Both)
+            .map(|end| end.text.as_str())
+    }
+
+    /// Everything of it that may arrive.
+    pub fn known_texts(&self) -> impl Iterator<Item = &str> {
+        self.lines()
+            .map(|l| l.text.as_str())
+            .chain(self.allowed_ends())
+    }
+
+    /// Every line that must have arrived has, once; all that arrived are in order; what is missing was said; and nothing
+    /// was said to be missing where nothing could be. Returns how much of `arrived` is of this log.
+    pub fn check(&self, arrived: &[Vec<u8>], said: &str, path: &str) -> usize {
+        let all: Arrived = arrived.iter().cloned().collect();
+        let expected: Vec<&Line> = self
+            .lines()
+            .filter(|l| !l.doubtful || all.contains(l.text.as_bytes()))
+            .collect();
+        let late: HashSet<&[u8]> = texts(self.lines().filter(|l| l.late));
+        let own: HashSet<&[u8]> = texts(self.lines());
+        let got: Vec<&[u8]> = of(arrived, &own).collect();
+        assert_exactly(
+            &sorted(expected.iter().map(|l| l.text.as_bytes())),
+            &sorted(got.iter().copied()),
+        );
+        // In order, but for late lines among those of newer files.
+        let punctual: Vec<_> = expected
+            .iter()
+            .filter(|l| !l.late)
+            .map(|l| &l.text)
+            .collect();
+        let got_punctual: Vec<_> = got.iter().filter(|l| !late.contains(**l)).collect();
+        assert_exactly(&punctual, &got_punctual);
+        self.check_late(arrived, &all);
+        self.check_gaps(&all, said, path);
+        got.len() + self.check_ends(arrived)
+    }
+
+    /// Within one file, late lines are in order as well.
+    fn check_late(&self, arrived: &[Vec<u8>], all: &Arrived) {
+        for generation in self
+            .generations
+            .iter()
+            .filter(|g| g.lines.iter().any(|l| l.late))
+        {
+            let own = texts(generation.lines.iter());
+            let written: Vec<_> = generation
+                .lines
+                .iter()
+                .map(|l| l.text.as_bytes())
+                .filter(|l| all.contains(*l))
+                .collect();
+            assert_exactly(&written, &of(arrived, &own).collect::<Vec<_>>());
+        }
+    }
+
+    fn check_gaps(&self, all: &Arrived, said: &str, path: &str) {
+        let gaps: Vec<&str> = gaps(said)
+            .into_iter()
+            .filter(|l| l.contains(path))
+            .collect();
+        assert!(
+            self.destroyed || gaps.is_empty(),
+            "all of {path} was readable all the time: {gaps:?}"
+        );
+        let lost: Vec<&str> = self
+            .lines()
+            .map(|l| l.text.as_str())
+            .filter(|l| !all.contains(l.as_bytes()))
+            .collect();
+        assert!(
+            lost.is_empty() || !gaps.is_empty(),
+            "{} lines of {path} are lost without a word, first {}",
+            lost.len(),
+            lost[0]
+        );
+    }
+
+    /// Each at most once; returns how many came.
+    fn check_ends(&self, arrived: &[Vec<u8>]) -> usize {
+        let mut came = 0;
+        for end in self.allowed_ends() {
+            let times = arrived.iter().filter(|l| *l == end.as_bytes()).count();
+            assert!(times <= 1, "an end came {times} times: {end}");
+            came += times;
+        }
+        came
+    }
+}
+
+fn texts<'a>(lines: impl Iterator<Item = &'a Line>) -> HashSet<&'a [u8]> {
+    lines.map(|l| l.text.as_bytes()).collect()
+}
+
+fn of<'a>(arrived: &'a [Vec<u8>], own: &HashSet<&[u8]>) -> impl Iterator<Item = &'a [u8]> {
+    arrived
+        .iter()
+        .map(Vec::as_slice)
+        .filter(|l| own.contains(l))
+}
+
+fn sorted<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_unstable();
+    lines
+}
