@@ -371,7 +371,7 @@ impl Play {
 
     fn wait_for_all(&mut self) {
         self.note("wait for all");
-        let limit = Instant::now() + patience();
+        let (begin, mut pause) = (Instant::now(), Duration::from_millis(2));
         let required: usize = self.logs.iter().map(Log::required).sum();
         let mut seen = usize::MAX;
         loop {
@@ -387,7 +387,7 @@ impl Play {
                     return;
                 }
             }
-            if Instant::now() > limit {
+            if begin.elapsed() > patience() {
                 self.look();
                 let missing: Vec<_> = self
                     .logs
@@ -399,7 +399,9 @@ impl Play {
                     missing.len()
                 );
             }
-            std::thread::sleep(Duration::from_millis(5));
+            // Each look is a connection, and there are only so many ports.
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
 
