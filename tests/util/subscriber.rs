@@ -68,12 +68,13 @@ impl Subscriber {
     }
 
     pub fn payloads(&self) -> Vec<Vec<u8>> {
-        self.heard
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|m| m.payload.clone())
-            .collect()
+        self.payloads_since(0)
+    }
+
+    /// Those behind the first `n`.
+    pub fn payloads_since(&self, n: usize) -> Vec<Vec<u8>> {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().skip(n).map(|m| m.payload.clone()).collect()
     }
 
     pub fn heard(&self, payload: impl AsRef<[u8]>) -> bool {
