@@ -24,6 +24,7 @@ mod many_files;
 mod many_globs;
 mod memory;
 mod once;
+mod python_handlers;
 mod redis_absent;
 mod redis_errors;
 mod redis_killed;
