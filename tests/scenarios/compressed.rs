@@ -191,6 +191,7 @@ fn an_archive_that_was_read_as_a_plain_file_is_not_read_again() {
         let oracle = scene.subscriber();
         ten(&scene);
         let watcher = watch(&scene).spawn();
+        oracle.wait_for(10);
         for round in 1..4 {
             scene.rotate("app.log");
             scene.append("app.log", text(round * 10..round * 10 + 10));

@@ -66,6 +66,7 @@ fn the_holes_of_many_live_copytruncates_are_skipped() {
     let mut writer = plain_writer(&scene);
     writer.write_all(text(0..10).as_bytes()).expect("write");
     let watcher = scene.watch("app.log").spawn();
+    oracle.wait_for(10);
     for round in 1..15 {
         if round % 2 == 0 {
             oracle.wait_for(round * 10);

@@ -5,8 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::{Redis, wait_until};
+use super::{Redis, patience, wait_until};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -89,10 +90,15 @@ impl Subscriber {
     /// Waits until at least `n` lines have arrived.
     #[track_caller]
     pub fn wait_for(&self, n: usize) {
-        wait_until(
-            &format!("{n} lines have arrived ({} have)", self.len()),
-            || self.len() >= n,
-        );
+        let begin = Instant::now();
+        while self.len() < n {
+            assert!(
+                begin.elapsed() < patience(),
+                "waited in vain for {n} lines: {} have arrived",
+                self.len()
+            );
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     /// Waits until this line has arrived.
