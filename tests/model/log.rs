@@ -55,6 +55,8 @@ pub struct Generation {
     half: Option<(String, String)>,
     /// An end without a newline, that never gets one.
     pub end: Option<End>,
+    /// A watcher has had it open for certain.
+    pub seen: bool,
 }
 
 pub struct End {
@@ -114,6 +116,13 @@ impl Log {
 
     fn last(&mut self) -> &mut Generation {
         self.generations.last_mut().expect("a generation")
+    }
+
+    /// A watcher has read the file that is there now.
+    pub fn see(&mut self) {
+        if self.present {
+            self.last().seen = true;
+        }
     }
 
     // What the writer does.

@@ -384,6 +384,7 @@ impl Play {
                     .iter()
                     .all(|l| l.missing(&self.arrived).is_empty())
                 {
+                    self.logs.iter_mut().for_each(Log::see);
                     return;
                 }
             }

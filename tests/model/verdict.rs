@@ -2,8 +2,19 @@
 
 use std::collections::HashSet;
 
-use crate::log::{Arrived, Line, Log, Style};
+use crate::log::{Arrived, Generation, Line, Log, Style};
 use crate::util::*;
+
+impl Generation {
+    /// Whether a watcher had anything of it: what came and went unseen, nobody can say to be missing.
+    fn is_known(&self, arrived: &Arrived) -> bool {
+        self.seen
+            || self
+                .lines
+                .iter()
+                .any(|l| arrived.contains(l.text.as_bytes()))
+    }
+}
 
 impl Log {
     fn lines(&self) -> impl Iterator<Item = &Line> {
@@ -94,7 +105,10 @@ impl Log {
             "all of {path} was readable all the time: {gaps:?}"
         );
         let lost: Vec<&str> = self
-            .lines()
+            .generations
+            .iter()
+            .filter(|g| g.is_known(all))
+            .flat_map(|g| &g.lines)
             .map(|l| l.text.as_str())
             .filter(|l| !all.contains(l.as_bytes()))
             .collect();
