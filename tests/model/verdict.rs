@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::log::{Arrived, Generation, Line, Log, Style};
+use crate::log::{Arrived, Generation, Line, Log, Setup, Style};
+use crate::naming::Naming;
 use crate::util::*;
 
 impl Generation {
@@ -147,4 +148,39 @@ fn sorted<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     let mut lines: Vec<_> = lines.collect();
     lines.sort_unstable();
     lines
+}
+
+#[test]
+fn the_verdict_finds_what_is_wrong() {
+    let scene = Scene::new();
+    let setup = Setup {
+        name: "app.log".into(),
+        target: None,
+        olddir: None,
+        naming: Naming::Numbered,
+        style: Style::Rename,
+        packer: None,
+        holes: false,
+        late: false,
+    };
+    let mut log = Log::new(&scene, setup);
+    log.write(&scene, 3);
+    let all: Vec<Vec<u8>> = published_lines(&scene.read("app.log"));
+    let verdict = |log: &Log, arrived: &[usize], said: &str| {
+        let arrived: Vec<Vec<u8>> = arrived.iter().map(|n| all[*n].clone()).collect();
+        let check = || log.check(&arrived, said, "/app.log");
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_ok()
+    };
+    let gap = "tailcast: /app.log: gap: generation 0, from offset 9: 5 bytes";
+    assert!(verdict(&log, &[0, 1, 2], ""));
+    assert!(!verdict(&log, &[0, 2], ""), "lost");
+    assert!(!verdict(&log, &[0, 1, 2, 1], ""), "repeated");
+    assert!(!verdict(&log, &[0, 2, 1], ""), "out of order");
+    assert!(!verdict(&log, &[0, 1, 2], gap), "nothing can be missing");
+    let arrived = [all[0].clone()].into();
+    log.delete_live(&scene, &arrived);
+    assert!(verdict(&log, &[0], gap));
+    assert!(verdict(&log, &[0, 1, 2], ""), "it was held, and read");
+    assert!(!verdict(&log, &[0, 1], ""), "lost without a word");
+    assert!(!verdict(&log, &[1, 2], gap), "this one had arrived");
 }

@@ -121,6 +121,18 @@ fn a_log_that_was_truncated_for_good_with_lines_unread_is_a_gap() {
     says_a_gap(&scene, &oracle, 20..25);
 }
 
+/// The number behind a word.
+#[track_caller]
+fn number_behind(said: &str, word: &str) -> u64 {
+    let (_, rest) = said.split_once(word).unwrap_or_else(|| panic!("{said}"));
+    let digits: String = rest
+        .chars()
+        .skip_while(|c| !c.is_ascii_digit())
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse().unwrap_or_else(|_| panic!("{said}"))
+}
+
 #[test]
 fn what_was_seen_and_then_truncated_is_a_gap_of_so_many_bytes() {
     let scene = Scene::new();
@@ -130,8 +142,9 @@ fn what_was_seen_and_then_truncated_is_a_gap_of_so_many_bytes() {
     oracle.wait_for(10);
     scene.redis.stop();
     scene.append("app.log", text(10..30_000));
-    // It holds the file, knows that it has grown, and cannot read it to its end while no batch is taken.
+    // It has the file open, goes on looking at it, and does not read it to its end while no batch is taken.
     watcher.wait_complains();
+    let size = scene.read("app.log").len() as u64;
     fs::write(scene.path("app.log"), "").expect("truncate");
     scene.redis.cont();
     scene.append("app.log", text(30_000..30_010));
@@ -139,8 +152,43 @@ fn what_was_seen_and_then_truncated_is_a_gap_of_so_many_bytes() {
     let ended = watcher.sigterm();
     let path = scene.path("app.log");
     assert_one_gap(&ended.stderr, &[path.to_str().expect("UTF-8"), " bytes"]);
+    let gap = gaps(&ended.stderr)[0];
+    let from = number_behind(gap, "offset");
+    let bytes = number_behind(gap, &format!("offset {from}"));
+    assert_eq!(from + bytes, size, "{gap}");
     let said = status(&scene);
-    assert_eq!(said["gaps"].as_u64(), Some(1));
+    assert_eq!(
+        (said["gaps"].as_u64(), said["gap_bytes"].as_u64()),
+        (Some(1), Some(bytes))
+    );
+}
+
+#[test]
+fn what_rotates_while_redis_is_away_is_held_before_it_is_removed() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..10));
+    let watcher = scene.watch("app.log").spawn();
+    oracle.wait_for(10);
+    scene.redis.stop();
+    scene.append("app.log", text(10..20));
+    watcher.wait_complains();
+    for round in 2..5 {
+        scene.rotate("app.log");
+        scene.append("app.log", text(round * 10..round * 10 + 10));
+        let live = scene.path("app.log").canonicalize().expect("a path");
+        wait_until("the new file is open", || {
+            watcher.open_files().contains(&live)
+        });
+    }
+    for n in 1..4 {
+        scene.remove(&format!("app.log.{n}"));
+    }
+    scene.redis.cont();
+    oracle.wait_for_line(line(49));
+    let ended = watcher.sigterm();
+    assert_exactly(&lines(0..50), &oracle.settle());
+    assert_no_gap(&ended);
 }
 
 #[test]
