@@ -87,6 +87,12 @@ pub fn wait_for_start(scene: &Scene, watcher: &Process, oracle: &Subscriber, pub
             .iter()
             .any(|file| file.starts_with(&logs))
     });
+    // Before that it has not begun: nothing tells the next one what was there.
+    wait_until("its first checkpoint is written", || {
+        let state = std::fs::read_dir(scene.state_dir()).expect("list the state");
+        let mut names = state.map(|entry| entry.expect("an entry").file_name());
+        names.any(|name| name.to_string_lossy().ends_with(".checkpoint"))
+    });
 }
 
 fn be_absent(
