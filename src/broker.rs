@@ -1,21 +1,20 @@
 //! Redis: where it is, how to reach it, and what its errors mean for us.
 //!
-//! The only place that names `redis::`, which reads the URL. `wire` is a connection; `encode` turns lines into a batch
+//! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
 //! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives.
 
 mod commit;
+mod connection;
 mod encode;
 mod record;
 mod subscription;
-mod wire;
 
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionInfo, IntoConnectionInfo, ServerError, Value};
 
 use crate::error::{Error, Result};
-use wire::Reply;
 
 pub use commit::{Candidate, Claim, Session, Taken, read_records};
 pub use encode::{Batch, Encoder};
@@ -71,16 +70,14 @@ impl Address {
     }
 
     /// An error reply, as what it means for us.
-    fn error_reply(&self, text: &[u8]) -> Failure {
-        let text = String::from_utf8_lossy(text);
-        let (code, detail) = text.split_once(' ').unwrap_or((&text, ""));
-        self.refusal(code, detail)
+    fn error_reply(&self, error: &ServerError) -> Failure {
+        self.refusal(error.code(), error.details().unwrap_or_default())
     }
 
-    fn unexpected(&self, reply: &Reply<&[u8]>) -> Failure {
+    fn unexpected(&self, reply: &Value) -> Failure {
         match reply {
-            Reply::Error(text) => self.error_reply(text),
-            other => Failure::Wait(format!("redis {self}: an unexpected reply: {other}")),
+            Value::ServerError(error) => self.error_reply(error),
+            other => Failure::Wait(format!("redis {self}: an unexpected reply: {other:?}")),
         }
     }
 

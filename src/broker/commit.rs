@@ -11,9 +11,11 @@
 use std::path::Path;
 use std::time::Instant;
 
+use redis::Value;
+
+use super::connection::Connection;
 use super::encode::{Batch, push_command};
 use super::record::{self, Record};
-use super::wire::{Reply, Wire};
 use super::{Address, Failure};
 use crate::cli::{Delivery, Mode};
 use crate::error::{Error, Result};
@@ -47,7 +49,7 @@ pub type Taken = Result<(Progress, Vec<u8>)>;
 /// A connection that publishes, from its first take-over to its first error.
 pub struct Session {
     address: Address,
-    wire: Wire,
+    connection: Connection,
     mode: Mode,
     delivery: Delivery,
     /// Told apart from every other session's, so that a record tells who wrote it.
@@ -55,6 +57,9 @@ pub struct Session {
     out: Vec<u8>,
 }
 
+/// What Redis calls us.
+const NAME: &str = "tailcast-watch";
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 /// Give up on a take-over when others keep changing the record.
 const TAKE_OVERS: usize = 100;
 
@@ -69,7 +74,7 @@ impl Session {
         let token = format!("{:016x}", fastrand::u64(..));
         Ok(Session {
             address: address.clone(),
-            wire: greet(address, deadline)?,
+            connection: Connection::open(address, NAME, deadline)?,
             mode,
             delivery,
             token,
@@ -77,8 +82,8 @@ impl Session {
         })
     }
 
-    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.wire.set_deadline(deadline);
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        self.connection.set_deadline(deadline)
     }
 
     /// The record's value for a progress.
@@ -123,8 +128,8 @@ impl Session {
         let watch: Vec<_> = std::iter::once(b"WATCH".as_slice()).chain(keys).collect();
         push_command(&watch, &mut out);
         push_gets(sources.iter().map(|source| source.key), &mut out);
-        self.wire.write(&out)?;
-        self.wire.expect_ok()?;
+        self.connection.write(&out)?;
+        self.connection.expect_ok()?;
         let chosen = self.choose(sources)?;
         let taken: Vec<Taken> = chosen
             .into_iter()
@@ -140,7 +145,7 @@ impl Session {
             let (_, value) = taken.as_ref().ok()?;
             Some((source.key, value.as_slice()))
         });
-        let is_set = set_watched(&mut self.wire, &self.address, &values.collect::<Vec<_>>())?;
+        let is_set = set_watched(&mut self.connection, &values.collect::<Vec<_>>())?;
         Ok(is_set.then_some(taken))
     }
 
@@ -150,7 +155,7 @@ impl Session {
     ) -> Result<Vec<Taken>, Failure> {
         let mut out = Vec::new();
         push_gets(sources.iter().map(|source| source.key), &mut out);
-        self.wire.write(&out)?;
+        self.connection.write(&out)?;
         let chosen = self.choose(sources)?;
         let outdated = chosen.iter().zip(sources).filter_map(|(chosen, source)| {
             let is_there = chosen.as_ref().is_ok_and(|(is_there, _)| *is_there);
@@ -171,7 +176,7 @@ impl Session {
     ) -> Result<Vec<Result<(bool, Progress)>>, Failure> {
         let mut chosen = Vec::with_capacity(sources.len());
         for source in sources {
-            let stored = read_reply(&mut self.wire, &self.address, source.key)?;
+            let stored = read_reply(&mut self.connection, source.key)?;
             let progress =
                 stored.and_then(|record| Ok((record.is_some(), (source.choose)(record.as_ref())?)));
             chosen.push(progress);
@@ -183,7 +188,7 @@ impl Session {
     pub fn send(&mut self, batch: &mut Batch, claim: &Claim) -> Result<(), Failure> {
         fault::point("before-send");
         if self.delivery == Delivery::AtLeastOnce {
-            return self.wire.write(&batch.commands);
+            return self.connection.write(&batch.commands);
         }
         let mut out = std::mem::take(&mut self.out);
         out.clear();
@@ -193,7 +198,7 @@ impl Session {
             push_command(&[b"TYPE", key], &mut out);
         }
         push_command(&[b"MULTI"], &mut out);
-        let sent = self.wire.write(&out);
+        let sent = self.connection.write(&out);
         self.out = out;
         sent?;
         let length = batch.commands.len();
@@ -201,7 +206,7 @@ impl Session {
             &[b"SET", claim.key.as_bytes(), &claim.after],
             &mut batch.commands,
         );
-        let sent = self.wire.write(&batch.commands);
+        let sent = self.connection.write(&batch.commands);
         batch.commands.truncate(length);
         sent
     }
@@ -211,21 +216,21 @@ impl Session {
         if self.delivery == Delivery::AtLeastOnce {
             return Ok(());
         }
-        self.wire.expect_ok()?;
-        let is_ours = match self.wire.reply()? {
-            Reply::Bulk(stored) => stored == claim.before,
-            Reply::Null => return Err(self.record_is_gone(&claim.key)),
+        self.connection.expect_ok()?;
+        let is_ours = match self.connection.reply()? {
+            Value::BulkString(stored) => stored == claim.before,
+            Value::Nil => return Err(self.record_is_gone(&claim.key)),
             other => return Err(self.address.unexpected(&other)),
         };
         for key in &batch.keys {
             self.expect_type(key)?;
         }
-        self.wire.expect_ok()?;
+        self.connection.expect_ok()?;
         if !is_ours {
             return Err(self.lost_turn(&claim.key));
         }
         fault::point("before-exec");
-        self.wire.send(&[b"EXEC"])?;
+        self.connection.write(EXEC)?;
         fault::point("between-send-and-reply");
         Ok(())
     }
@@ -248,33 +253,41 @@ impl Session {
         let commands = batch.lines + 1;
         let mut outcome = Outcome::default();
         for _ in 0..commands {
-            match self.wire.reply()? {
-                Reply::Simple(b"QUEUED") => {}
+            match self.connection.reply()? {
+                Value::SimpleString(word) if word == "QUEUED" => {}
                 other => outcome.refuse(self.address.unexpected(&other)),
             }
         }
-        match self.wire.reply()? {
-            Reply::Array(length) if length == commands => {
-                outcome = self.count_replies(length)?;
+        match self.connection.reply()? {
+            Value::Array(replies) if replies.len() == commands => {
+                outcome = Outcome::default();
+                replies
+                    .into_iter()
+                    .for_each(|reply| self.count(reply, &mut outcome));
                 outcome.refused = outcome.refused.map(|why| self.undone(why, claim));
             }
-            Reply::Null => return Err(self.lost_turn(&claim.key)),
+            Value::Nil => return Err(self.lost_turn(&claim.key)),
             other => outcome.refuse(self.address.unexpected(&other)),
         }
         Ok(outcome)
     }
 
-    /// Reads the replies of executed commands, and only counts them.
+    /// The replies of commands that are executed one by one.
     fn count_replies(&mut self, count: usize) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::default();
         for _ in 0..count {
-            match self.wire.reply()? {
-                Reply::Integer(0) if self.mode == Mode::Pubsub => outcome.unheard += 1,
-                Reply::Error(text) => outcome.refuse(self.address.error_reply(text)),
-                _ => {}
-            }
+            let reply = self.connection.reply()?;
+            self.count(reply, &mut outcome);
         }
         Ok(outcome)
+    }
+
+    fn count(&self, reply: Value, outcome: &mut Outcome) {
+        match reply {
+            Value::Int(0) if self.mode == Mode::Pubsub => outcome.unheard += 1,
+            Value::ServerError(error) => outcome.refuse(self.address.error_reply(&error)),
+            _ => {}
+        }
     }
 
     /// Why a line was refused; if the record cannot be set back before it, that ends the watcher, and is said.
@@ -293,11 +306,11 @@ impl Session {
     ///
     /// On a connection of its own, as on this one the next batch is under way.
     fn undo(&self, claim: &Claim) -> Result<(), Failure> {
-        let mut wire = greet(&self.address, None)?;
+        let mut connection = Connection::open(&self.address, NAME, None)?;
         let key = claim.key.as_bytes();
-        wire.ask(&[b"WATCH", key])?;
-        if wire.ask(&[b"GET", key])? == Reply::Bulk(&claim.after) {
-            set_watched(&mut wire, &self.address, &[(&claim.key, &claim.before)])?;
+        connection.ask(&[b"WATCH", key])?;
+        if connection.ask(&[b"GET", key])? == Value::BulkString(claim.after.clone()) {
+            set_watched(&mut connection, &[(&claim.key, &claim.before)])?;
         }
         Ok(())
     }
@@ -309,7 +322,7 @@ impl Session {
         }
         let keys = keys.iter().map(|key| key.as_bytes());
         let command: Vec<_> = std::iter::once(b"DEL".as_slice()).chain(keys).collect();
-        self.wire.ask(&command).map(drop)
+        self.connection.ask(&command).map(drop)
     }
 
     /// A wrong type is looked for beforehand, as Redis itself tells of it only after it has run the neighbours.
@@ -319,10 +332,10 @@ impl Session {
         } else {
             "list"
         };
-        match self.wire.reply()? {
-            Reply::Simple(kind) if kind == wanted.as_bytes() || kind == b"none" => Ok(()),
-            Reply::Simple(kind) => {
-                let (key, kind) = (String::from_utf8_lossy(key), kind.escape_ascii());
+        match self.connection.reply()? {
+            Value::SimpleString(kind) if kind == wanted || kind == "none" => Ok(()),
+            Value::SimpleString(kind) => {
+                let key = String::from_utf8_lossy(key);
                 Err(self.address.refusal(
                     "WRONGTYPE",
                     &format!("the key {key} holds a {kind}, not a {wanted}"),
@@ -363,42 +376,26 @@ impl Outcome {
     }
 }
 
-/// Connects, authenticates and selects the database.
-fn greet(address: &Address, deadline: Option<Instant>) -> Result<Wire, Failure> {
-    let (mut wire, replies) = Wire::connect(address, deadline)?;
-    for _ in 0..replies {
-        wire.expect_ok()?;
-    }
-    Ok(wire)
-}
-
 /// Sets watched keys; false: one has changed in between, and none is set.
-fn set_watched(
-    wire: &mut Wire,
-    address: &Address,
-    values: &[(&str, &[u8])],
-) -> Result<bool, Failure> {
+fn set_watched(connection: &mut Connection, values: &[(&str, &[u8])]) -> Result<bool, Failure> {
     let mut out = Vec::new();
     push_command(&[b"MULTI"], &mut out);
     for (key, value) in values {
         push_command(&[b"SET", key.as_bytes(), value], &mut out);
     }
     push_command(&[b"EXEC"], &mut out);
-    wire.write(&out)?;
-    wire.expect_ok()?;
+    connection.write(&out)?;
+    connection.expect_ok()?;
     for _ in values {
-        match wire.reply()? {
-            Reply::Simple(b"QUEUED") => {}
-            other => return Err(address.unexpected(&other)),
+        match connection.reply()? {
+            Value::SimpleString(word) if word == "QUEUED" => {}
+            other => return Err(connection.address().unexpected(&other)),
         }
     }
-    match wire.reply()? {
-        Reply::Null => return Ok(false),
-        Reply::Array(length) if length == values.len() => {}
-        other => return Err(address.unexpected(&other)),
-    }
-    for _ in values {
-        wire.expect_ok()?;
+    match connection.reply()? {
+        Value::Nil => return Ok(false),
+        Value::Array(replies) if replies.iter().all(|reply| *reply == Value::Okay) => {}
+        other => return Err(connection.address().unexpected(&other)),
     }
     Ok(true)
 }
@@ -411,7 +408,7 @@ pub fn read_records(
     address: &Address,
     sources: &[String],
 ) -> Result<Vec<Result<Option<Progress>>>, Failure> {
-    let mut wire = greet(address, None)?;
+    let mut connection = Connection::open(address, "tailcast-status", None)?;
     let keys: Vec<_> = sources
         .iter()
         .map(|source| record::key_of(source))
@@ -420,9 +417,9 @@ pub fn read_records(
     for keys in keys.chunks(AT_ONCE) {
         let mut out = Vec::new();
         push_gets(keys.iter().map(String::as_str), &mut out);
-        wire.write(&out)?;
+        connection.write(&out)?;
         for key in keys {
-            let record = read_reply(&mut wire, address, key)?;
+            let record = read_reply(&mut connection, key)?;
             records.push(record.map(|record| record.map(|record| record.progress)));
         }
     }
@@ -436,16 +433,12 @@ fn push_gets<'k>(keys: impl Iterator<Item = &'k str>, out: &mut Vec<u8>) {
 }
 
 /// Reads the reply to a record's `GET`. The inner error: what stands there is no record.
-fn read_reply(
-    wire: &mut Wire,
-    address: &Address,
-    key: &str,
-) -> Result<Result<Option<Record>>, Failure> {
-    let stored = match wire.reply()? {
-        Reply::Null => return Ok(Ok(None)),
-        Reply::Bulk(stored) => Some(stored),
-        Reply::Error(text) if text.starts_with(b"WRONGTYPE") => None,
-        other => return Err(address.unexpected(&other)),
+fn read_reply(connection: &mut Connection, key: &str) -> Result<Result<Option<Record>>, Failure> {
+    let stored = match connection.reply()? {
+        Value::Nil => return Ok(Ok(None)),
+        Value::BulkString(stored) => Some(stored),
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => None,
+        other => return Err(connection.address().unexpected(&other)),
     };
-    Ok(Record::parse(key, stored).map(Some))
+    Ok(Record::parse(key, stored.as_deref()).map(Some))
 }

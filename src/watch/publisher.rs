@@ -91,7 +91,7 @@ impl Publisher {
                 let unheard = session.finish(batch, claim);
                 // Kept in `flying` until it is known to have arrived.
                 self.acknowledge_first(unheard?);
-                session.set_deadline(self.deadline());
+                session.set_deadline(self.deadline())?;
             }
             if self.flying.is_empty() {
                 self.take_over(&mut session)?;
@@ -144,7 +144,7 @@ impl Publisher {
             None if self.flying.is_empty() => match self.work.recv() {
                 Ok(work) => {
                     self.progressed = Instant::now();
-                    session.set_deadline(self.deadline());
+                    session.set_deadline(self.deadline())?;
                     work
                 }
                 Err(_) => return Ok(true),
@@ -269,7 +269,7 @@ impl Publisher {
                 self.taken(source, taken);
             }
             self.has_progressed();
-            session.set_deadline(self.deadline());
+            session.set_deadline(self.deadline())?;
         }
         Ok(())
     }

@@ -1,0 +1,154 @@
+//! A connection to Redis: the crate's own, greeted, and with errors that say what they mean for us.
+
+use std::time::{Duration, Instant};
+
+use redis::{Client, ErrorKind, RedisConnectionInfo, RedisError, Value};
+
+use super::encode::push_command;
+use super::{Address, Failure, REPLY_TIMEOUT, lower};
+
+/// A connection, and how long it may take.
+pub struct Connection {
+    address: Address,
+    inner: redis::Connection,
+    /// Beyond this no reply is waited for.
+    deadline: Option<Instant>,
+}
+
+/// What is left before a deadline is never nothing, as the system takes that for "without end".
+const SHORTEST: Duration = Duration::from_millis(20);
+
+impl Connection {
+    /// Connects, authenticates, selects the database, and says who we are.
+    pub fn open(
+        address: &Address,
+        name: &str,
+        deadline: Option<Instant>,
+    ) -> Result<Connection, Failure> {
+        // The crate's own greeting would not tell a wrong password from a Redis that has no room for us.
+        let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let client = Client::open(address.info.clone().set_redis_settings(bare));
+        let timeout = left(deadline);
+        let inner = client
+            .and_then(|client| client.get_connection_with_timeout(timeout))
+            .map_err(|error| failure(address, &error))?;
+        let mut connection = Connection {
+            address: address.clone(),
+            inner,
+            deadline,
+        };
+        connection.set_timeout(timeout)?;
+        connection.greet(name)?;
+        Ok(connection)
+    }
+
+    fn greet(&mut self, name: &str) -> Result<(), Failure> {
+        let settings = self.address.info.redis_settings().clone();
+        let mut out = Vec::new();
+        let mut replies = 0;
+        if let Some(password) = settings.password() {
+            let user = settings.username().map(str::as_bytes);
+            let auth = [b"AUTH".as_slice()].into_iter().chain(user);
+            let words: Vec<_> = auth.chain([password.as_bytes()]).collect();
+            push_command(&words, &mut out);
+            replies += 1;
+        }
+        if settings.db() != 0 {
+            let number = settings.db().to_string();
+            push_command(&[b"SELECT", number.as_bytes()], &mut out);
+            replies += 1;
+        }
+        push_command(&[b"CLIENT", b"SETNAME", name.as_bytes()], &mut out);
+        self.write(&out)?;
+        for _ in 0..replies {
+            self.expect_ok()?;
+        }
+        // It is a courtesy: a user who may not name itself does without. But a Redis that cannot serve says so here.
+        match self.reply()? {
+            Value::ServerError(error) if !matches!(error.code(), "NOPERM" | "ERR") => {
+                Err(self.address.error_reply(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The crate's connection, for what it does beyond commands and replies.
+    pub fn inner(&mut self) -> &mut redis::Connection {
+        &mut self.inner
+    }
+
+    /// From here on no reply is waited for beyond this.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        let (before, after) = (left(self.deadline), left(deadline));
+        self.deadline = deadline;
+        if before != after {
+            self.set_timeout(after)?;
+        }
+        Ok(())
+    }
+
+    fn set_timeout(&self, timeout: Duration) -> Result<(), Failure> {
+        let set = self.inner.set_read_timeout(Some(timeout));
+        set.and_then(|()| self.inner.set_write_timeout(Some(timeout)))
+            .map_err(|error| failure(&self.address, &error))
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let sent = self.inner.send_packed_command(bytes);
+        sent.map_err(|error| failure(&self.address, &error))
+    }
+
+    /// The next reply, waited for; an error reply is one like another.
+    pub fn reply(&mut self) -> Result<Value, Failure> {
+        let reply = self.inner.recv_response();
+        reply.map_err(|error| failure(&self.address, &error))
+    }
+
+    /// One command, and its reply; an error reply is a failure.
+    pub fn ask(&mut self, words: &[&[u8]]) -> Result<Value, Failure> {
+        let mut bytes = Vec::new();
+        push_command(words, &mut bytes);
+        self.write(&bytes)?;
+        match self.reply()? {
+            Value::ServerError(error) => Err(self.address.error_reply(&error)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Sees that the next reply is `OK`.
+    pub fn expect_ok(&mut self) -> Result<(), Failure> {
+        match self.reply()? {
+            Value::Okay => Ok(()),
+            other => Err(self.address.unexpected(&other)),
+        }
+    }
+}
+
+/// The time that an answer has.
+fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(REPLY_TIMEOUT, |deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        left.clamp(SHORTEST, REPLY_TIMEOUT)
+    })
+}
+
+/// What went wrong on a connection.
+pub fn failure(address: &Address, error: &RedisError) -> Failure {
+    let cause = match error.kind() {
+        _ if error.is_timeout() => "no answer in time".into(),
+        ErrorKind::Io if error.to_string() == "unexpected end of file" => {
+            "it closed the connection".into()
+        }
+        ErrorKind::Parse => "what answers there does not speak the Redis protocol".into(),
+        _ => {
+            let text = error.to_string();
+            lower(text.split(" (os error").next().unwrap_or_default())
+        }
+    };
+    Failure::Wait(format!("redis {address}: {cause}"))
+}
