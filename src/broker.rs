@@ -66,6 +66,13 @@ impl Address {
         let info = url
             .into_connection_info()
             .map_err(|error| fail(lower(&error.to_string())))?;
+        let settings = info.redis_settings();
+        if let (Some(user), None) = (settings.username(), settings.password()) {
+            return Err(Error::Failed(format!(
+                "--redis: the user {user} has no password: write redis://{user}:PASSWORD@...; where the user needs none, \
+                 any will do"
+            )));
+        }
         Ok(Address { info })
     }
 
@@ -114,7 +121,9 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
             "take the password out of the URL"
         }
         "ERR" if detail.contains("DB index") => "choose another database number in the URL",
-        "ERR" => "is this a Redis 6.2 or later, or a Valkey?",
+        "ERR" if detail.starts_with("unknown command") => {
+            "is this a Redis 6.2 or later, or a Valkey?"
+        }
         _ => return None,
     })
 }
@@ -136,6 +145,7 @@ mod tests {
         for url in [
             "redis://user:hunter2@localhost:1234/3",
             "redis://:hunter2@localhost:1234",
+            "redis://localhost:1234",
         ] {
             assert_eq!(Address::parse(url).unwrap().to_string(), "localhost:1234");
         }
@@ -151,6 +161,14 @@ mod tests {
                 error.starts_with("--redis: not a Redis URL: ") && !error.contains("hunter2"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_user_without_a_password_is_not_taken_for_the_default_user() {
+        for url in ["redis://bob@h", "redis+unix:///s?user=bob"] {
+            let error = Address::parse(url).err().unwrap().to_string();
+            assert!(error.contains("bob has no password"), "{error}");
         }
     }
 
@@ -172,11 +190,14 @@ mod tests {
                 "{code}"
             );
         }
+        for detail in ["max number of clients reached", "something new"] {
+            assert!(matches!(address.refusal("ERR", detail), Failure::Wait(_)));
+        }
         assert!(matches!(
-            address.refusal("ERR", "max number of clients reached"),
-            Failure::Wait(_)
+            address.refusal("ERR", "unknown command 'WATCH'"),
+            Failure::Fatal(_)
         ));
-        for code in ["WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "ERR", "MOVED"] {
+        for code in ["WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED"] {
             assert!(
                 matches!(address.refusal(code, "x"), Failure::Fatal(_)),
                 "{code}"

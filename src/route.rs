@@ -69,6 +69,18 @@ impl Route {
         }
     }
 
+    /// The channel or key for a line of this type.
+    pub fn target(&self, kind: &[u8]) -> Cow<'_, [u8]> {
+        match self.pieces.as_slice() {
+            [whole] => Cow::Borrowed(whole),
+            _ => {
+                let mut target = Vec::with_capacity(self.target_len(kind));
+                self.push_target(kind, &mut target);
+                Cow::Owned(target)
+            }
+        }
+    }
+
     /// How many bytes `push_target` appends.
     pub fn target_len(&self, kind: &[u8]) -> usize {
         let pieces: usize = self.pieces.iter().map(Vec::len).sum();

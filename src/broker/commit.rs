@@ -187,6 +187,7 @@ impl Session {
     /// Sends a batch. With exactly-once delivery nothing of it takes effect before `execute`.
     pub fn send(&mut self, batch: &mut Batch, claim: &Claim) -> Result<(), Failure> {
         fault::point("before-send");
+        batch.seal();
         if self.delivery == Delivery::AtLeastOnce {
             return self.connection.write(&batch.commands);
         }
@@ -195,7 +196,7 @@ impl Session {
         push_command(&[b"WATCH", claim.key.as_bytes()], &mut out);
         push_command(&[b"GET", claim.key.as_bytes()], &mut out);
         for key in &batch.keys {
-            push_command(&[b"TYPE", key], &mut out);
+            push_command(&[b"TYPE", &key.name], &mut out);
         }
         push_command(&[b"MULTI"], &mut out);
         let sent = self.connection.write(&out);
@@ -223,7 +224,7 @@ impl Session {
             other => return Err(self.address.unexpected(&other)),
         };
         for key in &batch.keys {
-            self.expect_type(key)?;
+            self.expect_type(&key.name)?;
         }
         self.connection.expect_ok()?;
         if !is_ours {
@@ -238,7 +239,7 @@ impl Session {
     /// Reads what came of a batch. Returns how many of its lines reached no subscriber (`pubsub`).
     pub fn finish(&mut self, batch: &Batch, claim: &Claim) -> Result<u64, Failure> {
         let outcome = match self.delivery {
-            Delivery::AtLeastOnce => self.count_replies(batch.lines)?,
+            Delivery::AtLeastOnce => self.count_replies(batch.replies(self.mode))?,
             Delivery::ExactlyOnce => self.finish_transaction(batch, claim)?,
         };
         fault::point("after-reply");
@@ -250,7 +251,7 @@ impl Session {
 
     fn finish_transaction(&mut self, batch: &Batch, claim: &Claim) -> Result<Outcome, Failure> {
         // The lines, and the record.
-        let commands = batch.lines + 1;
+        let commands = batch.replies(self.mode) + 1;
         let mut outcome = Outcome::default();
         for _ in 0..commands {
             match self.connection.reply()? {

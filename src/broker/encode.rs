@@ -18,10 +18,22 @@ pub struct Batch {
     pub bytes: u64,
     /// None only while it is being filled.
     pub end: Option<Progress>,
-    /// A command for each line.
+    /// The commands; in `list` mode only once the batch is sealed.
     pub(super) commands: Vec<u8>,
     /// The keys that the commands write to, each once (`stream` and `list`).
-    pub(super) keys: Vec<Vec<u8>>,
+    pub(super) keys: Vec<Key>,
+    /// Bytes of the lines that are not in the commands yet.
+    unsealed: usize,
+}
+
+/// A key that a batch writes to.
+#[derive(Debug, Default)]
+pub(super) struct Key {
+    pub name: Vec<u8>,
+    /// Of the batch's lines those that go there.
+    lines: usize,
+    /// In `list` mode: these lines as arguments, until the batch is sealed.
+    arguments: Vec<u8>,
 }
 
 /// A buffer that a giant line has blown up is given back to the system.
@@ -41,7 +53,41 @@ impl Batch {
 
     /// Bytes of the commands.
     pub fn len(&self) -> usize {
-        self.commands.len()
+        self.commands.len() + self.unsealed
+    }
+
+    /// Makes one command of all lines for a key (`list`): one reply, and less work for Redis. Harmless when done before.
+    pub(super) fn seal(&mut self) {
+        self.unsealed = 0;
+        for key in self.keys.iter_mut().filter(|key| !key.arguments.is_empty()) {
+            push_length(b'*', key.lines + 2, &mut self.commands);
+            self.commands.extend_from_slice(b"$5\r\nRPUSH\r\n");
+            push_bulk(&key.name, &mut self.commands);
+            self.commands.append(&mut key.arguments);
+        }
+    }
+
+    /// How many commands it is in this mode, and so how many replies.
+    pub(super) fn replies(&self, mode: Mode) -> usize {
+        match mode {
+            Mode::List => self.keys.len(),
+            Mode::Pubsub | Mode::Stream => self.lines,
+        }
+    }
+
+    /// The key of this name, with one line more.
+    fn key(&mut self, name: &[u8]) -> &mut Key {
+        let found = self.keys.iter().position(|key| key.name == name);
+        let index = found.unwrap_or_else(|| {
+            self.keys.push(Key {
+                name: name.to_vec(),
+                ..Key::default()
+            });
+            self.keys.len() - 1
+        });
+        let key = &mut self.keys[index];
+        key.lines += 1;
+        key
     }
 }
 
@@ -60,7 +106,7 @@ impl Encoder {
         }
     }
 
-    /// Appends the command that publishes a line of `source` which ends at offset `end`.
+    /// Adds a line of `source` which ends at offset `end`.
     pub fn push(&self, batch: &mut Batch, source: &str, line: &[u8], end: u64) {
         let needs_type = self.route.is_typed() || self.mode == Mode::Stream;
         let kind = if needs_type {
@@ -68,33 +114,49 @@ impl Encoder {
         } else {
             b"".into()
         };
-        let out = &mut batch.commands;
-        out.extend_from_slice(match self.mode {
-            Mode::Pubsub => b"*3\r\n$7\r\nPUBLISH\r\n".as_slice(),
-            Mode::List => b"*3\r\n$5\r\nRPUSH\r\n",
-            Mode::Stream => b"*11\r\n$4\r\nXADD\r\n",
-        });
-        push_length(b'$', self.route.target_len(&kind), out);
-        let start = out.len();
-        self.route.push_target(&kind, out);
-        let target = start..out.len();
-        out.extend_from_slice(b"\r\n");
-        if self.mode == Mode::Stream {
-            out.extend_from_slice(b"$1\r\n*\r\n$4\r\nline\r\n");
-        }
-        push_bulk(line, out);
-        if self.mode == Mode::Stream {
-            out.extend_from_slice(b"$4\r\ntype\r\n");
-            push_bulk(&kind, out);
-            out.extend_from_slice(b"$6\r\nsource\r\n");
-            push_bulk(source.as_bytes(), out);
-            out.extend_from_slice(b"$6\r\noffset\r\n");
-            push_bulk(end.to_string().as_bytes(), out);
-        }
-        if self.mode != Mode::Pubsub && !batch.keys.iter().any(|key| **key == out[target.clone()]) {
-            batch.keys.push(out[target].to_vec());
+        match self.mode {
+            Mode::Pubsub => self.push_publish(batch, &kind, line),
+            Mode::Stream => self.push_add(batch, &kind, source, line, end),
+            Mode::List => self.push_element(batch, &kind, line),
         }
         batch.lines += 1;
+    }
+
+    fn push_publish(&self, batch: &mut Batch, kind: &[u8], line: &[u8]) {
+        let out = &mut batch.commands;
+        out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n");
+        self.push_target(kind, out);
+        push_bulk(line, out);
+    }
+
+    fn push_add(&self, batch: &mut Batch, kind: &[u8], source: &str, line: &[u8], end: u64) {
+        let out = &mut batch.commands;
+        out.extend_from_slice(b"*11\r\n$4\r\nXADD\r\n");
+        self.push_target(kind, out);
+        out.extend_from_slice(b"$1\r\n*\r\n$4\r\nline\r\n");
+        push_bulk(line, out);
+        out.extend_from_slice(b"$4\r\ntype\r\n");
+        push_bulk(kind, out);
+        out.extend_from_slice(b"$6\r\nsource\r\n");
+        push_bulk(source.as_bytes(), out);
+        out.extend_from_slice(b"$6\r\noffset\r\n");
+        push_bulk(end.to_string().as_bytes(), out);
+        batch.key(&self.route.target(kind));
+    }
+
+    fn push_element(&self, batch: &mut Batch, kind: &[u8], line: &[u8]) {
+        let key = batch.key(&self.route.target(kind));
+        let before = key.arguments.len();
+        push_bulk(line, &mut key.arguments);
+        let added = key.arguments.len() - before;
+        batch.unsealed += added;
+    }
+
+    /// Appends the channel or key.
+    fn push_target(&self, kind: &[u8], out: &mut Vec<u8>) {
+        push_length(b'$', self.route.target_len(kind), out);
+        self.route.push_target(kind, out);
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -134,14 +196,19 @@ fn push_length(sign: u8, number: usize, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn encoded(mode: Mode, target: &str, line: &[u8]) -> (String, Vec<Vec<u8>>) {
+    fn encoded(mode: Mode, target: &str, lines: &[&[u8]]) -> (String, Vec<String>) {
         let mut batch = Batch::default();
-        Encoder::new(mode, target, "type").push(&mut batch, "h:/a", line, 42);
+        let encoder = Encoder::new(mode, target, "type");
+        for line in lines {
+            encoder.push(&mut batch, "h:/a", line, 42);
+        }
+        let length = batch.len();
+        batch.seal();
+        assert!(length <= batch.len(), "it does not get full too late");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
         (
-            String::from_utf8(batch.commands)
-                .unwrap()
-                .replace("\r\n", " "),
-            batch.keys,
+            text(batch.commands).replace("\r\n", " "),
+            batch.keys.into_iter().map(|key| text(key.name)).collect(),
         )
     }
 
@@ -149,24 +216,50 @@ mod tests {
     fn a_line_becomes_the_command_of_its_mode() {
         let line = br#"{"type":"INFO"}"#;
         assert_eq!(
-            encoded(Mode::Pubsub, "logs:{type}", line).0,
+            encoded(Mode::Pubsub, "logs:{type}", &[line]).0,
             r#"*3 $7 PUBLISH $9 logs:INFO $15 {"type":"INFO"} "#
         );
         assert_eq!(
-            encoded(Mode::Pubsub, "all", line).0,
+            encoded(Mode::Pubsub, "all", &[line]).0,
             r#"*3 $7 PUBLISH $3 all $15 {"type":"INFO"} "#
         );
         assert_eq!(
-            encoded(Mode::List, "l:{type}", b"x"),
+            encoded(Mode::Stream, "logs", &[line]),
             (
-                "*3 $5 RPUSH $9 l:UNKNOWN $1 x ".into(),
-                vec![b"l:UNKNOWN".to_vec()]
+                r#"*11 $4 XADD $4 logs $1 * $4 line $15 {"type":"INFO"} $4 type $4 INFO $6 source $4 h:/a $6 offset $2 42 "#.into(),
+                vec!["logs".into()]
+            )
+        );
+    }
+
+    #[test]
+    fn lines_for_one_list_become_one_command() {
+        let lines = [&b"x"[..], br#"{"type":"A"}"#, b"yy"];
+        assert_eq!(
+            encoded(Mode::List, "l", &lines),
+            (
+                r#"*5 $5 RPUSH $1 l $1 x $12 {"type":"A"} $2 yy "#.into(),
+                vec!["l".into()]
             )
         );
         assert_eq!(
-            encoded(Mode::Stream, "logs", line).0,
-            r#"*11 $4 XADD $4 logs $1 * $4 line $15 {"type":"INFO"} $4 type $4 INFO $6 source $4 h:/a $6 offset $2 42 "#
+            encoded(Mode::List, "l:{type}", &lines),
+            (
+                r#"*4 $5 RPUSH $9 l:UNKNOWN $1 x $2 yy *3 $5 RPUSH $3 l:A $12 {"type":"A"} "#
+                    .into(),
+                vec!["l:UNKNOWN".into(), "l:A".into()]
+            )
         );
+    }
+
+    #[test]
+    fn a_sealed_batch_stays_as_it_is() {
+        let mut batch = Batch::default();
+        Encoder::new(Mode::List, "l", "type").push(&mut batch, "h:/a", b"x", 1);
+        batch.seal();
+        let once = batch.commands.clone();
+        batch.seal();
+        assert_eq!(batch.commands, once);
     }
 
     #[test]

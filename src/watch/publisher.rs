@@ -23,6 +23,8 @@ use crate::talk;
 const IN_FLIGHT: usize = 2;
 /// So many sources are taken over together.
 const TOGETHER: usize = 500;
+/// The shortest `timeout` that a Redis can have.
+const REST: Duration = Duration::from_secs(1);
 /// How soon a pause notices that it is to end.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -43,6 +45,8 @@ pub struct Publisher {
     trouble: Trouble,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
+    /// It has not been asked for a while, and may have closed the connection for that (its `timeout`).
+    rested: bool,
 }
 
 impl Publisher {
@@ -64,6 +68,7 @@ impl Publisher {
             ending: None,
             trouble: Trouble::default(),
             progressed: Instant::now(),
+            rested: false,
         }
     }
 
@@ -73,7 +78,14 @@ impl Publisher {
             match self.run_session() {
                 Ok(()) => break,
                 Err(Failure::Fatal(error)) => return Err(error),
-                Err(failure) => self.wait(&failure)?,
+                Err(failure) => {
+                    while let Some((batch, _)) = self.flying.pop_back() {
+                        self.again.push_front(batch);
+                    }
+                    if !std::mem::take(&mut self.rested) {
+                        self.wait(&failure)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -143,6 +155,7 @@ impl Publisher {
             None if self.ending.is_some() => return Ok(false),
             None if self.flying.is_empty() => match self.work.recv() {
                 Ok(work) => {
+                    self.rested = self.progressed.elapsed() > REST;
                     self.progressed = Instant::now();
                     session.set_deadline(self.deadline())?;
                     work
@@ -410,14 +423,12 @@ impl Publisher {
 
     fn has_progressed(&mut self) {
         self.progressed = Instant::now();
+        self.rested = false;
         self.trouble.end(&self.shared.address);
     }
 
     /// Redis cannot do it now: nothing moves, and it is tried again after a pause.
     fn wait(&mut self, failure: &Failure) -> Result<()> {
-        while let Some((batch, _)) = self.flying.pop_back() {
-            self.again.push_front(batch);
-        }
         let mut until = Instant::now() + self.trouble.pause();
         match self.deadline() {
             Some(deadline) if Instant::now() >= deadline => {
