@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use redis::{ConnectionInfo, IntoConnectionInfo, ServerError, Value};
 
+use crate::cli::Mode;
 use crate::error::{Error, Result};
 
 pub use commit::{Candidate, Claim, Session, Taken, read_records};
-pub use encode::{Batch, Encoder};
+pub use encode::{Batch, Encoder, Removed};
 pub use record::{Record, key_of, source_name};
 pub use subscription::Subscription;
 
@@ -31,14 +32,40 @@ pub enum Failure {
     Wait(String),
     /// A source's commit record is not what this session made it: the source is to be taken over anew.
     LostTurn(String),
+    /// A line cannot be published, and those behind it can.
+    Refused { what: Refusal, why: String },
     /// It will be the same next time, until somebody mends what the error names.
     Fatal(Error),
 }
 
+/// Which lines Redis refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// One that is longer than its `proto-max-bulk-len`.
+    TooLong,
+    /// Those for a key that holds something else; their own type names it.
+    Key(Vec<u8>),
+}
+
+impl Refusal {
+    /// Takes the lines that it is about out of a batch.
+    pub fn take_out(&self, batch: &mut Batch, mode: Mode) -> Vec<Removed> {
+        batch.remove(mode, |target, line| match self {
+            Refusal::TooLong => line.len() > SHORTEST_LIMIT,
+            Refusal::Key(key) => key == target,
+        })
+    }
+}
+
+/// The least that `proto-max-bulk-len` can be: what is no longer is never refused for its length.
+const SHORTEST_LIMIT: usize = 1024 * 1024;
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Wait(why) | Failure::LostTurn(why) => f.write_str(why),
+            Failure::Wait(why) | Failure::LostTurn(why) | Failure::Refused { why, .. } => {
+                f.write_str(why)
+            }
             Failure::Fatal(error) => error.fmt(f),
         }
     }
@@ -90,6 +117,12 @@ impl Address {
 
     fn refusal(&self, code: &str, detail: &str) -> Failure {
         let text = format!("redis {self}: {code} {detail}");
+        if detail.contains("invalid bulk length") {
+            return Failure::Refused {
+                what: Refusal::TooLong,
+                why: text,
+            };
+        }
         match mend(code, detail) {
             Some(mend) => Failure::Fatal(Error::Failed(format!("{}; {mend}", text.trim_end()))),
             None => Failure::Wait(text),

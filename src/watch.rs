@@ -10,6 +10,7 @@ mod globs;
 mod progress;
 mod publisher;
 mod reader;
+mod refused;
 mod source;
 mod trouble;
 
@@ -88,6 +89,8 @@ struct Counters {
     lines: AtomicU64,
     /// Lines that reached no subscriber.
     unheard: AtomicU64,
+    /// Lines that Redis refused, and that are kept in the state directory.
+    refused: AtomicU64,
     /// Bytes of the logs, published.
     bytes: AtomicU64,
 }
@@ -206,8 +209,12 @@ fn talk_last_word(shared: &Shared, took: Duration) {
     } else {
         String::new()
     };
+    let refused = match shared.counters.refused.load(Relaxed) {
+        0 => String::new(),
+        count => format!("; Redis refused {count} more, which are kept in the state directory"),
+    };
     let text = format!(
-        "published {lines} lines in {:.1} s{heard}",
+        "published {lines} lines in {:.1} s{heard}{refused}",
         took.as_secs_f64()
     );
     if shared.options.once {

@@ -16,11 +16,12 @@ use redis::Value;
 use super::connection::Connection;
 use super::encode::{Batch, push_command};
 use super::record::{self, Record};
-use super::{Address, Failure};
-use crate::cli::{Delivery, Mode};
+use super::{Address, Failure, Refusal};
+use crate::cli::{self, Delivery, Mode};
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::position::Progress;
+use crate::route::Route;
 
 /// What a batch makes of its source's commit record.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct Session {
     connection: Connection,
     mode: Mode,
     delivery: Delivery,
+    /// Whether a line's own type names the key that it goes to.
+    is_typed: bool,
     /// Told apart from every other session's, so that a record tells who wrote it.
     token: String,
     out: Vec<u8>,
@@ -67,16 +70,16 @@ impl Session {
     /// Nothing that it does lasts beyond `deadline`, where there is one.
     pub fn open(
         address: &Address,
-        mode: Mode,
-        delivery: Delivery,
+        options: &cli::Watch,
         deadline: Option<Instant>,
     ) -> Result<Session, Failure> {
         let token = format!("{:016x}", fastrand::u64(..));
         Ok(Session {
             address: address.clone(),
             connection: Connection::open(address, NAME, deadline)?,
-            mode,
-            delivery,
+            mode: options.mode,
+            delivery: options.delivery,
+            is_typed: options.mode != Mode::Pubsub && Route::new(&options.target, "").is_typed(),
             token,
             out: Vec::new(),
         })
@@ -239,7 +242,7 @@ impl Session {
     /// Reads what came of a batch. Returns how many of its lines reached no subscriber (`pubsub`).
     pub fn finish(&mut self, batch: &Batch, claim: &Claim) -> Result<u64, Failure> {
         let outcome = match self.delivery {
-            Delivery::AtLeastOnce => self.count_replies(batch.replies(self.mode))?,
+            Delivery::AtLeastOnce => self.count_replies(batch)?,
             Delivery::ExactlyOnce => self.finish_transaction(batch, claim)?,
         };
         fault::point("after-reply");
@@ -258,13 +261,16 @@ impl Session {
                 Value::SimpleString(word) if word == "QUEUED" => {}
                 other => outcome.refuse(self.address.unexpected(&other)),
             }
+            if outcome.is_too_long() {
+                return Ok(outcome);
+            }
         }
         match self.connection.reply()? {
             Value::Array(replies) if replies.len() == commands => {
                 outcome = Outcome::default();
-                replies
-                    .into_iter()
-                    .for_each(|reply| self.count(reply, &mut outcome));
+                for (index, reply) in replies.into_iter().enumerate() {
+                    self.count(batch, index, &reply, &mut outcome);
+                }
                 outcome.refused = outcome.refused.map(|why| self.undone(why, claim));
             }
             Value::Nil => return Err(self.lost_turn(&claim.key)),
@@ -274,19 +280,27 @@ impl Session {
     }
 
     /// The replies of commands that are executed one by one.
-    fn count_replies(&mut self, count: usize) -> Result<Outcome, Failure> {
+    fn count_replies(&mut self, batch: &Batch) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::default();
-        for _ in 0..count {
+        for index in 0..batch.replies(self.mode) {
             let reply = self.connection.reply()?;
-            self.count(reply, &mut outcome);
+            self.count(batch, index, &reply, &mut outcome);
+            if outcome.is_too_long() {
+                break;
+            }
         }
         Ok(outcome)
     }
 
-    fn count(&self, reply: Value, outcome: &mut Outcome) {
+    /// The reply to a batch's command of this index.
+    fn count(&self, batch: &Batch, index: usize, reply: &Value, outcome: &mut Outcome) {
         match reply {
             Value::Int(0) if self.mode == Mode::Pubsub => outcome.unheard += 1,
-            Value::ServerError(error) => outcome.refuse(self.address.error_reply(&error)),
+            Value::ServerError(error) if error.code() == "WRONGTYPE" => {
+                let why = error.details().unwrap_or_default();
+                outcome.refuse(self.wrong_type(batch.target(index), why));
+            }
+            Value::ServerError(error) => outcome.refuse(self.address.error_reply(error)),
             _ => {}
         }
     }
@@ -336,13 +350,21 @@ impl Session {
         match self.connection.reply()? {
             Value::SimpleString(kind) if kind == wanted || kind == "none" => Ok(()),
             Value::SimpleString(kind) => {
-                let key = String::from_utf8_lossy(key);
-                Err(self.address.refusal(
-                    "WRONGTYPE",
-                    &format!("the key {key} holds a {kind}, not a {wanted}"),
-                ))
+                Err(self.wrong_type(key, &format!("it holds a {kind}, not a {wanted}")))
             }
             other => Err(self.address.unexpected(&other)),
+        }
+    }
+
+    fn wrong_type(&self, key: &[u8], why: &str) -> Failure {
+        let detail = format!("for the key {}: {why}", String::from_utf8_lossy(key));
+        match self.address.refusal("WRONGTYPE", &detail) {
+            // Whoever logs a line chooses its type: no reason to stop the others.
+            _ if self.is_typed => Failure::Refused {
+                what: Refusal::Key(key.to_vec()),
+                why: format!("redis {}: WRONGTYPE {detail}", self.address),
+            },
+            failure => failure,
         }
     }
 
@@ -374,6 +396,12 @@ struct Outcome {
 impl Outcome {
     fn refuse(&mut self, failure: Failure) {
         self.refused.get_or_insert(failure);
+    }
+
+    /// Behind this error Redis closes the connection.
+    fn is_too_long(&self) -> bool {
+        let what = Refusal::TooLong;
+        matches!(&self.refused, Some(Failure::Refused { what: refused, .. }) if *refused == what)
     }
 }
 

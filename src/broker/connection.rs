@@ -99,8 +99,30 @@ impl Connection {
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if bytes.is_empty() {
+            // As the crate takes nothing for a mistake.
+            return Ok(());
+        }
         let sent = self.inner.send_packed_command(bytes);
-        sent.map_err(|error| failure(&self.address, &error))
+        sent.map_err(|error| {
+            self.last_word(&error)
+                .unwrap_or_else(|| failure(&self.address, &error))
+        })
+    }
+
+    /// Why Redis has closed the connection while it was written to, where it said so.
+    fn last_word(&mut self, error: &RedisError) -> Option<Failure> {
+        if error.is_timeout() {
+            return None;
+        }
+        while let Ok(reply) = self.inner.recv_response() {
+            if let Value::ServerError(error) = reply
+                && let refused @ Failure::Refused { .. } = self.address.error_reply(&error)
+            {
+                return Some(refused);
+            }
+        }
+        None
     }
 
     /// The next reply, waited for; an error reply is one like another.

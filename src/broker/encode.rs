@@ -3,7 +3,7 @@
 //! Pure. The wire format is RESP: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 use crate::cli::Mode;
-use crate::position::Progress;
+use crate::position::{Position, Progress};
 use crate::route::Route;
 
 /// What is published and acknowledged as one: lines of one source, and the progress that they lead to.
@@ -22,6 +22,8 @@ pub struct Batch {
     pub(super) commands: Vec<u8>,
     /// The keys that the commands write to, each once (`stream` and `list`).
     pub(super) keys: Vec<Key>,
+    /// Where each line ends.
+    ends: Vec<u64>,
     /// Bytes of the lines that are not in the commands yet.
     unsealed: usize,
 }
@@ -30,10 +32,18 @@ pub struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct Key {
     pub name: Vec<u8>,
-    /// Of the batch's lines those that go there.
-    lines: usize,
+    /// Which of the batch's lines go there, in order.
+    lines: Vec<usize>,
     /// In `list` mode: these lines as arguments, until the batch is sealed.
     arguments: Vec<u8>,
+}
+
+/// A line that is taken out of its batch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Removed {
+    pub line: Vec<u8>,
+    /// The offset at which it ends.
+    pub end: u64,
 }
 
 /// A buffer that a giant line has blown up is given back to the system.
@@ -43,10 +53,13 @@ impl Batch {
     /// Empties it for the next use.
     pub fn clear(&mut self) {
         let mut commands = std::mem::take(&mut self.commands);
+        let mut ends = std::mem::take(&mut self.ends);
         commands.clear();
         commands.shrink_to(KEEP_CAPACITY);
+        ends.clear();
         *self = Batch {
             commands,
+            ends,
             ..Batch::default()
         };
     }
@@ -56,11 +69,19 @@ impl Batch {
         self.commands.len() + self.unsealed
     }
 
+    /// Of which generation its lines are.
+    pub fn generation(&self) -> u64 {
+        let Some(end) = &self.end else { return 0 };
+        let of_last = |position: &&Position| self.ends.last() == Some(&position.offset);
+        let position = end.positions().find(of_last).unwrap_or(&end.current);
+        position.generation
+    }
+
     /// Makes one command of all lines for a key (`list`): one reply, and less work for Redis. Harmless when done before.
     pub(super) fn seal(&mut self) {
         self.unsealed = 0;
         for key in self.keys.iter_mut().filter(|key| !key.arguments.is_empty()) {
-            push_length(b'*', key.lines + 2, &mut self.commands);
+            push_length(b'*', key.lines.len() + 2, &mut self.commands);
             self.commands.extend_from_slice(b"$5\r\nRPUSH\r\n");
             push_bulk(&key.name, &mut self.commands);
             self.commands.append(&mut key.arguments);
@@ -75,6 +96,14 @@ impl Batch {
         }
     }
 
+    /// Which key or channel its command of this index is for.
+    pub(super) fn target(&self, index: usize) -> &[u8] {
+        let mut rest = self.commands.as_slice();
+        let mut commands = std::iter::from_fn(|| split_command(&mut rest));
+        let command = commands.nth(index);
+        command.map_or(b"", |(words, _)| words[1])
+    }
+
     /// The key of this name, with one line more.
     fn key(&mut self, name: &[u8]) -> &mut Key {
         let found = self.keys.iter().position(|key| key.name == name);
@@ -86,8 +115,58 @@ impl Batch {
             self.keys.len() - 1
         });
         let key = &mut self.keys[index];
-        key.lines += 1;
+        key.lines.push(self.lines);
         key
+    }
+
+    /// Takes out of a sealed batch every line of which `is_refused` says so, given its target and its bytes. The
+    /// batch's end stays where it is.
+    pub(super) fn remove(
+        &mut self,
+        mode: Mode,
+        is_refused: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Vec<Removed> {
+        let sealed = std::mem::take(self);
+        let mut removed = Vec::new();
+        let mut rest = sealed.commands.as_slice();
+        while let Some((words, command)) = split_command(&mut rest) {
+            let target = words[1];
+            let lines = match mode {
+                Mode::Pubsub | Mode::List => &words[2..],
+                Mode::Stream => &words[4..5],
+            };
+            let key = sealed.keys.iter().find(|key| key.name == target);
+            for (nth, line) in lines.iter().enumerate() {
+                let index = match (mode, key) {
+                    (Mode::List, Some(key)) => key.lines[nth],
+                    _ => self.lines + removed.len(),
+                };
+                let end = sealed.ends[index];
+                if is_refused(target, line) {
+                    let line = line.to_vec();
+                    removed.push(Removed { line, end });
+                } else {
+                    self.keep(mode, target, line, command, end);
+                }
+            }
+        }
+        self.seal();
+        (self.source, self.epoch) = (sealed.source, sealed.epoch);
+        (self.bytes, self.end) = (sealed.bytes, sealed.end);
+        removed
+    }
+
+    fn keep(&mut self, mode: Mode, target: &[u8], line: &[u8], command: &[u8], end: u64) {
+        match mode {
+            Mode::List => push_bulk(line, &mut self.key(target).arguments),
+            Mode::Stream => _ = self.key(target),
+            Mode::Pubsub => {}
+        }
+        if mode != Mode::List {
+            self.commands.extend_from_slice(command);
+        }
+        self.ends.push(end);
+        self.lines += 1;
     }
 }
 
@@ -119,6 +198,7 @@ impl Encoder {
             Mode::Stream => self.push_add(batch, &kind, source, line, end),
             Mode::List => self.push_element(batch, &kind, line),
         }
+        batch.ends.push(end);
         batch.lines += 1;
     }
 
@@ -158,6 +238,28 @@ impl Encoder {
         self.route.push_target(kind, out);
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Takes the first of encoded commands off: its words, and the whole of it.
+fn split_command<'c>(rest: &mut &'c [u8]) -> Option<(Vec<&'c [u8]>, &'c [u8])> {
+    let whole = *rest;
+    let count = take_length(rest)?;
+    let mut words = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = take_length(rest)?;
+        let (word, behind) = rest.split_at_checked(length)?;
+        words.push(word);
+        *rest = behind.strip_prefix(b"\r\n")?;
+    }
+    Some((words, &whole[..whole.len() - rest.len()]))
+}
+
+/// Takes `<sign><number>\r\n` off.
+fn take_length(rest: &mut &[u8]) -> Option<usize> {
+    let end = rest.iter().position(|byte| *byte == b'\r')?;
+    let digits = std::str::from_utf8(rest.get(1..end)?).ok()?;
+    *rest = rest.get(end + 2..)?;
+    digits.parse().ok()
 }
 
 /// Appends a command of plain arguments.
@@ -260,6 +362,37 @@ mod tests {
         let once = batch.commands.clone();
         batch.seal();
         assert_eq!(batch.commands, once);
+    }
+
+    #[test]
+    fn lines_are_taken_out_of_a_batch_and_its_others_stay() {
+        let lines = [&b"x"[..], br#"{"type":"A"}"#, b"yy", br#"{"type":"B"}"#];
+        for mode in [Mode::Pubsub, Mode::Stream, Mode::List] {
+            let encoder = Encoder::new(mode, "l:{type}", "type");
+            let encode = |lines: &[(&[u8], u64)]| {
+                let mut batch = Batch::default();
+                for (line, end) in lines {
+                    encoder.push(&mut batch, "h:/a", line, *end);
+                }
+                batch.seal();
+                batch
+            };
+            let numbered: Vec<_> = lines.into_iter().zip(1..).collect();
+            let mut batch = encode(&numbered);
+            let removed = batch.remove(mode, |target, line| target == b"l:A" || line == b"yy");
+            let mut places: Vec<_> = removed.iter().map(|removed| removed.end).collect();
+            places.sort();
+            assert_eq!(places, [2, 3], "{mode:?}");
+            assert!(removed.iter().any(|removed| removed.line == b"yy"));
+            let rest = encode(&[numbered[0], numbered[3]]);
+            assert_eq!(
+                batch.commands.escape_ascii().to_string(),
+                rest.commands.escape_ascii().to_string()
+            );
+            assert_eq!((batch.lines, batch.replies(mode)), (2, 2));
+            let all = batch.remove(mode, |_, _| true);
+            assert_eq!((all.len(), batch.replies(mode), batch.len()), (2, 0, 0));
+        }
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! Builds no tree, copies nothing, does not recurse. It is strict: what is not JSON by the grammar (RFC 8259), or not
 //! UTF-8, is refused, and the property tests in `route` hold it to what `serde_json` skips as a raw value.
+//!
+//! Why not `serde_json` alone: a map of raw values per line makes the whole watcher need 1.35 times the processor time,
+//! and loses the order of the members, which `parse` shows; a visitor of our own would take `serde` as a fourth library.
 
 use std::borrow::Cow;
 

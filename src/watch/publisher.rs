@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::refused::Refused;
 use super::source::{Stage, State};
 use super::trouble::Trouble;
 use super::{Answer, Resume, Shared, Work};
@@ -42,6 +43,7 @@ pub struct Publisher {
     again: VecDeque<Box<Batch>>,
     /// A `Close` or `Forget`, behind all that is to be sent before it.
     ending: Option<Work>,
+    refused: Refused,
     trouble: Trouble,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
@@ -57,6 +59,7 @@ impl Publisher {
         answers: Sender<Answer>,
     ) -> Publisher {
         Publisher {
+            refused: Refused::in_state_dir(&shared.options.state_dir),
             shared,
             work,
             pool,
@@ -82,7 +85,8 @@ impl Publisher {
                     while let Some((batch, _)) = self.flying.pop_back() {
                         self.again.push_front(batch);
                     }
-                    if !std::mem::take(&mut self.rested) {
+                    let rested = std::mem::take(&mut self.rested);
+                    if let Some(failure) = self.put_aside(failure).filter(|_| !rested) {
                         self.wait(&failure)?;
                     }
                 }
@@ -93,10 +97,9 @@ impl Publisher {
 
     /// Publishes with one session. Ok: there is nothing more to do.
     fn run_session(&mut self) -> Result<(), Failure> {
-        let options = &self.shared.options;
-        let (mode, delivery) = (options.mode, options.delivery);
-        let mut session = Session::open(&self.shared.address, mode, delivery, self.deadline())?;
-        self.lapse(delivery);
+        let (options, address) = (&self.shared.options, &self.shared.address);
+        let mut session = Session::open(address, options, self.deadline())?;
+        self.lapse(options.delivery);
         loop {
             let ended = self.send_ahead(&mut session)?;
             if let Some((batch, claim)) = self.flying.front() {
@@ -425,6 +428,42 @@ impl Publisher {
         self.progressed = Instant::now();
         self.rested = false;
         self.trouble.end(&self.shared.address);
+    }
+
+    /// Where the failure is about lines that Redis refuses, these are kept elsewhere, and their batch goes without them.
+    /// Returns what is left to be waited for.
+    fn put_aside(&mut self, failure: Failure) -> Option<Failure> {
+        let Failure::Refused { what, why } = &failure else {
+            return Some(failure);
+        };
+        let mode = self.shared.options.mode;
+        for index in 0..self.again.len() {
+            let batch = &mut self.again[index];
+            let source = batch.source;
+            let generation = batch.generation();
+            let lines = what.take_out(batch, mode);
+            let state = self.sources.get_mut(&source);
+            let Some(state) = state.filter(|_| !lines.is_empty()) else {
+                continue;
+            };
+            return match self.refused.keep(&state.path, generation, &lines, why) {
+                Ok(kept_in) => {
+                    state.say_refused(&lines, why, &kept_in);
+                    let count = lines.len() as u64;
+                    self.shared.counters.refused.fetch_add(count, Relaxed);
+                    self.progressed = Instant::now();
+                    None
+                }
+                Err(error) => {
+                    // The lines are out of their batch, and nowhere else: they are read again.
+                    if let Some(known) = state.known.clone() {
+                        self.rewind(source, known);
+                    }
+                    Some(Failure::Wait(error.to_string()))
+                }
+            };
+        }
+        Some(failure)
     }
 
     /// Redis cannot do it now: nothing moves, and it is tried again after a pause.

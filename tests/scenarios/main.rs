@@ -18,6 +18,7 @@ mod redis_absent;
 mod redis_errors;
 mod redis_killed;
 mod redis_stopped;
+mod refused_lines;
 mod rotation;
 mod rotation_while_down;
 mod same_name;
