@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use broker::encode::{Batch, Encoder};
 use cli::Mode;
-use lines::{Line, Lines};
+use lines::take_line;
 use route::Route;
 
 /// The watcher reads this much at once, and fills batches up to this many lines.
@@ -80,13 +80,10 @@ fn random_log() -> Vec<u8> {
 }
 
 fn split(log: &[u8]) -> usize {
-    let mut lines = Lines::new(16 * 1024 * 1024);
     let mut bytes = 0;
     for mut chunk in log.chunks(CHUNK) {
-        while let Some(line) = lines.next(black_box(&mut chunk)) {
-            if let Line::Whole(line) = line {
-                bytes += line.len();
-            }
+        while let Some(line) = take_line(black_box(&mut chunk)) {
+            bytes += line.len();
         }
     }
     bytes

@@ -1,352 +1,322 @@
-//! The checkpoint files: where they are, how they are read and written, when a write is due.
+//! The state directory: a checkpoint, a lock and the known gaps of each log, how they are read, written and forgotten.
 //!
-//! Writing waits for the disk, so it has a thread of its own behind the `Mailbox`; a newer position replaces a queued
-//! one, and a slow disk never slows publishing.
+//! Writing waits for the disk, so it has a thread of its own behind the `Mailbox`.
 
-use std::collections::BTreeMap;
+mod folder;
+mod gaps;
+mod mailbox;
+
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use crate::cli::Delivery;
 use crate::error::{Error, Result, describe};
 use crate::fault;
-use crate::position::Progress;
+use crate::position::{Progress, fnv1a};
 use crate::talk;
+use folder::{create_anew, is_at, is_full, open_own, remove, why_unsafe};
+
+pub use mailbox::{Cadence, Mailbox};
+
+const CHECKPOINT: &str = ".checkpoint";
+const LOCK: &str = ".lock";
+const GAPS: &str = ".gaps";
+
+/// A name that would be longer is cut, and gets a hash: file systems take 255 bytes.
+const LONGEST_NAME: usize = 200;
+const KEPT_OF_LONGER: usize = 120;
 
 /// The state directory.
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
+    /// Redis holds the positions too, so that a full disk is no reason to stop.
+    has_record: bool,
+    /// There was no room at the start, which was said.
+    is_full: bool,
 }
 
 /// Held while a watcher runs; the system frees it with the process, however that ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    /// None: there is no room for the file, so that Redis alone keeps two watchers apart.
+    file: Option<File>,
 }
 
 impl Store {
-    /// Makes the state directory where there is none, and sees that it can be written to.
-    pub fn create(folder: &Path) -> Result<Store> {
-        let way_out = "choose another with --state-dir";
-        let fail = |verb: &str, error: &io::Error| {
-            let text = Error::io(verb, folder, error);
-            Error::Failed(format!("{text}; {way_out}"))
+    /// Makes the state directory where there is none, and sees that it is ours alone and can be written to. A full disk
+    /// is an error only where Redis holds no commit record.
+    pub fn create(folder: &Path, delivery: Delivery) -> Result<Store> {
+        let mut store = Store {
+            has_record: delivery == Delivery::ExactlyOnce,
+            ..Store::at(folder)
         };
-        fs::create_dir_all(folder).map_err(|error| fail("create state directory", &error))?;
-        let probe = folder.join(format!(".probe.{}", std::process::id()));
-        let written = File::create(&probe).and_then(|mut file| file.write_all(b"tailcast"));
-        let removed = fs::remove_file(&probe);
-        written
-            .and(removed)
-            .map_err(|error| fail("write to state directory", &error))?;
-        Ok(Store {
-            folder: folder.into(),
-        })
+        let (verb, error) = match store.prepare() {
+            Ok(()) => return Ok(store),
+            Err(failed) => failed,
+        };
+        let text = Error::io(verb, folder, &error);
+        if !store.can_do_without(&error) {
+            let way_out = "choose another with --state-dir";
+            return Err(Error::Failed(format!("{text}; {way_out}")));
+        }
+        store.is_full = true;
+        let comfort = "going on without checkpoints, as Redis holds the positions too";
+        talk::warn(&format!("{text}; {comfort}"));
+        Ok(store)
     }
 
     /// The state directory as it is, to read from.
     pub fn at(folder: &Path) -> Store {
         Store {
             folder: folder.into(),
+            has_record: false,
+            is_full: false,
         }
+    }
+
+    /// What failed, as a verb and its cause.
+    fn prepare(&self) -> Result<(), (&'static str, io::Error)> {
+        folder::create_private(&self.folder).map_err(|error| ("create state directory", error))?;
+        let metadata =
+            fs::metadata(&self.folder).map_err(|error| ("read state directory", error))?;
+        if let Some(why) = why_unsafe(&metadata) {
+            let error = io::Error::other(format!("{why} (chmod 700 if it is tailcast's alone)"));
+            return Err(("trust state directory", error));
+        }
+        folder::probe(&self.folder).map_err(|error| ("write to state directory", error))
+    }
+
+    /// Whether an error is but want of room, and Redis has what cannot be written.
+    fn can_do_without(&self, error: &io::Error) -> bool {
+        let no_folder = self.is_full && error.kind() == io::ErrorKind::NotFound;
+        self.has_record && (is_full(error) || no_folder)
     }
 
     /// The checkpoint file of a log: its absolute path with `/` as `%`, then `.checkpoint`.
     pub fn file_of(&self, log: &Path) -> PathBuf {
-        self.name(log, ".checkpoint")
+        self.name(log, CHECKPOINT)
     }
 
     fn name(&self, log: &Path, ending: &str) -> PathBuf {
-        let name = log
-            .as_os_str()
-            .as_bytes()
-            .iter()
-            .map(|byte| if *byte == b'/' { b'%' } else { *byte });
-        self.folder
-            .join(OsString::from_vec(name.chain(ending.bytes()).collect()))
+        self.folder.join(with_ending(short_name(log), ending))
     }
 
     /// Makes this process the only watcher of a log with this state directory.
     pub fn lock(&self, log: &Path) -> Result<Lock> {
-        let path = self.name(log, ".lock");
-        let open = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let file = open.map_err(|error| Error::io("open lock", &path, &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                let text = format!(
-                    "{}: another watcher is running (it holds {})",
-                    log.display(),
-                    path.display()
-                );
-                Err(Error::TryLater(text))
+        let path = self.name(log, LOCK);
+        let create = File::options().create(true).write(true).clone();
+        loop {
+            let file = match open_own(&path, &create) {
+                Ok(file) => file,
+                Err(error) if self.can_do_without(&error) => return Ok(Lock { file: None }),
+                Err(error) => return Err(Error::io("open lock", &path, &error)),
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(locked(log, &path)),
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, &error)),
             }
-            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path, &error)),
+            // Whoever forgot the log meanwhile has unlinked what we hold, and a third one would hold another.
+            if is_at(&file, &path).map_err(|error| Error::io("lock", &path, &error))? {
+                return Ok(Lock { file: Some(file) });
+            }
         }
     }
 
     /// Reads a log's checkpoint and when it was written. None: there is none yet. The file is left as it is.
     pub fn read(&self, log: &Path) -> Result<Option<(Progress, SystemTime)>> {
         let path = self.file_of(log);
-        let fail = |error: &io::Error| Error::io("read checkpoint", &path, error);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fail(&error)),
-        };
-        let written = fs::metadata(&path)
-            .and_then(|metadata| metadata.modified())
-            .map_err(|error| fail(&error))?;
-        let malformed = |cause: String| {
-            let way_out =
-                "mend it or delete it, or run watch with --reset, which forgets the position";
-            Error::Failed(format!(
-                "read checkpoint {}: {cause}; {way_out}",
-                path.display()
-            ))
-        };
-        let (progress, named) = Progress::parse(&text).map_err(malformed)?;
-        match named {
-            Some(other) if other != log => Err(malformed(format!(
-                "it is of another log, {}",
-                other.display()
-            ))),
-            _ => Ok(Some((progress, written))),
+        match read_checkpoint(&path)? {
+            Some(it) if it.log.as_ref().is_none_or(|named| named == log) => {
+                Ok(Some((it.progress, it.written)))
+            }
+            Some(Checkpoint { log: other, .. }) => {
+                let other = other.unwrap_or_default();
+                let cause = format!("it is of another log, {}", other.display());
+                Err(malformed(&path, &cause))
+            }
+            None => match self.old_file_of(log)? {
+                Some((_, old)) => Ok(Some((old.progress, old.written))),
+                None => Ok(None),
+            },
         }
     }
 
-    /// Replaces a log's checkpoint, all or nothing, and waits until the disk has it.
-    pub fn write(&self, log: &Path, progress: &Progress) -> Result<()> {
+    /// A checkpoint from when long names were not cut.
+    fn old_file_of(&self, log: &Path) -> Result<Option<(PathBuf, Checkpoint)>> {
+        let old = self.folder.join(with_ending(whole_name(log), CHECKPOINT));
+        if old == self.file_of(log) {
+            return Ok(None);
+        }
+        let is_ours = |it: &Checkpoint| it.log.as_deref() == Some(log);
+        Ok(read_checkpoint(&old)?.filter(is_ours).map(|it| (old, it)))
+    }
+
+    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last.
+    pub fn write(&self, log: &Path, progress: &Progress) -> io::Result<()> {
         let path = self.file_of(log);
         let temporary = self.name(log, ".checkpoint.tmp");
         let mut text = Vec::new();
         progress.write_text(log, &mut text);
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&temporary)?;
+        let write = || {
+            let mut file = create_anew(&temporary)?;
             file.write_all(&text)?;
             file.sync_all()?;
             fault::point("checkpoint-temp-written");
-            fs::rename(&temporary, &path)?;
-            File::open(&self.folder)?.sync_all()
+            fs::rename(&temporary, &path)
         };
-        write().map_err(|error| {
+        write().inspect_err(|_| {
             // What is left of it would only keep a full disk full.
             let _ = fs::remove_file(&temporary);
-            Error::io("write checkpoint", &path, &error)
         })
+    }
+
+    /// Waits until the disk knows what was replaced: one wait does for many checkpoints.
+    pub fn sync(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
     }
 
     /// Forgets a log's checkpoint.
     pub fn remove(&self, log: &Path) -> Result<()> {
-        let path = self.file_of(log);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove checkpoint", &path, &error))
-            }
+        let old = self.old_file_of(log)?.map(|(path, _)| path);
+        remove_all(old.into_iter().chain([self.file_of(log)]))
+    }
+
+    /// Forgets all that is known of a log, its lock last: so only whoever holds it can.
+    pub fn forget(&self, log: &Path, lock: Lock) -> Result<()> {
+        self.remove(log)?;
+        remove_all([self.name(log, GAPS)])?;
+        let path = self.name(log, LOCK);
+        match lock.file {
+            Some(file) if is_at(&file, &path).unwrap_or(false) => remove_all([path]),
             _ => Ok(()),
         }
     }
-}
 
-/// When a checkpoint is written.
-#[derive(Debug, Clone, Copy)]
-pub struct Cadence {
-    /// After this many lines, or
-    pub lines: u64,
-    /// this long after the last one, whichever is first.
-    pub interval: Duration,
-}
-
-impl Cadence {
-    /// How long a position may still wait; zero: its write is due.
-    fn wait(&self, lines: u64, since_last_write: Duration) -> Duration {
-        if lines >= self.lines {
-            Duration::ZERO
-        } else {
-            self.interval.saturating_sub(since_last_write)
-        }
+    /// The logs that are gone, and whose checkpoint was not written for so long.
+    pub fn stale(&self, older_than: Duration) -> Vec<PathBuf> {
+        // What cannot be read now is looked at another time.
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let checkpoints = entries.map(|entry| entry.path()).filter(|path| {
+            let name = path.as_os_str().as_bytes();
+            name.ends_with(CHECKPOINT.as_bytes())
+        });
+        let is_old = |path: &PathBuf| {
+            let written = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
+            written.is_ok_and(|written| age(written) >= older_than)
+        };
+        let log_of = |path: PathBuf| read_checkpoint(&path).ok().flatten()?.log;
+        let mut logs: Vec<_> = checkpoints
+            .filter(is_old)
+            .filter_map(log_of)
+            .filter(|log| is_gone(log))
+            .collect();
+        logs.sort_unstable();
+        logs.dedup();
+        logs
     }
 }
 
-/// While batch follows batch a write would be due all the time, and its two fsyncs would take a core from Redis. So the
-/// writer then rests this many times as long as it wrote.
-const REST: u32 = 10;
-
-/// The newest positions that are not on disk yet.
-#[derive(Debug)]
-pub struct Mailbox {
-    cadence: Cadence,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    pending: BTreeMap<PathBuf, Pending>,
-    closed: bool,
-}
-
-#[derive(Debug, Clone)]
-struct Pending {
+/// What stands in a checkpoint file.
+struct Checkpoint {
     progress: Progress,
-    lines: u64,
-    /// More of the log is under way: a newer position follows in no time.
-    more: bool,
+    /// None: it is a lone number.
+    log: Option<PathBuf>,
+    written: SystemTime,
 }
 
-/// What the writer has done.
-#[derive(Debug, Default)]
-struct Writes {
-    /// When each log's checkpoint was last written.
-    last: BTreeMap<PathBuf, Instant>,
-    /// How long the last write took.
-    took: Duration,
-    failing: bool,
+fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
+    let read = || {
+        let mut file = open_own(path, File::options().read(true))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        Ok((text, file.metadata()?.modified()?))
+    };
+    let (text, written) = match read() {
+        Ok(read) => read,
+        // A name that is too long for the file system names nothing.
+        Err(error) if is_not_there(&error) => return Ok(None),
+        Err(error) => return Err(Error::io("read checkpoint", path, &error)),
+    };
+    let parsed = Progress::parse(&text).map_err(|cause| malformed(path, &cause));
+    let (progress, log) = parsed?;
+    Ok(Some(Checkpoint {
+        progress,
+        log,
+        written,
+    }))
 }
 
-impl Mailbox {
-    pub fn new(cadence: Cadence) -> Mailbox {
-        Mailbox {
-            cadence,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        }
-    }
+fn is_not_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename
+    )
+}
 
-    /// Queues a log's newest position, `lines` lines further than the one before; `more` are under way already.
-    /// Never waits for the disk.
-    pub fn put(&self, log: &Path, progress: Progress, lines: u64, more: bool) {
-        let mut state = self.state();
-        match state.pending.get_mut(log) {
-            Some(pending) => {
-                let due = pending.lines >= self.cadence.lines && pending.more == more;
-                pending.progress = progress;
-                pending.lines += lines;
-                pending.more = more;
-                if due || pending.lines < self.cadence.lines {
-                    return;
-                }
-            }
-            None => {
-                _ = state.pending.insert(
-                    log.into(),
-                    Pending {
-                        progress,
-                        lines,
-                        more,
-                    },
-                )
-            }
-        }
-        self.changed.notify_one();
-    }
+fn malformed(path: &Path, cause: &str) -> Error {
+    let way_out = "mend it or delete it, or run watch with --reset, which forgets the position";
+    let path = path.display();
+    Error::Failed(format!("read checkpoint {path}: {cause}; {way_out}"))
+}
 
-    /// No more positions will come: what is queued is written, and `write_all` returns.
-    pub fn close(&self) {
-        self.state().closed = true;
-        self.changed.notify_one();
-    }
+fn locked(log: &Path, path: &Path) -> Error {
+    Error::TryLater(format!(
+        "{}: another watcher is running (it holds {})",
+        log.display(),
+        path.display()
+    ))
+}
 
-    /// Writes checkpoints as they fall due, until the mailbox is closed and empty. A write that fails is said once
-    /// and tried again; only at the end it is an error.
-    pub fn write_all(&self, store: &Store) -> Result<()> {
-        let mut writes = Writes::default();
-        loop {
-            let (due, closed) = self.take_due(&writes);
-            for (log, pending) in due {
-                let started = Instant::now();
-                let written = store.write(&log, &pending.progress);
-                writes.took = started.elapsed();
-                writes.last.insert(log.clone(), Instant::now());
-                match written {
-                    Ok(()) if writes.failing => {
-                        writes.failing = false;
-                        talk::note("checkpoints can be written again");
-                    }
-                    Ok(()) => {}
-                    Err(error) if closed => return Err(error),
-                    Err(error) => {
-                        if !std::mem::replace(&mut writes.failing, true) {
-                            talk::warn(&format!(
-                                "{error}; publishing goes on, and the write is tried again"
-                            ));
-                        }
-                        self.put_back(log, pending);
-                    }
-                }
-            }
-            if closed {
-                return Ok(());
-            }
-        }
-    }
+fn remove_all(paths: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    paths
+        .into_iter()
+        .try_for_each(|path| remove(&path).map_err(|error| Error::io("remove", &path, &error)))
+}
 
-    /// Waits until a write is due, or the mailbox is closed.
-    fn take_due(&self, writes: &Writes) -> (Vec<(PathBuf, Pending)>, bool) {
-        let mut state = self.state();
-        loop {
-            if state.closed {
-                return (
-                    std::mem::take(&mut state.pending).into_iter().collect(),
-                    true,
-                );
-            }
-            let now = Instant::now();
-            let wait = |(log, pending): (&PathBuf, &Pending)| {
-                // A disk that refuses is not asked after every few lines, but at every interval.
-                let lines = if writes.failing { 0 } else { pending.lines };
-                let last = writes.last.get(log);
-                let age = last.map_or(Duration::MAX, |last| now - *last);
-                let pause = if writes.failing {
-                    Duration::from_millis(200).saturating_sub(age)
-                } else if pending.more {
-                    let rest = (writes.took * REST).min(self.cadence.interval);
-                    rest.saturating_sub(age)
-                } else {
-                    Duration::ZERO
-                };
-                self.cadence.wait(lines, age).max(pause)
-            };
-            match state.pending.iter().map(wait).min() {
-                Some(Duration::ZERO) => {
-                    let due = |log: &PathBuf, pending: &mut Pending| wait((log, pending)).is_zero();
-                    return (state.pending.extract_if(.., due).collect(), false);
-                }
-                Some(wait) => {
-                    state = self
-                        .changed
-                        .wait_timeout(state, wait)
-                        .unwrap_or_else(|e| e.into_inner())
-                        .0
-                }
-                None => state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner()),
-            }
-        }
-    }
+fn is_gone(log: &Path) -> bool {
+    fs::symlink_metadata(log).is_err_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    })
+}
 
-    fn put_back(&self, log: PathBuf, old: Pending) {
-        self.state()
-            .pending
-            .entry(log)
-            .and_modify(|newer| newer.lines += old.lines)
-            .or_insert(old);
-    }
+/// A log's absolute path with `/` as `%`. It begins with a `%`.
+fn whole_name(log: &Path) -> Vec<u8> {
+    let bytes = log.as_os_str().as_bytes().iter();
+    bytes
+        .map(|byte| if *byte == b'/' { b'%' } else { *byte })
+        .collect()
+}
 
-    /// A thread that panicked while holding the lock leaves nothing half done.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+/// The name of a log's files, without their endings. One that would be too long, or that could be another log's (as
+/// `/a/b` and `/a%b` are the same then), is the end of it and a hash, and does not begin with a `%`.
+fn short_name(log: &Path) -> Vec<u8> {
+    let path = log.as_os_str().as_bytes();
+    let whole = whole_name(log);
+    if whole.len() + CHECKPOINT.len() <= LONGEST_NAME && !path.contains(&b'%') {
+        return whole;
     }
+    let start = whole.len().saturating_sub(KEPT_OF_LONGER);
+    let in_letter = |byte: &&u8| **byte & 0b1100_0000 == 0b1000_0000;
+    let cut = whole[start..].iter().take(3).take_while(in_letter).count();
+    let end = whole[start + cut..]
+        .iter()
+        .skip_while(|byte| **byte == b'%');
+    let hash = format!(".{:016x}", fnv1a(path));
+    end.copied().chain(hash.into_bytes()).collect()
+}
+
+fn with_ending(mut name: Vec<u8>, ending: &str) -> OsString {
+    name.extend(ending.bytes());
+    OsString::from_vec(name)
 }
 
 /// How long ago a checkpoint was written; zero where the clock was set back since.
@@ -362,72 +332,4 @@ pub fn unwatchable(path: &Path, error: &io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::position::{FileId, Position};
-
-    fn progress(offset: u64) -> Progress {
-        Progress::at(Position {
-            offset,
-            ..Position::start(0, FileId { dev: 1, ino: 2 })
-        })
-    }
-
-    #[test]
-    fn a_write_is_due_after_so_many_lines_or_so_long() {
-        let cadence = Cadence {
-            lines: 50,
-            interval: Duration::from_secs(2),
-        };
-        let cases = [
-            (0, 0, 2000),
-            (49, 500, 1500),
-            (50, 0, 0),
-            (51, 0, 0),
-            (1, 2000, 0),
-            (1, 9000, 0),
-        ];
-        for (lines, age, wait) in cases {
-            let waited = cadence.wait(lines, Duration::from_millis(age));
-            assert_eq!(
-                waited,
-                Duration::from_millis(wait),
-                "{lines} lines, {age} ms"
-            );
-        }
-    }
-
-    #[test]
-    fn a_checkpoint_comes_back_as_it_was_written_and_knows_its_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("a/b")).unwrap();
-        let log = Path::new("/var/log/app.log");
-        assert_eq!(store.read(log).unwrap(), None);
-        store.write(log, &progress(750)).unwrap();
-        assert_eq!(store.read(log).unwrap().unwrap().0, progress(750));
-        assert!(store.file_of(log).ends_with("%var%log%app.log.checkpoint"));
-        fs::rename(store.file_of(log), store.file_of(Path::new("/other"))).unwrap();
-        let error = store.read(Path::new("/other")).unwrap_err().to_string();
-        assert!(
-            error.contains("another log, /var/log/app.log") && error.contains("--reset"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_newer_position_replaces_a_queued_one_and_the_last_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).unwrap();
-        let mailbox = Mailbox::new(Cadence {
-            lines: 1,
-            interval: Duration::from_secs(60),
-        });
-        let log = Path::new("/app.log");
-        for offset in 1..=1000 {
-            mailbox.put(log, progress(offset), 1, true);
-        }
-        mailbox.close();
-        mailbox.write_all(&store).unwrap();
-        assert_eq!(store.read(log).unwrap().unwrap().0, progress(1000));
-    }
-}
+mod tests;

@@ -71,8 +71,12 @@ pub enum Verbosity {
 /// `tailcast watch FILE...`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
-    /// As given: paths, or globs in the last component. Never empty.
+    /// As given: paths, or globs. Never empty.
     pub files: Vec<PathBuf>,
+    /// Globs of what a glob of `files` leaves out.
+    pub exclude: Vec<PathBuf>,
+    /// Where rotated files are, besides beside the log; relative ones are relative to the log's folder.
+    pub rotated: Vec<PathBuf>,
     pub once: bool,
     pub redis: String,
     pub mode: Mode,
@@ -85,6 +89,8 @@ pub struct Watch {
     pub reset: bool,
     pub poll: Duration,
     pub rotate_wait: Duration,
+    /// How long the state of a log that is gone is kept.
+    pub forget_after: Duration,
     pub checkpoint_lines: u64,
     pub checkpoint_interval: Duration,
     pub batch_lines: usize,
@@ -119,6 +125,8 @@ pub struct Subscribe {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     pub files: Vec<PathBuf>,
+    pub exclude: Vec<PathBuf>,
+    pub rotated: Vec<PathBuf>,
     pub redis: String,
     pub source: Option<String>,
     pub state_dir: PathBuf,

@@ -1,40 +1,52 @@
-//! One watched path: which files it has been, how far each is read, and what comes next.
+//! One watched path: the chain of files that it has been, how far each is read, and what comes next.
 //!
-//! `poll` looks once, reads at most one chunk, and never sleeps; it knows nothing of Redis. What was seen goes to the
-//! pure `next_step`; where the files are no longer what is open, `follow` looks what there is, and the pure `plan` says
-//! what to read of it.
+//! `poll` looks once, reads at most one chunk, and never sleeps; it knows nothing of Redis. A look is always the same:
+//! `folder` lists what lies there, `diff` says from these facts what happened, `look` does what follows from it.
+//!
+//! **Two neighbours of the chain are known to be neighbours, or a gap between them was said.**
 
-mod copies;
-mod follow;
+mod diff;
+mod folder;
+mod generation;
+mod look;
+mod names;
 mod open;
-mod plan;
-mod siblings;
+mod unpack;
 
-use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::From;
 use crate::error::{Error, Result, describe};
-use crate::lines::{Line, Lines};
-use crate::position::{ANCHOR_LEN, FileId, Position, Progress};
+use crate::position::{FileId, Gap, Position, Progress};
 use crate::talk;
-use open::{Chunk, LastLook, Open, last_line_end, position_at};
-use siblings::{Stat, metadata};
+use diff::Known;
+use generation::{Body, Generation, Taken};
+use look::{Inspector, Looked};
+use open::{Links, Stat, last_line_end, position_at, stat};
 
-pub use siblings::is_sibling_name;
+pub use folder::{Place, Surroundings, logs_of, weak_log_of};
+pub use generation::Limits;
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
 const CLOCK_STEP: Duration = Duration::from_millis(10);
+/// A rotated file that has been silent for `--rotate-wait` is looked at so often.
+const LATE_LOOK: Duration = Duration::from_millis(500);
+/// A path that a look could do nothing about is looked at again so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Takes the lines of a source in order.
 pub trait Sink {
+    /// Whether it can take lines now. They are taken until `line` says that it is full.
+    fn has_room(&mut self) -> bool;
     /// Takes a line, which ends (behind its newline) at `end`. True: it is full and wants a `commit`.
     fn line(&mut self, line: &[u8], end: u64) -> bool;
     /// All lines taken since the last commit lead to this progress. `Break`: the watcher is to stop.
     fn commit(&mut self, progress: Progress) -> ControlFlow<()>;
+    /// Lets go of the lines taken since the last commit.
+    fn discard(&mut self);
 }
 
 /// What a poll found.
@@ -44,41 +56,55 @@ pub enum Polled {
     Idle,
     /// It read something: there may be more.
     Read,
+    /// The sink has no room: there may be more.
+    NoRoom,
     /// The sink wants the watcher to stop.
     Stopped,
 }
 
-/// Limits of reading.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// How long a rotated file is kept open for late lines.
-    pub rotate_wait: Duration,
-    /// Bytes, without the newline.
-    pub max_line: u64,
-}
-
 /// A watched path that is being followed.
 pub struct Tail<'w> {
-    path: PathBuf,
+    /// By this the files that it has open are told from those of others.
+    source: usize,
+    place: Place,
     limits: Limits,
-    /// Tells the paths that are watched in their own right, which are nobody's rotated siblings.
-    is_watched: &'w dyn Fn(&Path) -> bool,
+    surroundings: &'w Surroundings,
     /// Oldest generation first. The last one is the path's own, or was until the path vanished.
-    files: VecDeque<Open>,
-    /// The last rotated file that was given up: while its successor is at offset 0, it alone tells what is unread.
+    chain: Vec<Generation>,
+    /// The newest generation that is read and closed: while its successor is at offset 0, it alone tells what is unread.
     finished: Option<Position>,
-    /// Where to go on from, while there is nothing to open.
-    waiting: Progress,
+    /// Files without a line that were rotated away and are not waited for any longer, with their sizes.
+    given_up: Vec<(FileId, u64)>,
+    /// While nothing was read at all: the file behind which ours begin.
+    before: Option<Known>,
     /// What the sink was told last.
-    committed: Option<Progress>,
-    /// Up to here every change of the files was seen.
+    committed: Progress,
+    /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
     since: Option<SystemTime>,
-    /// What was not to be read when it was last looked at, or is given up: as long as it stays as it is.
-    passed_over: Vec<Stat>,
+    was_absent: bool,
+    inspector: Inspector,
+    gaps: Vec<Gap>,
+    looking: Looking,
+    /// Something was done since the last commit.
+    has_moved: bool,
+    /// Gaps are not said, as for who only asks how much is unread.
+    is_silent: bool,
     /// What stands in the way, as said on stderr; said once until it changes.
     trouble: String,
 }
 
+/// When to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    /// At the next poll, whatever the path is.
+    Due,
+    /// When the path changes.
+    Settled,
+    /// The last look at a path that was so did not help: not before this time, while it stays so.
+    Vain(Option<(FileId, u64, SystemTime)>, Instant),
+}
+
+/// What a poll is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// Nothing changed, or there is nothing yet.
@@ -86,275 +112,235 @@ enum Step {
     /// The open file may have grown. Same size and another time count too: the read finds whether it is still ours.
     Read,
     /// The path has appeared, is another file, or was cut short: see what there is to read now.
-    Follow,
+    Look,
+}
+
+/// What became of a file that is read to its end.
+enum Late {
+    /// It may get lines yet.
+    Waits,
+    /// Its last part was taken as a line.
+    Took,
+    Closed,
 }
 
 /// What the newest open file and a look at the path say.
-fn next_step(known: Option<LastLook>, path: Option<Stat>) -> Step {
-    match (known, path) {
-        (None, None) => Step::Idle,
-        (None, Some(_)) => Step::Follow,
-        // Removed, not yet recreated: writers may still have it open.
-        (Some(_), None) => Step::Read,
-        (Some(known), Some(path)) if path.id != known.id => Step::Follow,
-        (Some(known), Some(path)) if path.size < known.read_to => Step::Follow,
-        (Some(known), Some(path))
-            if path.size > known.read_to || path.modified != known.modified =>
-        {
-            Step::Read
-        }
-        _ => Step::Idle,
+fn next_step(newest: Option<(&Position, Stat)>, path: Option<Stat>, was_absent: bool) -> Step {
+    let Some((end, seen)) = newest else {
+        return match path {
+            Some(_) => Step::Look,
+            None => Step::Idle,
+        };
+    };
+    match path {
+        // Removed, or renamed and not yet made anew: writers may still have it open.
+        None if was_absent => Step::Read,
+        None => Step::Look,
+        Some(path) if path.id != seen.id || path.size < end.offset => Step::Look,
+        // Nothing was read of it, so that no anchor tells of a truncation.
+        Some(path) if end.offset == 0 && path.modified != seen.modified => Step::Look,
+        Some(path) if path.size != seen.size || path.modified != seen.modified => Step::Read,
+        Some(_) => Step::Idle,
     }
 }
 
 impl<'w> Tail<'w> {
     /// Follows a path from a progress on. `since`: when that was written down, if that is known.
     pub fn resume(
-        path: &Path,
+        source: usize,
+        place: Place,
         limits: Limits,
-        is_watched: &'w dyn Fn(&Path) -> bool,
+        surroundings: &'w Surroundings,
         progress: Progress,
         since: Option<SystemTime>,
     ) -> Tail<'w> {
-        let mut tail = Tail {
-            path: path.into(),
-            limits,
-            is_watched,
-            files: VecDeque::new(),
-            finished: None,
-            waiting: progress.clone(),
-            committed: Some(progress),
-            since,
-            passed_over: Vec::new(),
-            trouble: String::new(),
+        let sought = |end: &Position| {
+            let stat = Stat::unknown(end.file);
+            Generation::new(*end, place.path.clone(), stat, Body::Sought)
         };
-        tail.try_to_follow();
+        let mut chain: Vec<_> = progress.positions().map(sought).collect();
+        chain.reverse();
+        let newest = chain.len() - 1;
+        for generation in &mut chain[..newest] {
+            generation.ended = true;
+        }
+        Tail {
+            source,
+            place,
+            limits,
+            surroundings,
+            chain,
+            finished: None,
+            given_up: Vec::new(),
+            before: None,
+            committed: progress,
+            since,
+            was_absent: false,
+            inspector: Inspector::default(),
+            gaps: Vec::new(),
+            looking: Looking::Due,
+            has_moved: false,
+            is_silent: false,
+            trouble: String::new(),
+        }
+    }
+
+    /// Goes on from another progress, with the files that are open where they are the same.
+    pub fn resume_again(self, progress: Progress) -> Tail<'w> {
+        let place = self.place.clone();
+        let is_same = progress == self.progress();
+        if is_same {
+            return self;
+        }
+        let (source, limits, surroundings) = (self.source, self.limits, self.surroundings);
+        let mut tail = Tail::resume(source, place, limits, surroundings, progress, None);
+        for sought in &mut tail.chain {
+            let is_it = |g: &&Generation| g.stat.id == sought.end.file;
+            let Some(old) = self.chain.iter().find(is_it) else {
+                continue;
+            };
+            if let Some((body, stat)) = old.reopened(&sought.end) {
+                let (end, ended) = (sought.end, sought.ended);
+                *sought = Generation::new(end, old.name.clone(), stat, body);
+                sought.ended = ended;
+            }
+        }
+        // It lets go of its claims.
+        drop(self);
+        tail.claim();
         tail
     }
 
     /// Where a path without checkpoint and record begins. An absent file begins at its start.
     pub fn initial(path: &Path, from: From) -> Result<Progress> {
         let fail = |error| Error::io("read", path, &error);
-        let Some(metadata) = metadata(path).map_err(fail)? else {
+        let Some(stat) = stat(path).map_err(fail)? else {
             return Ok(Progress::at(Position::start(0, FileId::default())));
         };
-        let start = Position::start(0, Stat::of(&metadata).id);
+        let start = Position::start(0, stat.id);
         if from == From::Start {
             return Ok(Progress::at(start));
         }
-        let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+        let (file, _) = open::open(path, Links::Follow).map_err(fail)?;
         let offset = last_line_end(&file).map_err(fail)?;
         let position = position_at(&file, offset, start).map_err(fail)?;
         Ok(Progress::at(position))
     }
 
-    /// Whether everything that is there was read.
-    pub fn is_at_end(&self) -> bool {
-        self.files.iter().all(|file| file.at_end)
+    /// Where the newest file ends now. None: it is not known yet which that is.
+    pub fn end_of_now(&self) -> Option<(u64, u64)> {
+        if self.looking == Looking::Due {
+            return None;
+        }
+        let end = |g: &Generation| (g.end.generation, g.end.offset + g.unread());
+        Some(self.chain.last().map_or((0, 0), end))
     }
 
-    /// Whether there is a file to read at all.
-    pub fn is_open(&self) -> bool {
-        !self.files.is_empty()
-    }
-
-    /// Bytes that are there and not yet read.
-    pub fn unread(&self) -> u64 {
-        let rest = |open: &Open| {
-            open.file
-                .metadata()
-                .map_or(0, |now| now.len().saturating_sub(open.read_to))
+    /// Whether all up to this end was read.
+    pub fn has_reached(&self, (generation, offset): (u64, u64)) -> bool {
+        let is_read = |g: &Generation| {
+            let number = g.end.generation;
+            number > generation || g.is_done() || number == generation && g.end.offset >= offset
         };
-        self.files.iter().map(rest).sum()
+        self.looking != Looking::Due && !self.has_moved && self.chain.iter().all(is_read)
+    }
+
+    /// Whether the path is gone, and all that it was is read and closed.
+    pub fn is_over(&self) -> bool {
+        let is_closed = self.chain.iter().all(Generation::is_sought);
+        self.was_absent && self.looking != Looking::Due && !self.has_moved && is_closed
+    }
+
+    /// Bytes that are there and not yet taken.
+    pub fn unread(&self) -> u64 {
+        self.chain.iter().map(Generation::unread).sum()
+    }
+
+    /// What was found to be missing since this was last asked.
+    pub fn take_gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.gaps)
     }
 
     /// Looks at the path once and reads at most one chunk, which `buffer` must hold.
     pub fn poll(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
+        match self.step(now) {
+            // Somebody reads an archive for us.
+            None => Polled::Idle,
+            Some(Step::Idle) if !self.is_any_due(now) => self.commit(sink, Polled::Idle),
+            Some(_) => self.read(now, buffer, sink),
+        }
+    }
+
+    /// Looks at the path, and opens what there is to read, without reading it.
+    pub fn watch(&mut self, now: Instant) {
+        self.step(now);
+    }
+
+    /// Looks at the path, and follows it where it is another file. None: a look is not through yet.
+    fn step(&mut self, now: Instant) -> Option<Step> {
         let looked = SystemTime::now() - CLOCK_STEP;
-        let step = match metadata(&self.path) {
-            Ok(found) => {
-                let stat = found
-                    .filter(fs::Metadata::is_file)
-                    .map(|metadata| Stat::of(&metadata));
-                next_step(self.files.back().map(Open::last_look), stat)
+        let path = match stat(&self.place.path) {
+            Ok(path) => path,
+            Err(error) => {
+                let name = self.place.path.display();
+                self.say_trouble(format!("look at {name}: {}", describe(&error)));
+                return Some(Step::Read);
+            }
+        };
+        let newest = self.chain.last().filter(|g| !g.is_sought());
+        let newest = newest.map(|g| (&g.end, g.stat));
+        let step = match self.looking {
+            Looking::Due => Step::Look,
+            _ => next_step(newest, path, self.was_absent),
+        };
+        self.was_absent |= path.is_none();
+        let state = path.map(|path| (path.id, path.size, path.modified));
+        if step != Step::Look {
+            self.was_absent = path.is_none();
+            self.since = Some(looked);
+            return Some(step);
+        }
+        if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
+            return Some(Step::Read);
+        }
+        match self.try_to_look() {
+            Some(Looked::Pending) => {
+                self.looking = Looking::Due;
+                return None;
+            }
+            Some(Looked::Changed) => {
+                self.was_absent = path.is_none();
+                self.looking = Looking::Settled;
+                self.since = Some(looked);
+            }
+            Some(Looked::Same) => {
+                self.looking = Looking::Vain(state, now + LOOK_AGAIN);
+                self.since = Some(looked);
+            }
+            None => {}
+        }
+        Some(Step::Read)
+    }
+
+    /// Looks; what stands in the way is said once, and it is tried again.
+    fn try_to_look(&mut self) -> Option<Looked> {
+        match self.look() {
+            Ok(looked) => {
+                self.trouble.clear();
+                Some(looked)
+            }
+            // The files have moved on under the look: the next one sees where to.
+            Err(error) if open::is_absent(&error) => {
+                self.looking = Looking::Due;
+                None
             }
             Err(error) => {
-                self.say_trouble(format!(
-                    "look at {}: {}",
-                    self.path.display(),
-                    describe(&error)
-                ));
-                Step::Read
-            }
-        };
-        let is_seen = step != Step::Follow || self.try_to_follow();
-        let is_idle = step == Step::Idle && self.files.len() <= 1 && self.is_at_end();
-        let polled = if is_idle {
-            Polled::Idle
-        } else {
-            self.read(now, buffer, sink)
-        };
-        if is_seen {
-            self.since = Some(looked);
-        }
-        polled
-    }
-
-    /// Whether a truncation may have gone by unseen before these bytes were written: nothing, or too little to tell, was
-    /// read of the file before.
-    fn is_unproven(&self, index: usize) -> bool {
-        let open = &self.files[index];
-        index + 1 == self.files.len()
-            && open.end.offset == 0
-            && open.read_to < ANCHOR_LEN as u64
-            && self.files.iter().take(index).all(|open| open.reached_end)
-    }
-
-    /// Reads one chunk of the oldest file that has one, and lets go of rotated files whose time is up.
-    fn read(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
-        let mut polled = Polled::Idle;
-        let mut index = 0;
-        while index < self.files.len() {
-            match self.files[index].read_chunk(buffer) {
-                Ok(Chunk::Bytes(length)) => {
-                    let before = self.files[index].before.len();
-                    if length > before {
-                        // Looked at behind the read: what was truncated after the look is noticed by the next read.
-                        if self.is_unproven(index) && self.finds_other_files() {
-                            polled = Polled::Read;
-                            break;
-                        }
-                        if self.take_chunk(index, &buffer[..length], sink).is_break() {
-                            return Polled::Stopped;
-                        }
-                        polled = Polled::Read;
-                        break;
-                    }
-                    self.files[index].at_end = true;
-                    self.files[index].reached_end = true;
-                }
-                Ok(Chunk::AnchorGone) if index + 1 == self.files.len() => {
-                    self.try_to_follow();
-                    polled = Polled::Read;
-                    break;
-                }
-                // A rotated file that was cut: there is no more to be had from it.
-                Ok(Chunk::AnchorGone) => self.files[index].given_up_at = Some(now),
-                Err(error) => {
-                    let name = self.files[index].name.display();
-                    let text = format!("read {name}: {}", describe(&error));
-                    self.say_trouble(text);
-                    break;
-                }
-            }
-            if !self.let_go(index, now) {
-                index += 1;
+                let name = self.place.path.display();
+                self.say_trouble(format!("open {name}: {}", describe(&error)));
+                self.looking = Looking::Vain(None, Instant::now() + LOOK_AGAIN);
+                None
             }
         }
-        self.commit(sink, polled)
-    }
-
-    fn commit(&mut self, sink: &mut dyn Sink, polled: Polled) -> Polled {
-        let progress = self.progress();
-        if self.committed.as_ref() == Some(&progress) {
-            return polled;
-        }
-        self.committed = Some(progress.clone());
-        if sink.commit(progress).is_break() {
-            Polled::Stopped
-        } else {
-            polled
-        }
-    }
-
-    /// Hands the lines of a chunk to the sink. `bytes` begins with those before the offset.
-    fn take_chunk(&mut self, index: usize, bytes: &[u8], sink: &mut dyn Sink) -> ControlFlow<()> {
-        let open = &mut self.files[index];
-        let base = open.read_to - open.before.len() as u64;
-        if base == 0 && open.head.len() < ANCHOR_LEN {
-            open.head = bytes[..bytes.len().min(ANCHOR_LEN)].to_vec();
-        }
-        let mut rest = &bytes[open.before.len()..];
-        let mut lines = std::mem::replace(&mut open.lines, Lines::new(0));
-        open.read_to = base + bytes.len() as u64;
-        open.at_end = false;
-        let mut behind = None;
-        while let Some(line) = lines.next(&mut rest) {
-            let length = bytes.len() - rest.len();
-            behind = Some(length);
-            let end = base + length as u64;
-            let full = match line {
-                Line::Whole([]) => false,
-                Line::Whole(line) => sink.line(line, end),
-                Line::TooLong(length) => {
-                    self.say_too_long(index, end, length);
-                    false
-                }
-            };
-            if full {
-                self.files[index].move_end(end, &bytes[..length]);
-                let progress = self.progress();
-                self.committed = Some(progress.clone());
-                sink.commit(progress)?;
-            }
-        }
-        let open = &mut self.files[index];
-        open.lines = lines;
-        if let Some(length) = behind {
-            open.move_end(base + length as u64, &bytes[..length]);
-        }
-        open.before.clear();
-        open.before
-            .extend_from_slice(&bytes[bytes.len().saturating_sub(ANCHOR_LEN)..]);
-        ControlFlow::Continue(())
-    }
-
-    /// How far we got: up to the newest file that was begun, and in the older ones that may still get lines.
-    fn progress(&self) -> Progress {
-        let Some(newest) = self.files.len().checked_sub(1) else {
-            return self.waiting.clone();
-        };
-        // Never back behind what was committed, even where older files are read once more for late lines.
-        let committed = self.committed.as_ref().map(|p| p.current.generation);
-        let place = |is_it: &dyn Fn(&Open) -> bool| self.files.iter().position(is_it);
-        let unfinished = place(&|open| !open.reached_end).unwrap_or(newest);
-        let reached = place(&|open| Some(open.generation) >= committed).unwrap_or(newest);
-        let begun = self.files.iter().rposition(|open| open.end.offset > 0);
-        let current = unfinished.max(reached).max(begun.unwrap_or(0));
-        let mut older: Vec<_> = self.files.range(..current).map(|open| open.end).collect();
-        let current = self.files[current].end;
-        // While nothing was read of the newest, the newest one that was read tells what is unread.
-        let is_newest_read = |finished: &Position| {
-            let is_newer =
-                |other: &Position| other.offset > 0 && other.generation > finished.generation;
-            current.offset == 0 && !older.iter().any(is_newer)
-        };
-        let finished = self.finished.filter(is_newest_read);
-        older.extend(finished.filter(|finished| finished.generation < current.generation));
-        Progress {
-            current,
-            older: newest_first(older),
-        }
-    }
-
-    /// Drops a rotated file that is read to its end when nobody will write to it any more.
-    fn let_go(&mut self, index: usize, now: Instant) -> bool {
-        let open = &self.files[index];
-        if index + 1 == self.files.len() || open.given_up_at.is_none_or(|time| now < time) {
-            return false;
-        }
-        if open.lines.unterminated() > 0 {
-            let (name, rest) = (open.name.display(), open.lines.unterminated());
-            talk::warn(&format!(
-                "{name}: its last {rest} bytes, from offset {}, have no newline and were not published",
-                open.end.offset
-            ));
-        }
-        let end = open.end;
-        self.passed_over.push(open.stat);
-        self.finish(end);
-        self.files.remove(index);
-        true
     }
 
     fn say_trouble(&mut self, text: String) {
@@ -364,66 +350,222 @@ impl<'w> Tail<'w> {
         }
     }
 
-    fn say_too_long(&self, index: usize, end: u64, length: u64) {
-        let name = self.files[index].name.display();
-        let (start, limit) = (end.saturating_sub(length + 1), self.limits.max_line);
-        talk::warn(&format!(
-            "{name}: skipped a line of {length} bytes at offset {start}: over --max-line ({limit} bytes)"
-        ));
+    /// Whether a file is to be read although the path says nothing new.
+    fn is_any_due(&self, now: Instant) -> bool {
+        let newest = self.chain.len().saturating_sub(1);
+        self.chain
+            .iter()
+            .enumerate()
+            .any(|(index, g)| !g.is_done() || index < newest && now >= g.next_look)
+    }
+
+    /// Reads one chunk of the oldest file that has one, and lets go of rotated files whose time is up.
+    fn read(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
+        self.has_moved = true;
+        let mut index = 0;
+        while index < self.chain.len() {
+            let is_newest = index + 1 == self.chain.len();
+            let generation = &self.chain[index];
+            if !is_newest && generation.is_done() && now < generation.next_look {
+                index += 1;
+                continue;
+            }
+            if generation.is_sought() {
+                break;
+            }
+            let start = self.chain[index].end;
+            match self.chain[index].read(now, &self.limits, buffer, sink) {
+                Taken::Lines => return self.taken(index, start, sink),
+                Taken::NoRoom => return Polled::NoRoom,
+                Taken::Nothing => {}
+                Taken::Cut if is_newest => {
+                    self.looking = Looking::Due;
+                    return Polled::Read;
+                }
+                Taken::Cut => {
+                    self.let_go_of_cut(index);
+                    continue;
+                }
+            }
+            self.chain[index].ended = true;
+            match self.let_go(index, now, sink) {
+                Late::Waits => index += 1,
+                Late::Took => return self.commit(sink, Polled::Read),
+                Late::Closed => {}
+            }
+        }
+        self.commit(sink, Polled::Idle)
+    }
+
+    /// Lines were taken of a generation that was at `start` before.
+    fn taken(&mut self, index: usize, start: Position, sink: &mut dyn Sink) -> Polled {
+        // A truncation may have gone by unseen before the first bytes of a file were written, as nothing that was read
+        // can be missed in it. Looked at behind the read: what is truncated after this look is missed by the next read.
+        if index + 1 == self.chain.len() && start.offset == 0 && self.chain[index].end.offset > 0 {
+            let end = std::mem::replace(&mut self.chain[index].end, start);
+            let trail = std::mem::take(&mut self.chain[index].trail);
+            if self.try_to_look() != Some(Looked::Same) {
+                self.looking = Looking::Due;
+                sink.discard();
+                return Polled::Read;
+            }
+            (self.chain[index].end, self.chain[index].trail) = (end, trail);
+        }
+        self.commit(sink, Polled::Read)
+    }
+
+    fn commit(&mut self, sink: &mut dyn Sink, polled: Polled) -> Polled {
+        if !self.has_moved {
+            return polled;
+        }
+        let progress = self.progress();
+        if self.committed == progress {
+            self.has_moved = false;
+            return polled;
+        }
+        if !sink.has_room() {
+            return Polled::NoRoom;
+        }
+        self.has_moved = false;
+        self.committed = progress.clone();
+        if sink.commit(progress).is_break() {
+            Polled::Stopped
+        } else {
+            polled
+        }
+    }
+
+    /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.
+    fn progress(&self) -> Progress {
+        let unfinished = self.chain.iter().position(|g| !g.ended);
+        let Some(current) = unfinished.or(self.chain.len().checked_sub(1)) else {
+            return match self.finished {
+                Some(finished) => Progress::at(finished),
+                None => self.committed.clone(),
+            };
+        };
+        let mut older: Vec<_> = self.chain[..current].iter().map(|g| g.end).collect();
+        let current = self.chain[current].end;
+        // While nothing was read of it, the newest one that was read tells what is unread.
+        let is_wanted = |finished: &Position| {
+            let is_newer =
+                |other: &Position| other.offset > 0 && other.generation >= finished.generation;
+            current.offset == 0
+                && finished.generation < current.generation
+                && !older.iter().any(is_newer)
+        };
+        older.extend(self.finished.filter(is_wanted));
+        older.sort_by_key(|position| std::cmp::Reverse(position.generation));
+        Progress { current, older }
+    }
+
+    /// Drops a file that is read to its end when nobody will write to it any more. Of a renamed one that is silent, what
+    /// has no newline is a line.
+    fn let_go(&mut self, index: usize, now: Instant, sink: &mut dyn Sink) -> Late {
+        let (is_newest, is_older) = (index + 1 == self.chain.len(), index + 2 < self.chain.len());
+        let generation = &mut self.chain[index];
+        let is_gone = generation.look().is_none_or(|stat| stat.links == 0);
+        if is_newest && !(is_gone && self.was_absent) {
+            return Late::Waits;
+        }
+        let is_silent = now.duration_since(generation.touched) >= self.limits.rotate_wait;
+        generation.next_look = now + if is_silent { LATE_LOOK } else { Duration::ZERO };
+        if !is_silent {
+            return Late::Waits;
+        }
+        if !generation.is_copy && !generation.is_troubled() && generation.unread() > 0 {
+            // What cannot be read now is tried again at the next look.
+            return match generation.take_rest(&self.limits, sink) {
+                Ok(Some(_)) => Late::Took,
+                Ok(None) | Err(_) => Late::Waits,
+            };
+        }
+        if !is_gone && !is_older {
+            return Late::Waits;
+        }
+        self.close(index);
+        Late::Closed
+    }
+
+    fn close(&mut self, index: usize) {
+        let generation = self.chain.remove(index);
+        let (end, rest, name) = (
+            generation.end,
+            generation.unread(),
+            generation.name.display(),
+        );
+        if rest > 0 && generation.is_troubled() {
+            let gap = Gap {
+                generation: end.generation,
+                offset: end.offset,
+                bytes: Some(rest),
+            };
+            self.say_gap(gap, "it could not be read as long as it was there");
+        } else if rest > 0 {
+            talk::warn(&format!(
+                "{name}: its last {rest} bytes, from offset {}, have no newline and were not published",
+                end.offset
+            ));
+        }
+        let is_newer = |old: Position| old.generation < end.generation;
+        if end.offset == 0 {
+            self.given_up.push((end.file, rest));
+        } else if self.finished.is_none_or(is_newer) {
+            self.finished = Some(end);
+        }
+        self.claim();
+    }
+
+    /// A rotated file that was cut: there is no more to be had from it.
+    fn let_go_of_cut(&mut self, index: usize) {
+        let generation = self.chain.remove(index);
+        if !generation.ended {
+            let gap = Gap {
+                generation: generation.end.generation,
+                offset: generation.end.offset,
+                bytes: None,
+            };
+            self.say_gap(gap, "the rotated file was truncated");
+        }
+        self.claim();
     }
 }
 
-/// One position of each generation, the newest generation first.
-fn newest_first(mut positions: Vec<Position>) -> Vec<Position> {
-    positions.sort_by_key(|position| std::cmp::Reverse(position.generation));
-    positions.dedup_by_key(|position| position.generation);
-    positions
+impl Drop for Tail<'_> {
+    fn drop(&mut self) {
+        self.surroundings.claim(self.source, std::iter::empty());
+    }
 }
 
-/// Bytes that lie there beyond a progress, in the path and in what was rotated away from it.
-pub fn unread(path: &Path, progress: Progress, since: Option<SystemTime>) -> u64 {
+/// Bytes that lie there beyond a progress, in the path and in what was rotated away from it. An error: they cannot all
+/// be read.
+pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io::Result<u64> {
     let limits = Limits {
         rotate_wait: Duration::ZERO,
         max_line: 0,
     };
-    Tail::resume(path, limits, &|_| false, progress, since).unread()
+    let surroundings = Surroundings::default();
+    let mut tail = Tail::resume(0, place, limits, &surroundings, progress, since);
+    tail.is_silent = true;
+    while tail.look()? == Looked::Pending {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(tail.unread())
+}
+
+/// Sees that a path can be read; an absent one can, as soon as it is there.
+pub fn check(path: &Path) -> io::Result<()> {
+    match open::open(path, Links::Follow) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The file that a path leads to, and when it was last written. None: it cannot be told.
+pub fn identify(path: &Path) -> Option<(FileId, SystemTime)> {
+    let stat = stat(path).ok().flatten()?;
+    Some((stat.id, stat.modified))
 }
 
 #[cfg(test)]
 mod histories;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_step_follows_from_what_was_seen() {
-        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let id = |ino| FileId { dev: 1, ino };
-        let stat = |ino, size, seconds| Stat {
-            id: id(ino),
-            size,
-            modified: time(seconds),
-            changed: time(seconds),
-        };
-        let known = Some(LastLook {
-            id: id(1),
-            read_to: 100,
-            modified: time(5),
-        });
-        let cases = [
-            (None, None, Step::Idle),
-            (None, Some(stat(1, 0, 5)), Step::Follow),
-            (known, None, Step::Read),
-            (known, Some(stat(1, 100, 5)), Step::Idle),
-            (known, Some(stat(1, 100, 6)), Step::Read),
-            (known, Some(stat(1, 101, 5)), Step::Read),
-            (known, Some(stat(1, 99, 6)), Step::Follow),
-            (known, Some(stat(2, 100, 5)), Step::Follow),
-            (known, Some(stat(2, 0, 5)), Step::Follow),
-        ];
-        for (known, path, step) in cases {
-            assert_eq!(next_step(known, path), step, "{known:?} {path:?}");
-        }
-    }
-}

@@ -44,7 +44,8 @@ impl Anchor {
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-fn fnv1a(bytes: &[u8]) -> u64 {
+/// The 64-bit FNV-1a hash.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(FNV_OFFSET, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)
     })
@@ -71,6 +72,16 @@ impl Position {
             anchor: Anchor::NONE,
         }
     }
+}
+
+/// Bytes that were there, or may have been, and can no longer be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    pub generation: u64,
+    /// Where they begin.
+    pub offset: u64,
+    /// None: nobody can say how many.
+    pub bytes: Option<u64>,
 }
 
 /// The place in the newest generation, and in the older ones that may still get lines.

@@ -1,8 +1,11 @@
-//! What is asked of the operating system by hand: SIGINT and SIGTERM set a flag, and the limit of open files is raised.
+//! What is asked of the operating system by hand: SIGINT and SIGTERM set a flag, the limit of open files is raised, who
+//! we are, where a hole in a file ends, and the flags of `open` that std does not name.
 //!
-//! The one place with `unsafe`: std has neither, and a crate for two calls is a crate too many.
+//! The one place with `unsafe`: std has none of it, and a crate for a few calls is a crate too many.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +24,43 @@ const RLIMIT_NOFILE: i32 = 7;
 #[cfg(not(target_os = "linux"))]
 const RLIMIT_NOFILE: i32 = 8;
 
+/// For `open`: fail where the name is a symlink. From the system's `fcntl.h`, as in the crate `libc`.
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "riscv64",
+        target_arch = "s390x"
+    )
+))]
+pub const O_NOFOLLOW: i32 = 0o400_000;
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "aarch64",
+        target_arch = "arm",
+        target_arch = "powerpc64"
+    )
+))]
+pub const O_NOFOLLOW: i32 = 0o100_000;
+#[cfg(not(target_os = "linux"))]
+pub const O_NOFOLLOW: i32 = 0x100;
+
+/// For `open`: never wait, as for the other end of a FIFO.
+#[cfg(target_os = "linux")]
+pub const O_NONBLOCK: i32 = 0o4_000;
+#[cfg(not(target_os = "linux"))]
+pub const O_NONBLOCK: i32 = 0x4;
+
+/// lseek(2): to the next byte that is not in a hole.
+#[cfg(not(target_os = "macos"))]
+const SEEK_DATA: i32 = 3;
+#[cfg(target_os = "macos")]
+const SEEK_DATA: i32 = 4;
+/// errno: there is no more data.
+const ENXIO: i32 = 6;
+
 /// `struct rlimit` where `rlim_t` has 64 bits, as it has on the 64-bit platforms that we build for.
 #[repr(C)]
 struct Limit {
@@ -32,6 +72,9 @@ unsafe extern "C" {
     fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
     fn getrlimit(resource: i32, limit: *mut Limit) -> i32;
     fn setrlimit(resource: i32, limit: *const Limit) -> i32;
+    safe fn geteuid() -> u32;
+    safe fn getegid() -> u32;
+    fn lseek(fd: i32, offset: i64, whence: i32) -> i64;
 }
 
 extern "C" fn set_stop(_number: i32) {
@@ -68,5 +111,51 @@ pub fn raise_open_files_limit() {
             limit.soft = limit.hard;
             setrlimit(RLIMIT_NOFILE, &limit);
         }
+    }
+}
+
+/// The user and the group in whose name files are made.
+pub fn user_and_group() -> (u32, u32) {
+    (geteuid(), getegid())
+}
+
+/// The first offset from here on that is not in a hole of the file; its size where nothing but a hole follows. None: the
+/// file system cannot tell. Moves the descriptor's own offset, which nobody uses.
+pub fn next_data(file: &File, offset: u64) -> Option<u64> {
+    let from = i64::try_from(offset).ok()?;
+    // SAFETY: no memory is passed, and the descriptor is open as long as `file` is borrowed. `off_t` has 64 bits on the
+    // platforms that we build for.
+    let found = unsafe { lseek(file.as_raw_fd(), from, SEEK_DATA) };
+    match u64::try_from(found) {
+        Ok(found) => Some(found),
+        Err(_) if std::io::Error::last_os_error().raw_os_error() == Some(ENXIO) => {
+            file.metadata().ok().map(|metadata| metadata.len())
+        }
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::process::Command;
+
+    #[test]
+    fn the_flags_of_open_are_this_systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, link) = (folder.path().join("fifo"), folder.path().join("link"));
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        std::os::unix::fs::symlink(&fifo, &link).unwrap();
+        let open = |path, flags| File::options().read(true).custom_flags(flags).open(path);
+        assert!(open(&link, super::O_NONBLOCK).is_ok());
+        assert!(open(&fifo, super::O_NONBLOCK | super::O_NOFOLLOW).is_ok());
+        assert!(open(&link, super::O_NONBLOCK | super::O_NOFOLLOW).is_err());
     }
 }

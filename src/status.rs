@@ -2,14 +2,15 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use crate::broker::{Address, Failure, read_records};
 use crate::checkpoint::{Store, age};
-use crate::cli;
-use crate::error::{Error, Result};
-use crate::file::unread;
+use crate::cli::{self, From};
+use crate::error::{Error, Result, describe};
+use crate::file::{Place, Tail, unread};
 use crate::position::Progress;
 use crate::talk;
 use crate::watch::named_sources;
@@ -23,15 +24,17 @@ struct Row {
     /// Seconds since the checkpoint was written.
     age: Option<f64>,
     record: Option<Progress>,
-    /// Bytes that are not published, in the file and in those rotated away since.
-    lag: u64,
+    /// Bytes that are not published, in the file and in those rotated away since; or why that is not known.
+    lag: std::result::Result<u64, String>,
+    /// How often something was missing that could no longer be read, and how many bytes, where that was known.
+    gaps: (u64, u64),
 }
 
 /// Prints a row for each file. An error when a lag is over `--max-lag`.
 pub fn run(options: &cli::Status) -> Result<()> {
     let address = Address::parse(&options.redis)?;
     let store = Store::at(&options.state_dir);
-    let sources = named_sources(&options.files, options.source.as_deref())?;
+    let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
     let records = match read_records(&address, &names) {
         Ok(records) => records.into_iter().collect::<Result<Vec<_>>>()?,
@@ -43,7 +46,11 @@ pub fn run(options: &cli::Status) -> Result<()> {
     };
     let mut rows = Vec::new();
     for ((path, _), record) in sources.into_iter().zip(records) {
-        rows.push(row(path, &store, record)?);
+        let place = Place {
+            path,
+            rotated: options.rotated.clone(),
+        };
+        rows.push(row(place, &store, record)?);
     }
     let text = if options.json {
         json_text(&rows)
@@ -55,25 +62,28 @@ pub fn run(options: &cli::Status) -> Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
         .map_err(|error| Error::stdout(&error))?;
-    match rows
-        .iter()
-        .find(|row| options.max_lag.is_some_and(|limit| row.lag > limit))
-    {
-        Some(row) => {
-            let text = format!(
-                "{}: {} bytes behind, over --max-lag",
-                row.path.display(),
-                row.lag
-            );
-            Err(Error::Failed(text))
-        }
-        None => Ok(()),
+    rows.iter()
+        .try_for_each(|row| verdict(row, options.max_lag))
+}
+
+/// What is not known is no small lag.
+fn verdict(row: &Row, max_lag: Option<u64>) -> Result<()> {
+    let path = row.path.display();
+    match &row.lag {
+        Err(why) => Err(Error::Failed(format!(
+            "status of {path}: its lag is not known: {why}"
+        ))),
+        Ok(lag) if max_lag.is_some_and(|limit| *lag > limit) => Err(Error::Failed(format!(
+            "{path}: {lag} bytes behind, over --max-lag"
+        ))),
+        Ok(_) => Ok(()),
     }
 }
 
-fn row(path: PathBuf, store: &Store, record: Option<Progress>) -> Result<Row> {
+fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
+    let path = place.path.clone();
     let checkpoint = store.read(&path)?;
-    let since = checkpoint.as_ref().map(|(_, written)| *written);
+    let written = checkpoint.as_ref().map(|(_, written)| *written);
     let checkpoint = checkpoint.map(|(progress, _)| progress);
     let size = match std::fs::metadata(&path) {
         Ok(metadata) => Some(metadata.len()),
@@ -87,17 +97,19 @@ fn row(path: PathBuf, store: &Store, record: Option<Progress>) -> Result<Row> {
         )));
     }
     let furthest = match (&checkpoint, &record) {
-        (Some(checkpoint), Some(record)) => Some(checkpoint.later(record)),
-        (checkpoint, record) => checkpoint.clone().or_else(|| record.clone()),
+        (Some(checkpoint), Some(record)) => checkpoint.later(record),
+        (Some(known), None) | (None, Some(known)) => known.clone(),
+        (None, None) => Tail::initial(&path, From::Start)?,
     };
-    let lag = furthest.map_or(size.unwrap_or(0), |progress| unread(&path, progress, since));
+    let since = written.or_else(|| Some(SystemTime::now()));
     Ok(Row {
         path,
         size,
         checkpoint,
-        age: since.map(|written| age(written).as_secs_f64()),
+        age: written.map(|written| age(written).as_secs_f64()),
         record,
-        lag,
+        lag: unread(place.clone(), furthest, since).map_err(|error| describe(&error)),
+        gaps: store.gaps(&place.path)?,
     })
 }
 
@@ -115,6 +127,7 @@ fn table(rows: &[Row]) -> String {
         "AGE",
         "GENERATION",
         "RECORD",
+        "GAPS",
     ]
     .map(String::from);
     let mut lines = vec![head];
@@ -141,10 +154,11 @@ fn table(rows: &[Row]) -> String {
             name,
             or_dash(row.size),
             or_dash(offset),
-            row.lag.to_string(),
+            or_dash(row.lag.as_ref().ok()),
             or_dash(age),
             or_dash(generation),
             or_dash(record),
+            row.gaps.0.to_string(),
         ]);
     }
     let width = |column: usize| {
@@ -154,8 +168,8 @@ fn table(rows: &[Row]) -> String {
             .max()
             .unwrap_or(0)
     };
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let format = |line: &[String; 7]| {
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let format = |line: &[String; 8]| {
         let mut text = format!("{:<1$}", line[0], widths[0]);
         for column in 1..line.len() {
             text += &format!("  {:>1$}", line[column], widths[column]);
@@ -187,7 +201,9 @@ fn json_text(rows: &[Row]) -> String {
             "size": row.size,
             "offset": row.checkpoint.as_ref().map(|progress| progress.current.offset),
             "generation": row.checkpoint.as_ref().or(row.record.as_ref()).map(|progress| progress.current.generation),
-            "lag": row.lag,
+            "lag": row.lag.as_ref().ok(),
+            "gaps": row.gaps.0,
+            "gap_bytes": row.gaps.1,
             "checkpoint_age_seconds": row.age,
             "record": position(&row.record),
         })

@@ -6,11 +6,13 @@
 //! of a few, so a stalled Redis stops the reading and memory stays flat; meanwhile the log file is the buffer. The
 //! reader is the calling thread. The only file that spawns and joins.
 
+mod admission;
 mod globs;
 mod progress;
 mod publisher;
 mod reader;
 mod refused;
+mod sink;
 mod source;
 mod trouble;
 
@@ -25,12 +27,13 @@ use crate::broker::{Address, Batch};
 use crate::checkpoint::{Cadence, Mailbox, Store};
 use crate::cli;
 use crate::error::{Error, Result};
+use crate::file::Surroundings;
 use crate::position::Progress;
 use crate::talk;
 use publisher::Publisher;
 use reader::Reader;
 
-pub use reader::named_sources;
+pub use admission::named_sources;
 
 /// One batch is filled, one waits, one is sent and one executes.
 const BATCHES: usize = 4;
@@ -40,7 +43,6 @@ const GRACE: Duration = Duration::from_millis(1500);
 const TICK: Duration = Duration::from_millis(250);
 
 /// From the reader to the publisher.
-#[allow(dead_code)] // until the reader ends sources
 enum Work {
     /// Sources to be taken over together; each gets an `Answer`.
     Open(Vec<Source>),
@@ -67,6 +69,8 @@ struct Source {
 
 /// From the publisher to the reader.
 enum Answer {
+    /// An empty batch, to be filled again.
+    Batch(Box<Batch>),
     Resume(Resume),
     /// This source cannot be published, and its state here is gone; the others go on.
     Refused {
@@ -117,14 +121,7 @@ impl Shared {
 /// Watches until a signal, or with `--once` to the end of every file.
 pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis)?;
-    let store = Store::create(&options.state_dir)?;
-    let reader = Reader::prepare(options, &store)?;
-    if !options.once {
-        talk::note(&format!(
-            "watching {}, publishing to redis {address}",
-            reader.describe()
-        ));
-    }
+    let store = Store::create(&options.state_dir, options.delivery)?;
     let cadence = Cadence {
         lines: options.checkpoint_lines,
         interval: options.checkpoint_interval,
@@ -137,6 +134,15 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
         stop,
         failed: AtomicBool::new(false),
     });
+    let surroundings = Surroundings::default();
+    let reader = Reader::prepare(&shared, &store, &surroundings)?;
+    if !options.once {
+        talk::note(&format!(
+            "watching {}, publishing to redis {}",
+            reader.describe(),
+            shared.address
+        ));
+    }
     let started = Instant::now();
     let writer = thread::spawn({
         let (shared, store) = (Arc::clone(&shared), store.clone());
@@ -155,22 +161,17 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
 /// Runs reader and publisher to their end.
 fn ship(reader: Reader, shared: &Arc<Shared>) -> Result<()> {
     let (work_in, work) = mpsc::channel();
-    let (pool_in, pool) = mpsc::channel();
     let (answers_in, answers) = mpsc::channel();
     let (ended_in, ended) = mpsc::channel();
-    for _ in 0..BATCHES {
-        // Cannot fail: the receiver stands in this function.
-        let _ = pool_in.send(Box::default());
-    }
     thread::spawn({
         let shared = Arc::clone(shared);
         move || {
-            let result = Publisher::new(Arc::clone(&shared), work, pool_in, answers_in).run();
+            let result = Publisher::new(Arc::clone(&shared), work, answers_in).run();
             shared.failed.store(result.is_err(), Relaxed);
             let _ = ended_in.send(result);
         }
     });
-    let read = reader.run(shared, work_in, &pool, &answers);
+    let read = reader.run(work_in, &answers);
     wait_for_publisher(&ended, shared).and(read)
 }
 

@@ -1,16 +1,18 @@
 //! Everything at once, for as long as one likes: the driver behind scripts/torture.sh.
 //!
 //! A writer with serial numbers, half lines and bursts; a watcher that is killed about every half second, its connections cut,
-//! its last transactions held back until after its death; rotations of both styles, also while it is down; Redis standing
-//! still now and then. An oracle that is connected to Redis directly compares what was written with what arrived.
+//! its last transactions held back until after its death; rotations of both styles, also while it is down or stands still,
+//! with compression, and deletion of what has arrived; Redis standing still now and then. An oracle that is connected to Redis directly compares what was written with what arrived.
 //!
 //! TORTURE_SECONDS (20), TORTURE_SEED, TORTURE_DELIVERY (exactly-once, at-least-once), TORTURE_MODE (pubsub, list, stream).
 
 mod util;
 
+use std::collections::VecDeque;
 use std::env;
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -59,9 +61,16 @@ struct Log {
     /// For each serial number, which file of the path its line began in.
     generations: Vec<u32>,
     generation: u32,
-    rotated: usize,
+    /// On disk as app.log.1, app.log.2 and so on.
+    rotated: VecDeque<Rotated>,
     /// Half a line that is to be completed, in the file where it was begun: late, when that was renamed since.
     half: Option<(File, String)>,
+}
+
+/// A file that was rotated away.
+struct Rotated {
+    generation: u32,
+    packed: bool,
 }
 
 /// The line with this serial number; its length varies, and follows from the number.
@@ -78,7 +87,7 @@ impl Log {
             file: scene.open("app.log"),
             generations: Vec::new(),
             generation: 0,
-            rotated: 0,
+            rotated: VecDeque::new(),
             half: None,
         }
     }
@@ -110,9 +119,7 @@ impl Log {
 
     /// Rotates as logrotate does. Copytruncate would tear a half line, so that is completed first.
     fn rotate(&mut self, scene: &Scene, by_rename: bool) {
-        for n in (1..=self.rotated).rev() {
-            scene.rename(&format!("app.log.{n}"), &format!("app.log.{}", n + 1));
-        }
+        scene.shift("app.log");
         if by_rename {
             scene.rename("app.log", "app.log.1");
             self.file = scene.open("app.log");
@@ -120,8 +127,49 @@ impl Log {
             self.complete_half();
             scene.copytruncate("app.log", "app.log.1");
         }
-        self.rotated += 1;
+        self.rotated.push_front(Rotated {
+            generation: self.generation,
+            packed: false,
+        });
         self.generation += 1;
+    }
+
+    /// Compresses the rotated files that are not, but for so many of the newest. A half line is completed first: its
+    /// writer has been told to open the new file.
+    fn compress(&mut self, scene: &Scene, delay: usize) -> usize {
+        self.complete_half();
+        let mut count = 0;
+        for (at, rotated) in self.rotated.iter_mut().enumerate().skip(delay) {
+            if !std::mem::replace(&mut rotated.packed, true) {
+                scene.compress(&format!("app.log.{}", at + 1), GZIP);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// The serial numbers of the lines that stand in a file.
+    fn serials_of(&self, generation: u32) -> Range<usize> {
+        let below = |limit: u32| self.generations.partition_point(|g| *g < limit);
+        below(generation)..below(generation + 1)
+    }
+
+    /// Deletes the oldest rotated files, as long as all their lines have arrived, and one behind them: until then it is not
+    /// known that there was no more in it.
+    fn delete(&mut self, scene: &Scene, arrived: &[bool]) -> usize {
+        let mut count = 0;
+        while let Some(oldest) = self.rotated.back() {
+            let has = |serial: usize| arrived.get(serial).copied().unwrap_or(false);
+            let mut next = self.serials_of(oldest.generation + 1);
+            if !self.serials_of(oldest.generation).all(has) || !next.any(has) {
+                break;
+            }
+            let ending = if oldest.packed { ".gz" } else { "" };
+            scene.remove(&format!("app.log.{}{ending}", self.rotated.len()));
+            self.rotated.pop_back();
+            count += 1;
+        }
+        count
     }
 }
 
@@ -148,8 +196,23 @@ struct Torture {
     proxy: Proxy,
     log: Arc<Mutex<Log>>,
     watcher: Option<Process>,
+    oracle: Subscriber,
+    /// Which serial numbers have arrived, as far as was looked.
+    arrived: Vec<bool>,
+    looked: usize,
+    count: Count,
+}
+
+/// What was done.
+#[derive(Default)]
+struct Count {
     kills: usize,
     rotations: usize,
+    compressed: usize,
+    deleted: usize,
+    stalls: usize,
+    /// What the watchers said to be missing.
+    gaps: Vec<String>,
 }
 
 impl Torture {
@@ -180,14 +243,56 @@ impl Torture {
             "it ended by itself: {:?}",
             watcher.finish()
         );
-        watcher.sigkill();
-        self.kills += 1;
+        let ended = watcher.sigkill();
+        self.hear(&ended);
+        self.count.kills += 1;
+    }
+
+    fn hear(&mut self, ended: &Finished) {
+        let said = gaps(&ended.stderr).into_iter().map(String::from);
+        self.count.gaps.extend(said);
     }
 
     fn rotate(&mut self) {
         let by_rename = self.rng.bool();
         self.log.lock().unwrap().rotate(&self.scene, by_rename);
-        self.rotations += 1;
+        self.count.rotations += 1;
+        if self.rng.u8(0..3) == 0 {
+            let delay = self.rng.usize(0..3);
+            self.count.compressed += self.log.lock().unwrap().compress(&self.scene, delay);
+        }
+    }
+
+    /// Deletes what has arrived; once in a while, as it is looked for.
+    fn delete(&mut self) {
+        for payload in self
+            .scene
+            .arrived_since(&self.options.mode, &self.oracle, self.looked)
+        {
+            self.looked += 1;
+            let log = self.log.lock().unwrap();
+            if let Some(serial) = serial_of(&payload, &log.generations) {
+                self.arrived
+                    .resize(self.arrived.len().max(serial + 1), false);
+                self.arrived[serial] = true;
+            }
+        }
+        let mut log = self.log.lock().unwrap();
+        self.count.deleted += log.delete(&self.scene, &self.arrived);
+    }
+
+    /// The watcher stands still over some rotations.
+    fn stall(&mut self) {
+        let Some(watcher) = &self.watcher else { return };
+        watcher.signal("STOP");
+        for _ in 0..self.rng.usize(1..4) {
+            self.rotate();
+            self.sleep(50);
+        }
+        let watcher = self.watcher.as_ref().expect("it stands still");
+        watcher.signal("CONT");
+        self.count.stalls += 1;
+        self.sleep(100);
     }
 
     fn sleep(&mut self, most: u64) {
@@ -198,10 +303,12 @@ impl Torture {
     fn round(&mut self) {
         self.start();
         self.sleep(500);
-        match self.rng.u8(0..10) {
+        match self.rng.u8(0..12) {
             0..3 => _ = self.proxy.cut_all(),
             3 => self.rotate(),
-            4 => {
+            4 => self.stall(),
+            5 if self.rng.u8(0..3) == 0 => self.delete(),
+            6 => {
                 self.scene.redis.stop();
                 self.sleep(100);
                 self.scene.redis.cont();
@@ -259,8 +366,10 @@ fn torture() {
         proxy,
         log,
         watcher: None,
-        kills: 0,
-        rotations: 0,
+        oracle,
+        arrived: Vec::new(),
+        looked: 0,
+        count: Count::default(),
     };
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(torture.options.seconds) {
@@ -268,27 +377,36 @@ fn torture() {
     }
     stop.store(true, Ordering::SeqCst);
     writer.join().expect("the writer");
-    torture.finish(&oracle, begin.elapsed().as_secs());
+    torture.finish(begin.elapsed().as_secs());
 }
 
 impl Torture {
     /// Heals everything, waits for what is still to come, and compares.
-    fn finish(mut self, oracle: &Subscriber, seconds: u64) {
+    fn finish(mut self, seconds: u64) {
         self.proxy.cut_no_more();
         self.log.lock().unwrap().write_lines(1);
         self.start();
         let generations = std::mem::take(&mut self.log.lock().unwrap().generations);
-        self.wait_for_the_rest(oracle, generations.len());
-        self.watcher.take().expect("it runs").sigterm();
-        let arrived = self.scene.arrived(&self.options.mode, oracle);
+        self.wait_for_the_rest(generations.len());
+        let ended = self.watcher.take().expect("it runs").sigterm();
+        self.hear(&ended);
+        let arrived = self.scene.arrived(&self.options.mode, &self.oracle);
         let verdict = Verdict::of(&generations, &arrived);
+        let Count {
+            kills,
+            rotations,
+            compressed,
+            deleted,
+            stalls,
+            gaps,
+        } = &self.count;
         println!(
-            "torture: seed {}, seconds {seconds}, lines {}, kills {}, rotations {}, cuts {}: {verdict}",
+            "torture: seed {}, seconds {seconds}, lines {}, kills {kills}, rotations {rotations}, compressed {compressed}, \
+             deleted {deleted}, stalls {stalls}, cuts {}: {verdict}, gaps {}",
             self.options.seed,
             generations.len(),
-            self.kills,
-            self.rotations,
             self.proxy.cuts(),
+            gaps.len(),
         );
         assert_eq!(
             (verdict.lost, verdict.damaged),
@@ -303,15 +421,16 @@ impl Torture {
                 "first {:?}",
                 verdict.first_wrong
             );
+            assert!(gaps.is_empty(), "all was readable: {:?}", gaps[0]);
         }
     }
 
     /// Waits until the last line is there and as many as were written; gives up when nothing has come for a minute.
-    fn wait_for_the_rest(&self, oracle: &Subscriber, written: usize) {
+    fn wait_for_the_rest(&self, written: usize) {
         let (mut seen, mut since) = (0, Instant::now());
         while since.elapsed() < Duration::from_secs(60) {
             let count = match self.options.mode.as_str() {
-                "pubsub" => oracle.len(),
+                "pubsub" => self.oracle.len(),
                 mode => self.scene.redis.count(mode),
             };
             // Without the record there are repeats, so the count alone says little; the checkpoint says the rest.

@@ -230,6 +230,7 @@ fn parse_duration(text: &str) -> Result<Duration, &'static str> {
         "s" => 1_000_000_000,
         "m" => 60_000_000_000,
         "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
         "" if number == "0" => return Ok(Duration::ZERO),
         _ => return Err(NOT_ONE),
     };
@@ -349,6 +350,7 @@ mod tests {
             ("1.25m", 75_000),
             ("5m", 300_000),
             ("1h", 3_600_000),
+            ("7d", 604_800_000),
         ] {
             assert_eq!(
                 parse_duration(text),
@@ -364,7 +366,11 @@ mod tests {
             assert_eq!(parse_duration(text), Err("not a duration"), "{text}");
         }
         assert!(parse_duration("876000h").is_ok());
-        for text in ["876001h", "99999999999999999999999999999999999999999999.5h"] {
+        for text in [
+            "876001h",
+            "36501d",
+            "99999999999999999999999999999999999999999999.5h",
+        ] {
             assert_eq!(parse_duration(text), Err("too long"), "{text}");
         }
     }

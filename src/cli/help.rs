@@ -27,8 +27,9 @@ Flags:
   -V, --version    show the version
 
 Flags may stand before, between or behind the operands, as --flag value or
---flag=value; the last one wins. Behind -- everything is an operand.
-Durations take a unit: 250ms, 3s, 5m, 1h. Sizes are bytes: 512, 64KiB, 10MiB.
+--flag=value; the last one wins, unless it says that it may be repeated.
+Behind -- everything is an operand. Durations take a unit: 250ms, 3s, 5m, 1h,
+7d. Sizes are bytes: 512, 64KiB, 10MiB.
 
 Environment:
   REDIS_URL          the server, where there is no --redis; keeps a password
@@ -73,15 +74,22 @@ pub const WATCH: &str = "\
 Usage: tailcast watch [FLAGS] [FILE...]
 
 Publishes every new line of each FILE to Redis, and keeps a checkpoint of how
-far it got. FILE is a path, or a quoted glob in the last component, as in
-'/var/log/app/*.log' (default: app.log). A file that is not there yet is
-waited for.
+far it got. FILE is a path, or a quoted glob: '/var/log/*/app.log', or with **
+for folders at any depth, '/var/log/pods/**/*.log' (default: app.log). A file
+that is not there yet is waited for; a new match is found within a second.
 
 What it guarantees: every complete line that log rotation leaves readable is
 published once, in order, through kill -9, restarts and cut connections. A
 half-written line waits for its newline. While Redis is away nothing is
 skipped: the log file is the buffer. A line can come twice only if Redis loses
 writes that it acknowledged, or with --delivery at-least-once.
+
+Which files:
+      --exclude GLOB        leave out of the globs' matches what has this name,
+                            as in '*.gz', or with a / this path; repeatable
+      --rotated DIR         look for rotated files in DIR too, as logrotate's
+                            olddir; one that is relative is relative to the
+                            log's own folder; repeatable
 
 Where the lines go:
       --redis URL           the server (default: $REDIS_URL, else
@@ -107,6 +115,9 @@ Where it starts, and what it remembers:
       --state-dir DIR       folder for checkpoints (default: $STATE_DIRECTORY,
                             else $XDG_STATE_HOME/tailcast, else
                             ~/.local/state/tailcast)
+      --forget-after DURATION
+                            how long the state of a log that is gone is kept
+                            (default: 7d)
       --checkpoint-lines N  write the checkpoint after N lines (default: 50)
       --checkpoint-interval DURATION
                             or after this time, if sooner (default: 2s)
@@ -114,8 +125,8 @@ Where it starts, and what it remembers:
 How it runs:
       --once                publish what is there, wait for Redis to have it,
                             write the checkpoint, exit; silent on success
-      --timeout DURATION    with --once: give up, exit 75, if Redis is away
-                            for so long (default: 30s)
+      --timeout DURATION    with --once: give up, exit 75, when there was no
+                            progress for so long (default: 30s)
       --poll DURATION       time between looks at the files (default: 20ms);
                             twice as long after 5 s without a line
       --rotate-wait DURATION
@@ -126,11 +137,12 @@ How it runs:
   -h, --help                show this text
 
 Exit codes: 0 done; 1 failed; 2 bad usage; 75 another watcher has the file, or
-Redis was not there in time.
+there was no progress in time.
 
 Examples:
   tailcast watch /var/log/app.log
   tailcast watch '/var/log/app/*.log' /var/log/nginx/access.log
+  tailcast watch '/srv/**/*.log' --exclude 'debug*' --rotated archive
   tailcast watch --mode stream --target logs --from end app.log
   * * * * *  tailcast watch --once /var/log/app.log      (in a crontab)
 ";
@@ -172,6 +184,10 @@ in bytes, the age of the checkpoint and the generation, which counts rotations
 (default: app.log).
 
 Flags:
+      --exclude GLOB        leave out of the globs' matches what has this name,
+                            as in '*.gz', or with a / this path; repeatable
+      --rotated DIR         look for rotated files in DIR too, as the watcher
+                            does if it was told so; repeatable
       --json                print JSON, for programs
       --max-lag SIZE        exit 1 when a file is further behind
                             (default: any lag will do)

@@ -18,6 +18,7 @@ const NAME: &str = "give a name";
 const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
 const FIELD: &str = "give the name of a top-level JSON field";
 const FOLDER: &str = "give a folder";
+const GLOB: &str = "give a glob, as in '*.gz'";
 const TARGET: &str = "give a channel or key, as in logs:{type}";
 
 const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG_STATE_HOME and \
@@ -25,6 +26,8 @@ const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG
 
 const GENERATE_FLAGS: &[&str] = &["--interval", "--count", "--seed", "--quiet", "-q"];
 const WATCH_FLAGS: &[&str] = &[
+    "--exclude",
+    "--rotated",
     "--once",
     "--redis",
     "--mode",
@@ -36,6 +39,7 @@ const WATCH_FLAGS: &[&str] = &[
     "--reset",
     "--poll",
     "--rotate-wait",
+    "--forget-after",
     "--checkpoint-lines",
     "--checkpoint-interval",
     "--batch-lines",
@@ -48,7 +52,15 @@ const WATCH_FLAGS: &[&str] = &[
     "-q",
 ];
 const SUBSCRIBE_FLAGS: &[&str] = &["--redis", "--format", "--type", "--type-field", "--count"];
-const STATUS_FLAGS: &[&str] = &["--redis", "--json", "--max-lag", "--state-dir", "--source"];
+const STATUS_FLAGS: &[&str] = &[
+    "--exclude",
+    "--rotated",
+    "--redis",
+    "--json",
+    "--max-lag",
+    "--state-dir",
+    "--source",
+];
 
 const MODES: &[(&str, Mode)] = &[
     ("pubsub", Mode::Pubsub),
@@ -104,6 +116,8 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             Arg::Flag(flag) => flag,
         };
         match flag.as_str() {
+            "--exclude" => options.exclude.push(args.value(GLOB)?.into()),
+            "--rotated" => options.rotated.push(args.value(FOLDER)?.into()),
             "--once" => options.once = true,
             "--redis" => redis = Some(args.text(URL)?),
             "--mode" => options.mode = args.choice("not a mode", MODES)?,
@@ -115,6 +129,7 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--reset" => options.reset = true,
             "--poll" => options.poll = args.duration_above_zero()?,
             "--rotate-wait" => options.rotate_wait = args.duration()?,
+            "--forget-after" => options.forget_after = args.duration()?,
             "--checkpoint-lines" => options.checkpoint_lines = args.number_above_zero()?,
             "--checkpoint-interval" => options.checkpoint_interval = args.duration()?,
             "--batch-lines" => options.batch_lines = batch_lines(&mut args)?,
@@ -137,6 +152,8 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
 fn watch_defaults() -> Watch {
     Watch {
         files: Vec::new(),
+        exclude: Vec::new(),
+        rotated: Vec::new(),
         once: false,
         redis: String::new(),
         mode: Mode::Pubsub,
@@ -148,6 +165,7 @@ fn watch_defaults() -> Watch {
         reset: false,
         poll: Duration::from_millis(20),
         rotate_wait: Duration::from_secs(5),
+        forget_after: Duration::from_secs(7 * 24 * 3600),
         checkpoint_lines: 50,
         checkpoint_interval: Duration::from_secs(2),
         batch_lines: 1000,
@@ -197,11 +215,14 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
 
 pub fn status(mut args: Args, env: Env) -> Result<Status> {
     let (mut files, mut redis, mut state_dir) = (Vec::new(), None, None);
+    let (mut exclude, mut rotated) = (Vec::new(), Vec::new());
     let (mut source, mut json, mut max_lag) = (None, false, None);
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Operand(path) => files.push(PathBuf::from(path)),
             Arg::Flag(flag) => match flag.as_str() {
+                "--exclude" => exclude.push(args.value(GLOB)?.into()),
+                "--rotated" => rotated.push(args.value(FOLDER)?.into()),
                 "--redis" => redis = Some(args.text(URL)?),
                 "--json" => json = true,
                 "--max-lag" => max_lag = Some(args.size()?),
@@ -216,6 +237,8 @@ pub fn status(mut args: Args, env: Env) -> Result<Status> {
     let state_dir = resolve_state_dir(state_dir, env)?;
     Ok(Status {
         files,
+        exclude,
+        rotated,
         redis,
         source,
         state_dir,
@@ -322,351 +345,4 @@ fn first_of_list(list: &OsStr) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::{Command, help, parse};
-
-    /// Like a login shell's, unless a test says otherwise.
-    fn home(name: &str) -> Option<OsString> {
-        (name == "HOME").then(|| "/home/ann".into())
-    }
-
-    fn words(line: &str) -> Vec<OsString> {
-        line.split_whitespace().map(OsString::from).collect()
-    }
-
-    fn watch_of(line: &str) -> Watch {
-        match parse(words(&format!("watch {line}")), &home) {
-            Ok(Command::Watch(options)) => options,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    fn subscribe_of(line: &str) -> Subscribe {
-        match parse(words(&format!("subscribe {line}")), &home) {
-            Ok(Command::Subscribe(options)) => options,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    fn complaint(line: &str) -> String {
-        match parse(words(line), &home) {
-            Err(Error::Usage(text)) => text,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn without_flags_the_defaults_hold() {
-        let generate = Generate {
-            file: "app.log".into(),
-            interval: Duration::from_secs(1),
-            count: None,
-            seed: None,
-            quiet: false,
-        };
-        assert_eq!(
-            parse(words("generate"), &|_| None).unwrap(),
-            Command::Generate(generate)
-        );
-        let watch = Watch {
-            files: vec!["app.log".into()],
-            redis: "redis://127.0.0.1:6379/".to_owned(),
-            target: "logs:{type}".to_owned(),
-            state_dir: "/home/ann/.local/state/tailcast".into(),
-            ..watch_defaults()
-        };
-        assert_eq!(watch_of(""), watch);
-        let subscribe = Subscribe {
-            patterns: vec!["logs:*".into()],
-            redis: "redis://127.0.0.1:6379/".to_owned(),
-            format: None,
-            types: vec![],
-            type_field: "type".to_owned(),
-            count: None,
-        };
-        assert_eq!(subscribe_of(""), subscribe);
-        let status = Status {
-            files: vec!["app.log".into()],
-            redis: "redis://127.0.0.1:6379/".to_owned(),
-            source: None,
-            state_dir: "/home/ann/.local/state/tailcast".into(),
-            json: false,
-            max_lag: None,
-        };
-        assert_eq!(
-            parse(words("status"), &home).unwrap(),
-            Command::Status(status)
-        );
-    }
-
-    #[test]
-    fn the_watchers_numbers_default_to_what_the_design_says() {
-        let options = watch_of("");
-        assert_eq!(options.poll, Duration::from_millis(20));
-        assert_eq!(options.rotate_wait, Duration::from_secs(5));
-        assert_eq!(options.checkpoint_lines, 50);
-        assert_eq!(options.checkpoint_interval, Duration::from_secs(2));
-        assert_eq!(options.batch_lines, 1000);
-        assert_eq!(options.max_line, 16 * 1024 * 1024);
-        assert_eq!(options.timeout, Duration::from_secs(30));
-        assert_eq!(options.delivery, Delivery::ExactlyOnce);
-        assert_eq!(options.from, From::Start);
-    }
-
-    #[test]
-    fn every_flag_of_watch_is_read() {
-        let line = "a.log --once --redis redis://h/ --mode stream --target t --type-field level --source s \
-            --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --checkpoint-lines 1 \
-            --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --timeout 0 -v b.log";
-        let want = Watch {
-            files: vec!["a.log".into(), "b.log".into()],
-            once: true,
-            redis: "redis://h/".to_owned(),
-            mode: Mode::Stream,
-            target: "t".to_owned(),
-            type_field: "level".to_owned(),
-            source: Some("s".to_owned()),
-            state_dir: "/d".into(),
-            from: From::End,
-            reset: true,
-            poll: Duration::from_secs(1),
-            rotate_wait: Duration::ZERO,
-            checkpoint_lines: 1,
-            checkpoint_interval: Duration::ZERO,
-            batch_lines: 1,
-            max_line: 1,
-            delivery: Delivery::AtLeastOnce,
-            timeout: Duration::ZERO,
-            verbosity: Verbosity::Verbose,
-        };
-        assert_eq!(watch_of(line), want);
-        let joined = line.replace("--mode stream --target t", "--mode=stream --target=t");
-        assert_eq!(watch_of(&joined), want);
-    }
-
-    #[test]
-    fn every_flag_of_the_others_is_read() {
-        let generate = Generate {
-            file: "-".into(),
-            interval: Duration::ZERO,
-            count: Some(0),
-            seed: Some(7),
-            quiet: true,
-        };
-        let line = "generate --interval 0 --count 0 - --seed 7 --quiet";
-        assert_eq!(
-            parse(words(line), &home).unwrap(),
-            Command::Generate(generate)
-        );
-        let subscribe = Subscribe {
-            patterns: vec!["a*".into(), "b".into()],
-            redis: "r".to_owned(),
-            format: Some(Format::Pretty),
-            types: vec!["ERROR".to_owned(), "WARN".to_owned()],
-            type_field: "level".to_owned(),
-            count: Some(3),
-        };
-        let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level --count 3 b";
-        assert_eq!(subscribe_of(line), subscribe);
-        let status = Status {
-            files: vec!["a".into()],
-            redis: "r".to_owned(),
-            source: Some("s".to_owned()),
-            state_dir: "/d".into(),
-            json: true,
-            max_lag: Some(10 << 20),
-        };
-        let line = "status a --redis r --source s --state-dir /d --json --max-lag 10MiB";
-        assert_eq!(parse(words(line), &home).unwrap(), Command::Status(status));
-    }
-
-    #[test]
-    fn the_last_of_a_repeated_flag_wins() {
-        let options = watch_of("--poll 1s --poll=2s -v -q --from end --from start");
-        assert_eq!(options.poll, Duration::from_secs(2));
-        assert_eq!(options.verbosity, Verbosity::Quiet);
-        assert_eq!(options.from, From::Start);
-        assert_eq!(watch_of("-q -v").verbosity, Verbosity::Verbose);
-        assert_eq!(subscribe_of("--type A --type B").types, ["B"]);
-    }
-
-    #[test]
-    fn a_file_name_need_not_be_utf_8_nor_free_of_dashes() {
-        use std::os::unix::ffi::OsStringExt;
-        let name = OsString::from_vec(b"caf\xe9.log".to_vec());
-        let args = vec!["watch".into(), name.clone(), "--".into(), "--once".into()];
-        let Ok(Command::Watch(options)) = parse(args, &home) else {
-            panic!("not watch")
-        };
-        assert_eq!(
-            options.files,
-            [PathBuf::from(name), PathBuf::from("--once")]
-        );
-        assert!(!options.once);
-    }
-
-    #[test]
-    fn the_target_follows_the_mode() {
-        assert_eq!(watch_of("--mode pubsub").target, "logs:{type}");
-        assert_eq!(watch_of("--mode stream").target, "logs");
-        assert_eq!(watch_of("--mode list").target, "logs");
-        assert_eq!(watch_of("--target x --mode list").target, "x");
-    }
-
-    #[test]
-    fn the_redis_url_is_the_flags_then_the_environments() {
-        let set =
-            |value: &'static str| move |name: &str| (name == "REDIS_URL").then(|| value.into());
-        let url = |line: &str, value| match parse(words(line), &set(value)) {
-            Ok(Command::Subscribe(options)) => options.redis,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(url("subscribe", "redis://env/"), "redis://env/");
-        assert_eq!(
-            url("subscribe --redis redis://flag/", "redis://env/"),
-            "redis://flag/"
-        );
-        assert_eq!(url("subscribe", ""), "redis://127.0.0.1:6379/");
-    }
-
-    #[test]
-    fn the_state_directory_is_looked_for_in_order() {
-        const ALL: [(&str, &str); 3] = [
-            ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"),
-            ("XDG_STATE_HOME", "/xdg"),
-            ("HOME", "/home/ann"),
-        ];
-        let dir = |line: &str, vars: &[(&str, &str)]| {
-            let env = |name: &str| {
-                vars.iter()
-                    .find(|var| var.0 == name)
-                    .map(|var| var.1.into())
-            };
-            match parse(words(line), &env) {
-                Ok(Command::Status(options)) => options.state_dir.display().to_string(),
-                Err(error) => error.to_string(),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(dir("status --state-dir /flag", &ALL), "/flag");
-        assert_eq!(dir("status", &ALL), "/var/lib/a");
-        assert_eq!(dir("status", &ALL[1..]), "/xdg/tailcast");
-        assert_eq!(dir("status", &ALL[2..]), "/home/ann/.local/state/tailcast");
-        assert_eq!(
-            dir("status", &[("XDG_STATE_HOME", "relative"), ALL[2]]),
-            "/home/ann/.local/state/tailcast"
-        );
-        assert_eq!(
-            dir(
-                "status",
-                &[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", ""), ALL[2]]
-            ),
-            dir("status", &ALL[2..])
-        );
-        assert!(dir("status", &[]).starts_with("--state-dir: needed, "));
-    }
-
-    #[test]
-    fn complaints_say_what_was_given_and_what_is_taken() {
-        let table = [
-            (
-                "watch --pol 1s",
-                r#"watch: unknown flag: "--pol"; did you mean --poll?"#,
-            ),
-            (
-                "watch -x",
-                r#"watch: unknown flag: "-x"; tailcast help watch lists them"#,
-            ),
-            ("generate a b", r#"generate: takes one FILE; too many: "b""#),
-            (
-                "watch --mode udp",
-                r#"--mode: not a mode: "udp"; give one of pubsub, stream, list"#,
-            ),
-            (
-                "watch --from 0",
-                r#"--from: not a place to begin: "0"; give one of start, end"#,
-            ),
-            (
-                "watch --poll 0",
-                r#"--poll: must be more than 0: "0"; give a number and a unit, as in 250ms, 3s, 5m"#,
-            ),
-            (
-                "watch --batch-lines 0",
-                r#"--batch-lines: must be more than 0: "0"; give a whole number from 1 up"#,
-            ),
-            (
-                "watch --checkpoint-lines 0",
-                r#"--checkpoint-lines: must be more than 0: "0"; give a whole number from 1 up"#,
-            ),
-            ("watch --once=1", r#"--once: takes no value: "1""#),
-            (
-                "generate --count",
-                "--count: needs a value; give a whole number",
-            ),
-            (
-                "generate --count -1",
-                r#"--count: not a number: "-1"; give a whole number"#,
-            ),
-            (
-                "subscribe --format udm",
-                r#"--format: not there yet: "udm"; give one of raw, pretty"#,
-            ),
-            (
-                "subscribe --format xml",
-                r#"--format: not a format: "xml"; give one of raw, pretty"#,
-            ),
-        ];
-        for (line, want) in table {
-            assert_eq!(complaint(line), want, "{line}");
-        }
-        for line in [
-            "watch --max-line 0",
-            "watch --delivery never",
-            "watch -",
-            "status -",
-            "watch --target=",
-        ] {
-            complaint(line);
-        }
-        for line in [
-            "subscribe --type A,,B",
-            "subscribe --type A,",
-            "subscribe --type two:words",
-        ] {
-            assert!(
-                complaint(line).starts_with("--type: not a list of types"),
-                "{line}"
-            );
-        }
-        for flag in ["--mode", "--group", "--consumer"] {
-            let want = format!("{flag}: subscribe does not take it yet; ");
-            assert!(complaint(&format!("subscribe {flag} x")).starts_with(&want));
-        }
-    }
-
-    #[test]
-    fn help_names_every_flag_and_the_parser_knows_each() {
-        for (command, flags, text) in [
-            ("generate", GENERATE_FLAGS, help::GENERATE),
-            ("watch", WATCH_FLAGS, help::WATCH),
-            ("subscribe", SUBSCRIBE_FLAGS, help::SUBSCRIBE),
-            ("status", STATUS_FLAGS, help::STATUS),
-        ] {
-            for flag in flags {
-                let named = |line: &str| line.split([' ', ',']).any(|word| word == *flag);
-                assert!(text.lines().any(named), "{command} {flag}");
-                let parsed = parse(words(&format!("{command} {flag}")), &home);
-                assert!(
-                    !parsed.is_err_and(|error| error.to_string().contains("unknown flag")),
-                    "{flag}"
-                );
-            }
-            let in_help = text.split([' ', ',', ':', '\n']);
-            let in_help = in_help.filter(|word| word.starts_with("--") && word.len() > 2);
-            for word in in_help.filter(|word| *word != "--help") {
-                assert!(flags.contains(&word), "{command}: {word}");
-            }
-        }
-    }
-}
+mod tests;

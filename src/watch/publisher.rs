@@ -32,7 +32,6 @@ const SLICE: Duration = Duration::from_millis(20);
 pub struct Publisher {
     shared: Arc<Shared>,
     work: Receiver<Work>,
-    pool: Sender<Box<Batch>>,
     answers: Sender<Answer>,
     sources: BTreeMap<usize, State>,
     /// Sources to be taken over before anything else is sent.
@@ -52,17 +51,11 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub fn new(
-        shared: Arc<Shared>,
-        work: Receiver<Work>,
-        pool: Sender<Box<Batch>>,
-        answers: Sender<Answer>,
-    ) -> Publisher {
+    pub fn new(shared: Arc<Shared>, work: Receiver<Work>, answers: Sender<Answer>) -> Publisher {
         Publisher {
             refused: Refused::in_state_dir(&shared.options.state_dir),
             shared,
             work,
-            pool,
             answers,
             sources: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -271,7 +264,7 @@ impl Publisher {
     fn recycle(&self, mut batch: Box<Batch>) {
         batch.clear();
         // The reader may have ended: then nobody fills batches any more.
-        let _ = self.pool.send(batch);
+        let _ = self.answers.send(Answer::Batch(batch));
     }
 
     /// Takes over what waits for it, and tells the reader where it goes on. Nothing may be in flight.

@@ -1,33 +1,30 @@
-//! The reading thread: which files there are, which is polled next, and lines into batches.
+//! The reading thread: which files there are, and which is polled next.
 //!
 //! A file that gets lines is polled quickly, an idle one every `--poll`, and a thousand idle ones less often, so that
-//! looking costs next to nothing.
+//! looking costs next to nothing. While the publisher has all batches, files are looked at and opened, not read.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::globs::{Files, expand};
+use super::admission::{Admission, Found, Named};
+use super::globs::{Glob, Walk, matches};
 use super::progress::ProgressLine;
-use super::{Answer, Resume, Shared, Source, TICK, Work};
-use crate::broker::{Batch, Encoder, source_name};
-use crate::checkpoint::{Lock, Store, unwatchable};
+use super::sink::{BatchSink, Target};
+use super::{Answer, BATCHES, Resume, Shared, Source, TICK, Work};
+use crate::checkpoint::{Lock, Store};
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::file::{self, Limits, Polled, Sink, Tail};
-use crate::position::Progress;
+use crate::file::{Limits, Place, Polled, Surroundings, Tail};
 use crate::talk;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
-/// A batch is full at this size, in bytes of commands.
-const BATCH_BYTES: usize = 1024 * 1024;
-/// How often globs are looked through for new matches.
+/// How often patterns are looked through for new matches; and for those that could not be watched.
 const RESCAN: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_secs(5);
 /// How often a file is polled while lines come, and how long after the last one.
 const QUICK_POLL: Duration = Duration::from_millis(2);
 const QUICK_FOR: Duration = Duration::from_millis(250);
@@ -37,148 +34,120 @@ const DROWSY_AFTER: Duration = Duration::from_secs(5);
 const POLL_COST: Duration = Duration::from_micros(500);
 /// Files that are due within this part of their pause are polled together: a thousand wake-ups cost more than the looks.
 const TOGETHER: u32 = 4;
+/// State of files that are gone is looked for at most so often.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
-/// What is watched, checked and locked.
-pub struct Reader {
-    globs: Vec<PathBuf>,
-    found: BTreeMap<PathBuf, Found>,
+/// The watched files.
+pub struct Reader<'w> {
+    shared: &'w Shared,
+    surroundings: &'w Surroundings,
+    admission: Admission<'w>,
+    globs: Vec<Glob>,
+    walk: Walk,
+    entries: BTreeMap<usize, Entry<'w>>,
+    /// The number of each watched path.
+    numbers: HashMap<PathBuf, usize>,
+    next_number: usize,
+    /// Who is polled first, so that each gets its turn.
+    turn: usize,
     /// FILEs that were not there at the start.
     missing: Vec<PathBuf>,
-    admission: Admission,
+    /// Accepted and not yet sent to the publisher.
+    opening: Vec<Source>,
+    next_scan: Instant,
+    next_retry: Instant,
+    next_forget: Instant,
+    /// When something last moved; with `--once` it must within `--timeout`.
+    progressed: Instant,
 }
 
-/// What it takes to let a path in.
-struct Admission {
-    store: Store,
-    reset: bool,
-    naming: Naming,
-    from: cli::From,
-}
-
-/// A path that is let in: nobody else watches it, and its checkpoint is sound.
-struct Found {
-    name: String,
-    checkpoint: Option<(Progress, SystemTime)>,
+/// One followed file; its number is the source's.
+struct Entry<'w> {
+    path: PathBuf,
+    name: Rc<str>,
+    is_match: bool,
+    stage: Stage<'w>,
+    /// When its checkpoint was written, where there was one.
+    since: Option<SystemTime>,
+    epoch: u64,
+    next_poll: Instant,
+    quick_until: Instant,
     lock: Lock,
 }
 
-impl Admission {
-    fn admit(&self, path: &Path) -> Result<Found> {
-        check_file(path)?;
-        let lock = self.store.lock(path)?;
-        if self.reset {
-            self.store.remove(path)?;
-        }
-        let checkpoint = self.store.read(path)?;
-        Ok(Found {
-            name: self.naming.name(path),
-            checkpoint,
-            lock,
-        })
-    }
+/// What is done with a file.
+enum Stage<'w> {
+    /// It is looked at and opened, while the publisher has not said where to begin.
+    Opening(Tail<'w>),
+    Reading(Tail<'w>),
+    /// With `--once`: to be read up to this end.
+    ReadingTo(Tail<'w>, (u64, u64)),
+    /// With `--once`: read.
+    Done,
+    /// The publisher refuses it.
+    Refused,
 }
 
-/// What sources are called: `<host>:<absolute path>`; `--source` names one file, or stands for the host of several.
-struct Naming {
-    host: String,
-    is_whole: bool,
-}
-
-impl Naming {
-    fn new(files: &[Files], source: Option<&str>) -> Result<Naming> {
-        let host = source.map_or_else(host_name, |source| Ok(source.to_string()))?;
-        Ok(Naming {
-            host,
-            is_whole: source.is_some() && matches!(files, [Files::One(_)]),
-        })
-    }
-
-    fn name(&self, path: &Path) -> String {
-        if self.is_whole {
-            self.host.clone()
-        } else {
-            source_name(&self.host, path)
+impl<'w> Stage<'w> {
+    fn tail(&mut self) -> Option<&mut Tail<'w>> {
+        match self {
+            Stage::Opening(tail) | Stage::Reading(tail) | Stage::ReadingTo(tail, _) => Some(tail),
+            Stage::Done | Stage::Refused => None,
         }
     }
 }
 
-fn parse_files(files: &[PathBuf]) -> Result<Vec<Files>> {
-    let parse = |file: &PathBuf| {
-        std::path::absolute(file)
-            .map_err(|error| unwatchable(file, &error))
-            .map(Files::parse)
-    };
-    files.iter().map(parse).collect()
-}
-
-/// The files that FILE arguments name now, each with its source's name.
-pub fn named_sources(files: &[PathBuf], source: Option<&str>) -> Result<Vec<(PathBuf, String)>> {
-    let files = parse_files(files)?;
-    let naming = Naming::new(&files, source)?;
-    let (ones, globs) = partition(files);
-    let mut paths: BTreeSet<_> = ones.into_iter().collect();
-    paths.extend(new_matches(&globs, &paths)?);
-    Ok(paths
-        .into_iter()
-        .map(|path| (path.clone(), naming.name(&path)))
-        .collect())
-}
-
-fn partition(files: Vec<Files>) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let (mut ones, mut globs) = (Vec::new(), Vec::new());
-    for file in files {
-        match file {
-            Files::One(path) => ones.push(path),
-            Files::Glob(glob) => globs.push(glob),
-        }
-    }
-    (ones, globs)
-}
-
-impl Reader {
-    /// Finds and checks what is to be watched. With `--once` a missing FILE is an error only at the end.
-    pub fn prepare(options: &cli::Watch, store: &Store) -> Result<Reader> {
-        let files = parse_files(&options.files)?;
-        let naming = Naming::new(&files, options.source.as_deref())?;
-        let admission = Admission {
-            store: store.clone(),
-            reset: options.reset,
-            naming,
-            from: options.from,
-        };
-        let (ones, globs) = partition(files);
+impl<'w> Reader<'w> {
+    /// Finds and checks what is to be watched. A FILE that cannot be is an error; a match that cannot be is said.
+    pub fn prepare(
+        shared: &'w Shared,
+        store: &'w Store,
+        surroundings: &'w Surroundings,
+    ) -> Result<Reader<'w>> {
+        let options = &shared.options;
+        let named = Named::new(&options.files, &options.exclude, options.source.as_deref())?;
+        let now = Instant::now();
         let mut reader = Reader {
-            globs,
-            found: BTreeMap::new(),
+            shared,
+            surroundings,
+            admission: Admission::new(store, named.naming, surroundings, options.reset),
+            globs: named.globs,
+            walk: named.walk,
+            entries: BTreeMap::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            turn: 0,
             missing: Vec::new(),
-            admission,
+            opening: Vec::new(),
+            next_scan: now,
+            next_retry: now,
+            next_forget: now,
+            progressed: now,
         };
-        for path in ones {
-            if !reader.found.contains_key(&path) {
-                let found = reader.admission.admit(&path)?;
-                if !path.exists() {
-                    reader.missing.push(path.clone());
-                }
-                reader.found.insert(path, found);
+        for path in named.ones {
+            let found = reader.admission.admit(&path)?;
+            let is_missing = !path.exists();
+            if is_missing {
+                reader.missing.push(path.clone());
+            }
+            if !(is_missing && options.once) {
+                reader.add(path, found, options.from, false)?;
             }
         }
-        for path in new_matches(&reader.globs, &reader.found.keys().cloned().collect())? {
-            let found = reader.admission.admit(&path)?;
-            reader.found.insert(path, found);
-        }
+        reader.scan(now, options.from);
         Ok(reader)
     }
 
     /// What is watched, for a person.
     pub fn describe(&self) -> String {
-        let mut names: Vec<_> = self
-            .found
-            .keys()
-            .chain(&self.globs)
+        let ones = self.entries.values().filter(|entry| !entry.is_match);
+        let mut names: Vec<_> = ones
+            .map(|entry| entry.path.as_path())
+            .chain(self.globs.iter().map(Glob::path))
             .map(|path| path.display().to_string())
             .collect();
         if names.len() > 3 {
-            names = vec![format!("{} files", self.found.len())];
+            names = vec![format!("{} files", self.entries.len())];
         }
         let missing = match self.missing.as_slice() {
             [] => String::new(),
@@ -192,137 +161,85 @@ impl Reader {
     }
 
     /// Reads until the watcher halts, or with `--once` to the end of every file.
-    pub fn run(
-        self,
-        shared: &Shared,
-        work: Sender<Work>,
-        pool: &Receiver<Box<Batch>>,
-        answers: &Receiver<Answer>,
-    ) -> Result<()> {
-        let work = &work;
-        let watched = RefCell::new(BTreeSet::new());
-        let is_watched = |path: &Path| watched.borrow().contains(path);
-        let options = &shared.options;
-        let mut following = Following {
-            shared,
-            work,
-            entries: Vec::new(),
-            refused: BTreeSet::new(),
-            limits: Limits {
-                rotate_wait: options.rotate_wait,
-                max_line: options.max_line,
-            },
-            watched: &watched,
-            is_watched: &is_watched,
-            admission: &self.admission,
-        };
-        let mut sources = Vec::new();
-        for (path, found) in self.found {
-            if options.once && self.missing.contains(&path) {
-                continue;
-            }
-            sources.push(following.add(path, found)?);
-        }
-        // A publisher that has ended is noticed in `run`, here and below.
-        let _ = work.send(Work::Open(sources));
-        let encoder = Encoder::new(options.mode, &options.target, &options.type_field);
-        let sink = BatchSink {
-            shared,
-            work,
-            pool,
-            encoder: &encoder,
-            batch: None,
-            stopped: false,
-            target: Target::default(),
-        };
-        following.run(&self.globs, answers, sink)?;
-        if !options.once || shared.halts() {
+    pub fn run(mut self, work: Sender<Work>, answers: &Receiver<Answer>) -> Result<()> {
+        let pool = (0..BATCHES).map(|_| Box::default()).collect();
+        let mut sink = BatchSink::new(self.shared, &work, pool);
+        self.follow(&work, answers, &mut sink)?;
+        if !self.shared.options.once || self.shared.halts() {
             return Ok(());
         }
         if let Some(path) = self.missing.first() {
-            return Err(Error::Failed(format!(
-                "watch {}: no such file",
-                path.display()
-            )));
+            let text = format!("watch {}: no such file", path.display());
+            return Err(Error::Failed(text));
+        }
+        if self.admission.has_failed() {
+            let text = "watch: not every match could be read, as was said";
+            return Err(Error::Failed(text.into()));
         }
         match self.globs.first() {
-            Some(glob) if watched.borrow().is_empty() => Err(Error::Failed(format!(
+            Some(glob) if self.entries.is_empty() => Err(Error::Failed(format!(
                 "watch {}: no file matches",
-                glob.display()
+                glob.path().display()
             ))),
             _ => Ok(()),
         }
     }
-}
 
-/// The files that are followed.
-struct Following<'w> {
-    shared: &'w Shared,
-    work: &'w Sender<Work>,
-    entries: Vec<Entry<'w>>,
-    /// Matches that could not be watched, which was said.
-    refused: BTreeSet<PathBuf>,
-    limits: Limits,
-    watched: &'w RefCell<BTreeSet<PathBuf>>,
-    is_watched: &'w dyn Fn(&Path) -> bool,
-    admission: &'w Admission,
-}
-
-/// One followed file; its index is the source's number.
-struct Entry<'w> {
-    path: PathBuf,
-    name: Rc<str>,
-    /// When the checkpoint was written.
-    since: Option<SystemTime>,
-    /// None: the publisher has not yet said where to begin.
-    tail: Option<Tail<'w>>,
-    epoch: u64,
-    next_poll: Instant,
-    quick_until: Instant,
-    /// With `--once`: it was read to its end.
-    done: bool,
-    is_refused: bool,
-    _lock: Lock,
-}
-
-impl<'w> Following<'w> {
-    fn run(
+    fn follow(
         &mut self,
-        globs: &[PathBuf],
+        work: &Sender<Work>,
         answers: &Receiver<Answer>,
-        mut sink: BatchSink<'_>,
+        sink: &mut BatchSink<'_>,
     ) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
-        let mut next_scan = Instant::now() + RESCAN;
         let mut progress = ProgressLine::new();
         while !self.shared.halts() {
             let now = Instant::now();
-            if !globs.is_empty() && now >= next_scan {
-                self.scan(globs);
-                next_scan = now + RESCAN;
+            self.scan(now, cli::From::Start);
+            self.forget(now, work);
+            if !self.opening.is_empty() {
+                // A publisher that has ended is noticed below.
+                let _ = work.send(Work::Open(std::mem::take(&mut self.opening)));
             }
-            let Some(next_poll) = self.poll_due(now, &mut buffer, &mut sink) else {
+            let Some(next_poll) = self.poll_due(now, &mut buffer, sink) else {
                 break;
             };
-            if self.is_done() {
+            self.close_what_is_over(work);
+            if self.shared.options.once && self.is_done(now)? {
                 break;
             }
             progress.draw(&self.shared.counters, || {
-                let tails = self.entries.iter().filter_map(|entry| entry.tail.as_ref());
-                tails.map(Tail::unread).sum()
+                let tails = self.entries.values_mut().filter_map(|e| e.stage.tail());
+                tails.map(|tail| tail.unread()).sum()
             });
-            let mut wake = next_poll.map_or(now + TICK, |next| next.min(now + TICK));
-            if !globs.is_empty() {
-                wake = wake.min(next_scan);
-            }
+            let wake = next_poll.min(now + TICK).min(self.next_scan);
             match answers.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-                Ok(Answer::Resume(from)) => self.resume(from),
-                Ok(Answer::Refused { source, error }) => self.refuse(source, error)?,
+                Ok(answer) => {
+                    self.take(answer, sink)?;
+                    while let Ok(answer) = answers.try_recv() {
+                        self.take(answer, sink)?;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         Ok(())
+    }
+
+    fn take(&mut self, answer: Answer, sink: &mut BatchSink<'_>) -> Result<()> {
+        self.progressed = Instant::now();
+        match answer {
+            Answer::Batch(batch) => {
+                sink.pool.push_back(batch);
+                Ok(())
+            }
+            Answer::Resume(resume) => {
+                self.resume(resume);
+                Ok(())
+            }
+            Answer::Refused { source, error } => self.refuse(source, error),
+        }
     }
 
     /// Polls every file that is due. Returns when the next one is; None: the watcher is to stop.
@@ -331,48 +248,100 @@ impl<'w> Following<'w> {
         now: Instant,
         buffer: &mut [u8],
         sink: &mut BatchSink<'_>,
-    ) -> Option<Option<Instant>> {
-        let poll = self.shared.options.poll;
-        let (idle_poll, drowsy_poll) = (self.at_most_every(poll), self.at_most_every(poll * 2));
-        let due = now
-            + if self.entries.len() > 1 {
-                idle_poll / TOGETHER
-            } else {
-                Duration::ZERO
-            };
-        let mut next = None;
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            let Some(tail) = entry.tail.as_mut().filter(|_| !entry.done) else {
-                continue;
-            };
-            if entry.next_poll <= due {
-                sink.target = Target {
-                    source: index,
-                    epoch: entry.epoch,
-                    name: Rc::clone(&entry.name),
-                };
-                match tail.poll(now, buffer, sink) {
-                    Polled::Stopped => return None,
-                    Polled::Read => {
-                        entry.next_poll = now;
-                        entry.quick_until = now + QUICK_FOR;
-                    }
-                    Polled::Idle => {
-                        entry.done = self.shared.options.once && tail.is_open() && tail.is_at_end();
-                        entry.next_poll = now
-                            + if now < entry.quick_until {
-                                QUICK_POLL.min(idle_poll)
-                            } else if now < entry.quick_until + DROWSY_AFTER {
-                                idle_poll
-                            } else {
-                                drowsy_poll
-                            };
-                    }
-                }
+    ) -> Option<Instant> {
+        let due = match self.entries.len() {
+            0 | 1 => now,
+            _ => now + self.at_most_every(self.shared.options.poll) / TOGETHER,
+        };
+        let numbers = self
+            .entries
+            .range(self.turn..)
+            .chain(self.entries.range(..self.turn));
+        let numbers: Vec<_> = numbers
+            .filter(|(_, entry)| entry.next_poll <= due)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in numbers {
+            if !self.poll(number, now, buffer, sink) {
+                return None;
             }
-            next = next.into_iter().chain([entry.next_poll]).min();
         }
-        Some(next)
+        let next = self.entries.values().map(|entry| entry.next_poll).min();
+        Some(next.unwrap_or(now + TICK))
+    }
+
+    /// Polls one file. False: the watcher is to stop.
+    fn poll(
+        &mut self,
+        number: usize,
+        now: Instant,
+        buffer: &mut [u8],
+        sink: &mut BatchSink<'_>,
+    ) -> bool {
+        let pause = |entry: &Entry, this: &Self| {
+            let poll = this.shared.options.poll;
+            if now < entry.quick_until {
+                QUICK_POLL.min(this.at_most_every(poll))
+            } else if now < entry.quick_until + DROWSY_AFTER {
+                this.at_most_every(poll)
+            } else {
+                this.at_most_every(poll * 2)
+            }
+        };
+        let Some(mut entry) = self.entries.remove(&number) else {
+            return true;
+        };
+        sink.target = Target {
+            source: number,
+            epoch: entry.epoch,
+            name: Rc::clone(&entry.name),
+        };
+        let polled = match &mut entry.stage {
+            Stage::Opening(tail) => {
+                tail.watch(now);
+                Polled::Idle
+            }
+            Stage::Reading(tail) | Stage::ReadingTo(tail, _) => tail.poll(now, buffer, sink),
+            Stage::Done | Stage::Refused => Polled::Idle,
+        };
+        for gap in entry
+            .stage
+            .tail()
+            .map(|tail| tail.take_gaps())
+            .into_iter()
+            .flatten()
+        {
+            // It was said on stderr; the count in `status` is a help, not the truth.
+            let _ = self.admission.store.note_gap(&entry.path, &gap);
+        }
+        entry.next_poll = match polled {
+            Polled::Read => {
+                entry.quick_until = now + QUICK_FOR;
+                (self.turn, self.progressed) = (number + 1, now);
+                now
+            }
+            // A batch that comes back wakes it.
+            Polled::NoRoom => now + self.at_most_every(self.shared.options.poll),
+            Polled::Idle | Polled::Stopped => now + pause(&entry, self),
+        };
+        self.move_on(&mut entry);
+        self.entries.insert(number, entry);
+        polled != Polled::Stopped
+    }
+
+    /// With `--once`: how far is to be read, and whether that is reached.
+    fn move_on(&self, entry: &mut Entry<'w>) {
+        if !self.shared.options.once {
+            return;
+        }
+        entry.stage = match std::mem::replace(&mut entry.stage, Stage::Done) {
+            Stage::Reading(tail) => match tail.end_of_now() {
+                Some(end) => Stage::ReadingTo(tail, end),
+                None => Stage::Reading(tail),
+            },
+            Stage::ReadingTo(tail, end) if tail.has_reached(end) => Stage::Done,
+            other => other,
+        };
     }
 
     /// A pause between two looks at a file, longer where there are so many that looking would cost too much.
@@ -380,196 +349,182 @@ impl<'w> Following<'w> {
         pause.max(POLL_COST * u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
     }
 
-    fn is_done(&self) -> bool {
-        self.shared.options.once && self.entries.iter().all(|entry| entry.done)
+    /// With `--once`: whether all is read. An error: nothing moves any more.
+    fn is_done(&self, now: Instant) -> Result<bool> {
+        let is_done = |entry: &Entry| matches!(entry.stage, Stage::Done | Stage::Refused);
+        let Some(entry) = self.entries.values().find(|entry| !is_done(entry)) else {
+            return Ok(true);
+        };
+        let timeout = self.shared.options.timeout;
+        if matches!(entry.stage, Stage::Opening(_)) || now < self.progressed + timeout {
+            return Ok(false);
+        }
+        let path = entry.path.display();
+        Err(Error::TryLater(format!(
+            "watch {path}: it could not be read to its end within --timeout ({timeout:?}); try again later"
+        )))
     }
 
     /// Begins with a path: the publisher will say where.
-    fn add(&mut self, path: PathBuf, found: Found) -> Result<Source> {
+    fn add(&mut self, path: PathBuf, found: Found, from: cli::From, is_match: bool) -> Result<()> {
         let (checkpoint, since) = found.checkpoint.unzip();
-        let source = Source {
-            id: self.entries.len(),
+        let number = self.next_number;
+        self.next_number += 1;
+        let initial = Tail::initial(&path, from)?;
+        let options = &self.shared.options;
+        let now = Instant::now();
+        let mut tail = Tail::resume(
+            number,
+            Place {
+                path: path.clone(),
+                rotated: options.rotated.clone(),
+            },
+            Limits {
+                rotate_wait: options.rotate_wait,
+                max_line: options.max_line,
+            },
+            self.surroundings,
+            checkpoint.clone().unwrap_or_else(|| initial.clone()),
+            since.or_else(|| Some(SystemTime::now())),
+        );
+        // It has its files open before others are asked whose they are.
+        tail.watch(now);
+        self.opening.push(Source {
+            id: number,
             path: path.clone(),
             name: found.name.clone(),
             checkpoint,
-            initial: Tail::initial(&path, self.admission.from)?,
-        };
-        self.watched.borrow_mut().insert(path.clone());
-        let now = Instant::now();
-        self.entries.push(Entry {
+            initial,
+        });
+        self.numbers.insert(path.clone(), number);
+        let entry = Entry {
             path,
             name: found.name.into(),
+            is_match,
+            stage: Stage::Opening(tail),
             since,
-            tail: None,
             epoch: 0,
             next_poll: now,
             quick_until: now,
-            done: false,
-            is_refused: false,
-            _lock: found.lock,
-        });
-        Ok(source)
+            lock: found.lock,
+        };
+        self.entries.insert(number, entry);
+        Ok(())
+    }
+
+    fn resume(&mut self, resume: Resume) {
+        let Some(entry) = self.entries.get_mut(&resume.source) else {
+            return;
+        };
+        entry.epoch = resume.epoch;
+        entry.next_poll = Instant::now();
+        entry.stage = match std::mem::replace(&mut entry.stage, Stage::Done) {
+            Stage::Opening(tail) | Stage::Reading(tail) | Stage::ReadingTo(tail, _) => {
+                Stage::Reading(tail.resume_again(resume.progress))
+            }
+            Stage::Done => {
+                // With `--once`, read already; what Redis has lost since is sent by the next run.
+                Stage::Done
+            }
+            Stage::Refused => Stage::Refused,
+        };
     }
 
     /// The publisher cannot publish a source: the others go on, and where there are none it is the end.
     fn refuse(&mut self, source: usize, error: Error) -> Result<()> {
-        let entry = &mut self.entries[source];
-        (entry.tail, entry.done, entry.is_refused) = (None, true, true);
-        if self.entries.iter().all(|entry| entry.is_refused) {
+        if let Some(entry) = self.entries.get_mut(&source) {
+            entry.stage = Stage::Refused;
+        }
+        let is_refused = |entry: &Entry| matches!(entry.stage, Stage::Refused);
+        if self.entries.values().all(is_refused) && self.globs.is_empty() {
             return Err(error);
         }
         talk::warn(&error.to_string());
         Ok(())
     }
 
-    fn resume(&mut self, from: Resume) {
-        let entry = &mut self.entries[from.source];
-        entry.tail = Some(Tail::resume(
-            &entry.path,
-            self.limits,
-            self.is_watched,
-            from.progress,
-            entry.since.take(),
-        ));
-        entry.epoch = from.epoch;
-        entry.next_poll = Instant::now();
-        entry.done = false;
-    }
-
     /// Looks for new matches; one that cannot be watched is said once, and tried again.
-    fn scan(&mut self, globs: &[PathBuf]) {
-        let matches = new_matches(globs, &self.watched.borrow()).unwrap_or_default();
-        for path in matches {
-            let added = self
-                .admission
-                .admit(&path)
-                .and_then(|found| self.add(path.clone(), found));
-            match added {
-                Ok(source) => {
-                    talk::detail(&format!("{}: new", path.display()));
-                    let _ = self.work.send(Work::Open(vec![source]));
-                }
-                Err(error) if self.refused.insert(path) => talk::warn(&error.to_string()),
-                Err(_) => {}
-            }
+    fn scan(&mut self, now: Instant, from: cli::From) {
+        if now < self.next_scan {
+            return;
         }
-    }
-}
-
-/// The globs' matches that are not watched yet; a rotated sibling of a watched log is that log's own.
-fn new_matches(globs: &[PathBuf], watched: &BTreeSet<PathBuf>) -> Result<Vec<PathBuf>> {
-    let mut matches = BTreeSet::new();
-    for glob in globs {
-        matches.extend(expand(glob).map_err(|error| unwatchable(glob, &error))?);
-    }
-    let is_sibling = |path: &PathBuf| {
-        matches
-            .iter()
-            .chain(watched)
-            .any(|log| file::is_sibling_name(path, log))
-    };
-    Ok(matches
-        .iter()
-        .filter(|path| !watched.contains(*path) && !is_sibling(path))
-        .cloned()
-        .collect())
-}
-
-/// Sees that a path, if it is there, is a file that can be read.
-fn check_file(path: &Path) -> Result<()> {
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(unwatchable(path, &error)),
-    };
-    if metadata.is_dir() {
-        let hint = "name the files in it, as in 'FOLDER/*.log'";
-        return Err(Error::Failed(format!(
-            "watch {}: is a directory; {hint}",
-            path.display()
-        )));
-    }
-    if !metadata.is_file() {
-        return Err(Error::Failed(format!(
-            "watch {}: not a regular file",
-            path.display()
-        )));
-    }
-    std::fs::File::open(path).map_err(|error| unwatchable(path, &error))?;
-    Ok(())
-}
-
-/// The name of this host, as `hostname` prints it.
-fn host_name() -> Result<String> {
-    let read = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| {
-        let output = std::process::Command::new("uname").arg("-n").output()?;
-        Ok::<_, std::io::Error>(String::from_utf8_lossy(&output.stdout).into_owned())
-    });
-    match read.map(|name| name.trim().to_string()) {
-        Ok(name) if !name.is_empty() => Ok(name),
-        _ => Err(Error::Failed(
-            "find this host's name: there is none; name the source with --source".into(),
-        )),
-    }
-}
-
-/// Where the lines that are being read belong.
-#[derive(Default)]
-struct Target {
-    source: usize,
-    epoch: u64,
-    name: Rc<str>,
-}
-
-/// Fills batches from the pool, and sends them to the publisher.
-struct BatchSink<'a> {
-    shared: &'a Shared,
-    work: &'a Sender<Work>,
-    pool: &'a Receiver<Box<Batch>>,
-    encoder: &'a Encoder,
-    batch: Option<Box<Batch>>,
-    target: Target,
-    /// The watcher halts: lines are let go, as they will be read again.
-    stopped: bool,
-}
-
-impl BatchSink<'_> {
-    /// The batch that is being filled; waits for one while the pipeline is full.
-    fn batch(&mut self) -> Option<&mut Box<Batch>> {
-        while self.batch.is_none() && !self.stopped {
-            match self.pool.recv_timeout(TICK) {
-                Ok(batch) => self.batch = Some(batch),
-                Err(RecvTimeoutError::Timeout) => self.stopped = self.shared.halts(),
-                Err(RecvTimeoutError::Disconnected) => self.stopped = true,
-            }
+        self.next_scan = now + RESCAN;
+        if self.globs.is_empty() {
+            self.next_scan = now + FORGET_EVERY;
+            return;
         }
-        self.batch.as_mut()
-    }
-}
-
-impl Sink for BatchSink<'_> {
-    fn line(&mut self, line: &[u8], end: u64) -> bool {
-        let (encoder, name) = (self.encoder, Rc::clone(&self.target.name));
-        let limit = self.shared.options.batch_lines;
-        self.batch().is_none_or(|batch| {
-            encoder.push(batch, &name, line, end);
-            batch.bytes += line.len() as u64 + 1;
-            batch.lines >= limit || batch.len() >= BATCH_BYTES
-        })
-    }
-
-    fn commit(&mut self, progress: Progress) -> ControlFlow<()> {
-        let (source, epoch) = (self.target.source, self.target.epoch);
-        // A progress without lines, as after a rotation, needs a batch all the same.
-        self.batch();
-        let Some(mut batch) = self.batch.take() else {
-            return ControlFlow::Break(());
-        };
-        (batch.source, batch.epoch, batch.end) = (source, epoch, Some(progress));
-        if self.work.send(Work::Batch(batch)).is_err() {
-            ControlFlow::Break(())
+        self.surroundings.forget_listings();
+        let scan = self.walk.scan();
+        if !scan.changed && now < self.next_retry {
+            return;
+        }
+        self.next_retry = now + RETRY;
+        for (folder, error) in scan.errors.iter().filter(|_| scan.changed) {
+            talk::warn(&Error::io("list", folder, error).to_string());
+        }
+        let mut found = if scan.changed {
+            self.admission.keep(&scan.matches);
+            scan.matches.clone()
         } else {
-            ControlFlow::Continue(())
+            self.admission.undecided()
+        };
+        found.retain(|path| !self.numbers.contains_key(path));
+        // What may be another log's rotated file comes behind that log, which may have it open by then.
+        found.sort_by_key(|path| crate::file::weak_log_of(path).is_some());
+        let shown: HashSet<_> = found.iter().cloned().collect();
+        for path in found {
+            let watched = |log: &Path| match self.numbers.get(log) {
+                Some(number) => Some(self.entries.get(number).and_then(|entry| entry.since)),
+                None => shown.contains(log).then_some(None),
+            };
+            let admitted = self.admission.admit_match(&path, &watched);
+            let added = match admitted {
+                Ok(None) => continue,
+                Ok(Some(found)) => self.add(path.clone(), found, from, true),
+                Err(error) => Err(error),
+            };
+            match added {
+                Ok(()) => talk::detail(&format!("{}: new", path.display())),
+                Err(error) => talk::warn(&error.to_string()),
+            }
+        }
+    }
+
+    /// Lets go of matches that are gone and read; their state stays for `--forget-after`.
+    fn close_what_is_over(&mut self, work: &Sender<Work>) {
+        let is_over = |entry: &mut Entry| match &entry.stage {
+            Stage::Reading(tail) => entry.is_match && tail.is_over(),
+            _ => false,
+        };
+        for (number, entry) in self.entries.extract_if(.., |_, entry| is_over(entry)) {
+            talk::detail(&format!("{}: gone", entry.path.display()));
+            self.numbers.remove(&entry.path);
+            drop(entry.lock);
+            let _ = work.send(Work::Close(number));
+        }
+    }
+
+    /// Has the state removed of matches that have been gone for `--forget-after`.
+    fn forget(&mut self, now: Instant, work: &Sender<Work>) {
+        if now < self.next_forget || self.globs.is_empty() {
+            return;
+        }
+        let after = self.shared.options.forget_after;
+        self.next_forget = now + (after / 4).clamp(RESCAN, FORGET_EVERY);
+        let mut names = Vec::new();
+        for log in self.admission.store.stale(after) {
+            let is_match = self.globs.iter().any(|glob| matches(glob, &log));
+            if !is_match || self.numbers.contains_key(&log) {
+                continue;
+            }
+            // Where another watcher has it, it is that one's.
+            if let Ok(lock) = self.admission.store.lock(&log) {
+                names.push(self.admission.naming.name(&log));
+                self.shared.mailbox.forget(&log, lock);
+            }
+        }
+        if !names.is_empty() {
+            let _ = work.send(Work::Forget(names));
         }
     }
 }

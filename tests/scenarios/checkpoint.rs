@@ -1,7 +1,7 @@
 //! The checkpoint file: its name, its text, when it is written.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use crate::util::*;
 
@@ -168,4 +168,78 @@ fn nothing_but_checkpoints_and_locks_stays_in_the_state_folder() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_path_of_any_length_can_be_watched() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    let folder = "pods/".to_owned() + &"a-name-as-containers-have-it/".repeat(30);
+    fs::create_dir_all(scene.path(&folder)).expect("create folders");
+    for name in ["app.log", "web.log"] {
+        scene.append(&(folder.clone() + name), text(0..5));
+    }
+    let app = folder.clone() + "app.log";
+    for part in [5..10, 10..15] {
+        scene.append(&app, text(part));
+        scene.once(&app);
+    }
+    assert_exactly(&lines(0..15), &oracle.settle());
+    scene.once(&(folder + "web.log"));
+    assert_exactly(&[lines(0..15), lines(0..5)].concat(), &oracle.settle());
+}
+
+#[test]
+fn a_state_folder_that_others_may_write_to_is_refused() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..3));
+    let set_mode = |mode| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(scene.state_dir(), permissions).expect("chmod");
+    };
+    for mode in [0o777, 0o1777] {
+        set_mode(mode);
+        let run = scene.watch("app.log").arg("--once").run();
+        let state = scene.state_dir();
+        run.assert_fails(
+            1,
+            &[state.to_str().expect("UTF-8"), "everybody", "--state-dir"],
+        );
+    }
+    set_mode(0o755);
+    scene.once("app.log");
+    assert_exactly(&lines(0..3), &oracle.settle());
+}
+
+#[test]
+fn a_state_folder_that_is_missing_is_made_for_its_owner_alone() {
+    let scene = Scene::new();
+    fs::remove_dir(scene.state_dir()).expect("remove");
+    scene.append("app.log", text(0..3));
+    scene.once("app.log");
+    let mode = fs::metadata(scene.state_dir()).expect("stat").mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_link_in_the_state_folder_leads_nowhere() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    let victim = scene.home().join("victim");
+    fs::write(&victim, "precious").expect("write");
+    let temporary = scene
+        .checkpoint_path("app.log")
+        .with_extension("checkpoint.tmp");
+    symlink(&victim, temporary).expect("link");
+    scene.append("app.log", text(0..3));
+    scene.once("app.log");
+    assert_eq!(scene.offset("app.log"), text(0..3).len() as u64);
+    assert_eq!(fs::read(&victim).expect("read"), b"precious");
+    let checkpoint = scene.checkpoint_path("app.log");
+    fs::rename(&checkpoint, &victim).expect("rename");
+    symlink(&victim, &checkpoint).expect("link");
+    let run = scene.watch("app.log").arg("--once").run();
+    run.assert_fails(1, &[checkpoint.to_str().expect("UTF-8")]);
+    assert_exactly(&lines(0..3), &oracle.settle());
 }

@@ -79,16 +79,62 @@ fn a_disk_full_until_the_end_repeats_nothing_thanks_to_the_record() {
     assert_exactly(&lines(0..100), &oracle.settle());
 }
 
+/// Starts a program that can write nothing to any file from its beginning.
+const NO_ROOM: [&str; 4] = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"];
+
 #[test]
-fn a_disk_full_from_the_start_is_refused() {
+fn a_disk_full_from_the_start_is_said_once_and_the_record_does() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    for part in [0..10, 10..20] {
+        scene.append("app.log", text(part));
+        let run = scene.watch("app.log").arg("--once").under(&NO_ROOM).run();
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let state = scene.state_dir();
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        assert!(run.stderr.contains(state.to_str().expect("UTF-8")));
+    }
+    assert_eq!(scene.checkpoint("app.log"), "");
+    scene.append("app.log", text(20..30));
+    scene.once("app.log");
+    assert_exactly(&lines(0..30), &oracle.settle());
+    assert_eq!(scene.offset("app.log"), text(0..30).len() as u64);
+}
+
+#[test]
+fn a_disk_full_from_the_start_is_refused_where_redis_keeps_no_record() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..10));
-    let full = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"];
-    let run = scene.watch("app.log").arg("--once").under(&full).run();
-    run.assert_fails(1, &[scene.state_dir().to_str().expect("UTF-8")]);
+    let unsure = ["--once", "--delivery", "at-least-once"];
+    let run = scene.watch("app.log").args(unsure).under(&NO_ROOM).run();
+    run.assert_fails(
+        1,
+        &[scene.state_dir().to_str().expect("UTF-8"), "--state-dir"],
+    );
     scene.once("app.log");
     assert_exactly(&lines(0..10), &oracle.settle());
+}
+
+#[test]
+fn a_disk_full_at_first_gets_its_checkpoint_when_there_is_room() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..10));
+    let soft = [
+        "sh",
+        "-c",
+        "trap '' XFSZ; ulimit -S -f 0; exec \"$@\"",
+        "sh",
+    ];
+    let watcher = scene.watch("app.log").under(&soft).spawn();
+    oracle.wait_for(10);
+    if !limit_file_size(&watcher, "unlimited") {
+        return skip("prlimit (util-linux) is not installed");
+    }
+    watcher.wait_says("checkpoints can be written again");
+    assert_eq!(scene.offset("app.log"), text(0..10).len() as u64);
+    scene.assert_arrives(watcher, &oracle, &lines(0..10));
 }
 
 #[test]

@@ -39,3 +39,58 @@ fn an_idle_watcher_is_small() {
     );
     scene.assert_arrives(watcher, &oracle, &lines(0..10));
 }
+
+#[test]
+fn unterminated_lines_of_many_files_stay_in_the_files() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    let half = vec![b'x'; 15 << 20];
+    for n in 0..30 {
+        scene.append(&format!("{n}.log"), text(n..n + 1));
+        scene.append(&format!("{n}.log"), &half);
+    }
+    let watcher = scene.watch("*.log").spawn();
+    oracle.wait_for(30);
+    // A file that is found later says that the others were looked at.
+    scene.append("late.log", text(30..31));
+    oracle.wait_for(31);
+    scene.append("late.log", text(31..32));
+    oracle.wait_for(32);
+    assert_small(&watcher);
+    // One of them is completed: it arrives whole, and that is no reason to grow for good.
+    scene.append("7.log", format!("\n{}", text(32..33)));
+    oracle.wait_for_line(line(32));
+    assert_small(&watcher);
+    watcher.sigterm();
+    let long = oracle.settle().into_iter().filter(|l| *l == half).count();
+    assert_eq!(long, 1);
+}
+
+#[test]
+fn unterminated_lines_that_grow_at_once_stay_in_the_files() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    let names: Vec<String> = (0..30).map(|n| format!("{n}.log")).collect();
+    for name in &names {
+        scene.append(name, "");
+    }
+    scene.append("beat.log", text(0..1));
+    let watcher = scene.watch("*.log").spawn();
+    oracle.wait_for(1);
+    let block = vec![b'x'; 1 << 20];
+    for round in 1..16 {
+        for name in &names {
+            scene.append(name, &block);
+        }
+        scene.append("beat.log", text(round..round + 1));
+        oracle.wait_for(round + 1);
+    }
+    assert_small(&watcher);
+    scene.assert_arrives(watcher, &oracle, &lines(0..16));
+}
+
+#[track_caller]
+fn assert_small(watcher: &Process) {
+    let peak = watcher.memory("VmHWM");
+    assert!(peak < 64 * 1024, "{peak} KiB at its peak");
+}

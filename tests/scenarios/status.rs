@@ -173,3 +173,96 @@ fn status_of_a_malformed_checkpoint_exits_1_naming_it() {
     let checkpoint = scene.checkpoint_path("app.log");
     status(&scene, &["app.log"], &[]).assert_fails(1, &[checkpoint.to_str().expect("UTF-8")]);
 }
+
+/// Runs a program as a user who owns nothing.
+const NOBODY: [&str; 7] = [
+    "setpriv",
+    "--reuid",
+    "65534",
+    "--regid",
+    "65534",
+    "--clear-groups",
+    "--",
+];
+
+/// Whether the built binary can be run as nobody here: it lies in a folder that others may enter.
+fn nobody_may_run_it(scene: &Scene) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    for folder in [
+        scene.home().to_path_buf(),
+        scene.path(""),
+        scene.state_dir(),
+    ] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+    if !installed("setpriv") {
+        return false;
+    }
+    let version = std::process::Command::new(NOBODY[0])
+        .args(&NOBODY[1..])
+        .arg(env!("CARGO_BIN_EXE_tailcast"))
+        .arg("--version")
+        .output();
+    version.is_ok_and(|v| v.status.success())
+}
+
+#[test]
+fn status_of_a_file_that_may_not_be_read_fails() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    half_way(&scene, "app.log");
+    half_way(&scene, "other.log");
+    if !nobody_may_run_it(&scene) {
+        return skip("cannot run as another user here");
+    }
+    std::fs::set_permissions(
+        scene.path("app.log"),
+        std::fs::Permissions::from_mode(0o000),
+    )
+    .expect("chmod");
+    for limit in [&[][..], &["--max-lag", "1GiB"], &["--json"]] {
+        let run = scene
+            .tailcast(&["status", "--redis", &scene.redis.url(), "--state-dir"])
+            .arg(scene.state_dir())
+            .args([scene.path("app.log"), scene.path("other.log")])
+            .args(limit)
+            .under(&NOBODY)
+            .run();
+        run.assert_fails(1, &[scene.path("app.log").to_str().expect("UTF-8")]);
+        let out = String::from_utf8_lossy(&run.stdout);
+        assert!(out.contains("other.log"), "the other one is shown: {out}");
+    }
+}
+
+#[test]
+fn status_of_a_file_in_a_folder_that_may_not_be_entered_fails() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("closed")).expect("create a folder");
+    scene.append("closed/app.log", text(0..10));
+    if !nobody_may_run_it(&scene) {
+        return skip("cannot run as another user here");
+    }
+    std::fs::set_permissions(scene.path("closed"), std::fs::Permissions::from_mode(0o000))
+        .expect("chmod");
+    let run = scene
+        .tailcast(&["status", "--max-lag", "1GiB", "--redis", &scene.redis.url()])
+        .arg("--state-dir")
+        .arg(scene.state_dir())
+        .arg(scene.path("closed/app.log"))
+        .under(&NOBODY)
+        .run();
+    run.assert_fails(1, &[scene.path("closed/app.log").to_str().expect("UTF-8")]);
+}
+
+#[test]
+fn status_counts_what_lies_unread_in_rotated_files() {
+    let scene = Scene::new();
+    half_way(&scene, "app.log");
+    scene.rename("app.log", "app.log.1");
+    scene.append("app.log", text(10..11));
+    let lag = (text(5..10).len() + text(10..11).len()).to_string();
+    assert_eq!(status(&scene, &["app.log"], &["--max-lag", &lag]).code, 0);
+    let less = (text(5..10).len() + text(10..11).len() - 1).to_string();
+    assert_eq!(status(&scene, &["app.log"], &["--max-lag", &less]).code, 1);
+}

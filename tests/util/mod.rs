@@ -6,12 +6,16 @@
 
 #![allow(dead_code, unused_imports)] // each test crate takes what it needs
 
+mod absence;
+mod archive;
 mod process;
 mod proxy;
 mod redis_server;
 mod scene;
 mod subscriber;
 
+pub use absence::*;
+pub use archive::{GZIP, Packer, packers};
 pub use process::{Finished, Process, Tailcast, signal};
 pub use proxy::{Proxy, Way};
 pub use redis_server::{Redis, free_port};
@@ -155,6 +159,8 @@ pub fn skip(why: &str) {
 pub fn installed(program: &str) -> bool {
     std::process::Command::new(program)
         .arg("--version")
+        // bzip2 packs its stdin all the same.
+        .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .status()

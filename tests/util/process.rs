@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -18,7 +18,7 @@ pub struct Tailcast {
     args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
     wrapper: Vec<OsString>,
-    home: std::path::PathBuf,
+    home: PathBuf,
     log: Arc<Mutex<Vec<Captured>>>,
 }
 
@@ -239,6 +239,31 @@ impl Process {
             stdout: self.stdout(),
             stderr: self.stderr(),
         }
+    }
+
+    /// What its descriptors are open on, as /proc has it: a deleted file's name ends in ` (deleted)`.
+    pub fn open_files(&self) -> Vec<PathBuf> {
+        let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("read /proc");
+        fds.flatten()
+            .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+            .collect()
+    }
+
+    /// Processor time that it and its dead children have taken, in seconds.
+    pub fn cpu(&self) -> f64 {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("read /proc");
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .expect("fields")
+            .split_whitespace()
+            .collect();
+        // Fields 14 to 17, counted from 1; the first behind the name is the third. A tick is 10 ms everywhere.
+        let ticks = fields[11..15]
+            .iter()
+            .map(|n| n.parse::<f64>().expect("ticks"));
+        ticks.sum::<f64>() / 100.0
     }
 
     /// A value of /proc/PID/status in KiB, such as `VmRSS`.

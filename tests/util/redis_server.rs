@@ -130,13 +130,7 @@ impl Redis {
 
     /// The lines of a stream in which tailcast writes, in order.
     pub fn stream(&self, key: &str) -> Vec<Vec<u8>> {
-        type Fields = Vec<(String, Vec<u8>)>;
-        let entries: Vec<(String, Fields)> = self.ask(&["XRANGE", key, "-", "+"]);
-        let field = |fields: Fields| fields.into_iter().find(|(name, _)| name == "line");
-        entries
-            .into_iter()
-            .map(|(id, fields)| field(fields).unwrap_or_else(|| panic!("no line in {id}")).1)
-            .collect()
+        lines_of(self.ask(&["XRANGE", key, "-", "+"]))
     }
 
     /// The elements of a list, in order.
@@ -164,6 +158,16 @@ impl Redis {
         }
     }
 
+    /// These lines behind the first `n`, in order.
+    pub fn kept_since(&self, mode: &str, n: usize) -> Vec<Vec<u8>> {
+        if mode == "list" {
+            return self.ask(&["LRANGE", "logs", &n.to_string(), "-1"]);
+        }
+        let behind = self.count(mode).saturating_sub(n).to_string();
+        let newest_first: Entries = self.ask(&["XREVRANGE", "logs", "+", "-", "COUNT", &behind]);
+        lines_of(newest_first.into_iter().rev().collect())
+    }
+
     /// The one commit record that is there: its key and its value.
     #[track_caller]
     pub fn record(&self) -> (String, String) {
@@ -178,6 +182,17 @@ impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Entries of a stream: ids and fields.
+type Entries = Vec<(String, Vec<(String, Vec<u8>)>)>;
+
+fn lines_of(entries: Entries) -> Vec<Vec<u8>> {
+    let line = |(id, fields): (String, Vec<(String, Vec<u8>)>)| {
+        let field = fields.into_iter().find(|(name, _)| name == "line");
+        field.unwrap_or_else(|| panic!("no line in {id}")).1
+    };
+    entries.into_iter().map(line).collect()
 }
 
 fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {

@@ -151,6 +151,14 @@ impl Scene {
         }
     }
 
+    /// What went out in a mode behind the first `n` lines.
+    pub fn arrived_since(&self, mode: &str, oracle: &Subscriber, n: usize) -> Vec<Vec<u8>> {
+        match mode {
+            "pubsub" => oracle.payloads_since(n),
+            _ => self.redis.kept_since(mode, n),
+        }
+    }
+
     pub fn subscriber(&self) -> Subscriber {
         Subscriber::new(&self.redis)
     }

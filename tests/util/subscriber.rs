@@ -5,8 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::{Redis, wait_until};
+use super::{Redis, patience, wait_until};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -68,12 +69,13 @@ impl Subscriber {
     }
 
     pub fn payloads(&self) -> Vec<Vec<u8>> {
-        self.heard
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|m| m.payload.clone())
-            .collect()
+        self.payloads_since(0)
+    }
+
+    /// Those behind the first `n`.
+    pub fn payloads_since(&self, n: usize) -> Vec<Vec<u8>> {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().skip(n).map(|m| m.payload.clone()).collect()
     }
 
     pub fn heard(&self, payload: impl AsRef<[u8]>) -> bool {
@@ -88,10 +90,15 @@ impl Subscriber {
     /// Waits until at least `n` lines have arrived.
     #[track_caller]
     pub fn wait_for(&self, n: usize) {
-        wait_until(
-            &format!("{n} lines have arrived ({} have)", self.len()),
-            || self.len() >= n,
-        );
+        let begin = Instant::now();
+        while self.len() < n {
+            assert!(
+                begin.elapsed() < patience(),
+                "waited in vain for {n} lines: {} have arrived",
+                self.len()
+            );
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     /// Waits until this line has arrived.

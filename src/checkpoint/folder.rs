@@ -1,0 +1,147 @@
+//! The state directory as a folder: ours alone, and its files never reached through a link.
+//!
+//! Whoever else may write there could set links where we write, or positions where we read; so such a folder is refused,
+//! and no file is opened by a name alone.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::signal::{O_NOFOLLOW, O_NONBLOCK, user_and_group};
+
+const ANYBODY_WRITES: u32 = 0o002;
+const GROUP_WRITES: u32 = 0o020;
+
+/// Makes a folder that only we may enter, where there is none.
+pub fn create_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Sees that a file can be written there.
+pub fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".probe.{}", std::process::id()));
+    let written = create_anew(&path)?.write_all(b"tailcast");
+    written.and(fs::remove_file(&path))
+}
+
+/// Why a folder is not safe to keep state in; None: it is.
+pub fn why_unsafe(folder: &Metadata) -> Option<&'static str> {
+    judge(
+        (folder.uid(), folder.gid()),
+        folder.mode(),
+        user_and_group(),
+    )
+}
+
+/// As ssh and sudo judge: root may write anywhere anyhow. Our own group may write too: where each user has a group of
+/// their own, folders are made so.
+fn judge(owner: (u32, u32), mode: u32, we: (u32, u32)) -> Option<&'static str> {
+    if owner.0 != we.0 && owner.0 != 0 {
+        Some("it belongs to another user")
+    } else if mode & ANYBODY_WRITES != 0 {
+        Some("everybody may write to it")
+    } else if mode & GROUP_WRITES != 0 && owner.1 != we.1 {
+        Some("its group may write to it")
+    } else {
+        None
+    }
+}
+
+/// Makes a file that was not there, so that it is no link; what is left of an earlier try is removed first.
+pub fn create_anew(path: &Path) -> io::Result<File> {
+    match File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            File::create_new(path)
+        }
+        result => result,
+    }
+}
+
+/// Opens a file as `how` says, never through a link, and without waiting for anything.
+pub fn open_own(path: &Path, how: &OpenOptions) -> io::Result<File> {
+    let file = how
+        .clone()
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
+/// Whether a path still names this open file.
+pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file; one that is not there is as good.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is no room, rather than anything wrong: a full or read-only disk, a quota, a limit of file sizes.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::FileTooLarge
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_not_safe() {
+        let (root, ann, bob) = (0, 1000, 1001);
+        let cases = [
+            ((ann, ann), 0o700, (ann, ann), true),
+            ((ann, ann), 0o755, (ann, ann), true),
+            ((ann, ann), 0o775, (ann, ann), true),
+            ((root, ann), 0o770, (ann, ann), true),
+            ((ann, 8), 0o775, (ann, ann), false),
+            ((ann, ann), 0o777, (ann, ann), false),
+            ((root, root), 0o1777, (root, root), false),
+            ((root, root), 0o1777, (ann, ann), false),
+            ((bob, bob), 0o700, (ann, ann), false),
+            ((bob, bob), 0o700, (root, root), false),
+            ((bob, ann), 0o770, (ann, ann), false),
+        ];
+        for (owner, mode, we, is_safe) in cases {
+            let verdict = judge(owner, mode, we);
+            assert_eq!(verdict.is_none(), is_safe, "{owner:?} {mode:o} {we:?}");
+        }
+    }
+
+    #[test]
+    fn neither_a_link_nor_a_fifo_is_taken_for_our_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, link) = (folder.path().join("victim"), folder.path().join("link"));
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &link).unwrap();
+        assert!(open_own(&link, File::options().read(true)).is_err());
+        assert!(open_own(&link, File::options().append(true).create(true)).is_err());
+        create_anew(&link).unwrap().write_all(b"ours").unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(fs::read(&link).unwrap(), b"ours");
+        let fifo = folder.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.unwrap().success());
+        assert!(open_own(&fifo, File::options().read(true)).is_err());
+    }
+}

@@ -1,0 +1,478 @@
+//! The newest positions on their way to the disk, and when a checkpoint is written.
+//!
+//! A newer position replaces a queued one, so a slow disk never slows publishing. The writer wakes when something is due,
+//! not at each position: with thousands of logs it would do nothing but look.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::{Lock, Store};
+use crate::error::{Error, Result};
+use crate::position::Progress;
+use crate::talk;
+
+/// When a checkpoint is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Cadence {
+    /// After this many lines, or
+    pub lines: u64,
+    /// this long after the last one, whichever is first.
+    pub interval: Duration,
+}
+
+impl Cadence {
+    /// How long a position may still wait; zero: its write is due.
+    fn wait(&self, lines: u64, since_last_write: Duration) -> Duration {
+        if lines >= self.lines {
+            Duration::ZERO
+        } else {
+            self.interval.saturating_sub(since_last_write)
+        }
+    }
+}
+
+/// While batch follows batch a write would be due all the time, and its fsyncs would take a core from Redis. So the
+/// writer then rests this many times as long as it wrote.
+const REST: u32 = 10;
+/// A disk that refuses is asked again after so long.
+const RETRY: Duration = Duration::from_millis(200);
+/// How long the writer sleeps when nothing is queued: until it is woken.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// The newest positions that are not on disk yet.
+#[derive(Debug)]
+pub struct Mailbox {
+    cadence: Cadence,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: BTreeMap<PathBuf, Pending>,
+    /// Logs to forget.
+    forgotten: Vec<(PathBuf, Lock)>,
+    /// When the checkpoint of each log, but those that are forgotten, was last written, or tried to be.
+    written: HashMap<PathBuf, Instant>,
+    /// The logs whose last write failed.
+    failed: BTreeSet<PathBuf>,
+    disk: Disk,
+    /// Until when the writer sleeps; None: it is at work, and will look before it sleeps.
+    sleeps_until: Option<Instant>,
+    closed: bool,
+}
+
+/// How the last writing went.
+#[derive(Debug, Clone, Copy, Default)]
+struct Disk {
+    took: Duration,
+    failing: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    progress: Progress,
+    lines: u64,
+    /// More of the log is under way: a newer position follows in no time.
+    more: bool,
+    /// When the last write was; None: there was none.
+    last: Option<Instant>,
+}
+
+impl Pending {
+    /// How long until its write is due.
+    fn wait(&self, cadence: &Cadence, disk: Disk, now: Instant) -> Duration {
+        let age = self
+            .last
+            .map_or(Duration::MAX, |last| now.saturating_duration_since(last));
+        // A disk that refuses is not asked after every few lines, but at every interval.
+        let lines = if disk.failing { 0 } else { self.lines };
+        let rest = (disk.took * REST).min(cadence.interval);
+        let pause = if disk.failing {
+            rest.max(RETRY)
+        } else if self.more {
+            rest
+        } else {
+            Duration::ZERO
+        };
+        cadence.wait(lines, age).max(pause.saturating_sub(age))
+    }
+}
+
+impl State {
+    fn note_tried(&mut self, logs: impl Iterator<Item = PathBuf>, now: Instant) {
+        for log in logs {
+            if let Some(newer) = self.pending.get_mut(&log) {
+                newer.last = Some(now);
+            }
+            self.failed.remove(&log);
+            self.written.insert(log, now);
+        }
+    }
+
+    fn drop_log(&mut self, log: &Path) {
+        self.pending.remove(log);
+        self.written.remove(log);
+        self.failed.remove(log);
+    }
+
+    fn queue_again(&mut self, logs: BTreeMap<PathBuf, Pending>, now: Instant) {
+        for (log, old) in logs {
+            self.written.insert(log.clone(), now);
+            self.failed.insert(log.clone());
+            let newer = self.pending.entry(log).or_insert(Pending {
+                lines: 0,
+                ..old.clone()
+            });
+            newer.lines += old.lines;
+            newer.last = Some(now);
+        }
+    }
+}
+
+/// What the writer is to do.
+struct Work {
+    forgotten: Vec<(PathBuf, Lock)>,
+    due: BTreeMap<PathBuf, Pending>,
+    /// It is the last.
+    closed: bool,
+}
+
+impl Mailbox {
+    pub fn new(cadence: Cadence) -> Mailbox {
+        Mailbox {
+            cadence,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Queues a log's newest position, `lines` lines further than the one before; `more` are under way already.
+    /// Never waits for the disk.
+    pub fn put(&self, log: &Path, progress: Progress, lines: u64, more: bool) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let wait = |pending: &Pending| pending.wait(&self.cadence, state.disk, Instant::now());
+        let wait = if let Some(pending) = state.pending.get_mut(log) {
+            pending.progress = progress;
+            pending.lines += lines;
+            pending.more = more;
+            wait(pending)
+        } else {
+            let pending = Pending {
+                progress,
+                lines,
+                more,
+                last: state.written.get(log).copied(),
+            };
+            let wait = wait(&pending);
+            state.pending.insert(log.into(), pending);
+            wait
+        };
+        let due = Instant::now() + wait;
+        if state.sleeps_until.is_some_and(|until| due < until) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Drops what is queued of a log, and has all that the disk knows of it removed. With its lock goes the right to
+    /// watch it; who wants to watch it again waits for that. Never waits for the disk itself.
+    pub fn forget(&self, log: &Path, lock: Lock) {
+        let mut state = self.state();
+        state.drop_log(log);
+        state.forgotten.push((log.into(), lock));
+        self.changed.notify_one();
+    }
+
+    /// No more positions will come: what is queued is written, and `write_all` returns.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// Writes checkpoints as they fall due, until the mailbox is closed and empty. A write that fails is said once
+    /// and tried again; at the end it is an error, unless Redis has what the disk has no room for.
+    pub fn write_all(&self, store: &Store) -> Result<()> {
+        self.state().disk.failing = store.is_full;
+        loop {
+            let work = self.wait_for_work();
+            if !work.due.is_empty() {
+                self.write_due(store, work.due, work.closed)?;
+            }
+            for (log, lock) in work.forgotten {
+                self.state().drop_log(&log);
+                if let Err(error) = store.forget(&log, lock) {
+                    talk::warn(&error.to_string());
+                }
+            }
+            if work.closed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes some checkpoints; what could not be written is queued again.
+    fn write_due(
+        &self,
+        store: &Store,
+        mut due: BTreeMap<PathBuf, Pending>,
+        last: bool,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let mut failure = None;
+        let mut again = BTreeMap::new();
+        for (log, pending) in &due {
+            if let Err(error) = store.write(log, &pending.progress) {
+                failure = Some((store.file_of(log), error));
+                again.insert(log.clone(), pending.clone());
+            }
+        }
+        if again.len() < due.len()
+            && let Err(error) = store.sync()
+        {
+            failure = Some((store.folder.clone(), error));
+            again.append(&mut due);
+        }
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let now = Instant::now();
+        state.disk.took = now - started;
+        state.note_tried(due.into_keys(), now);
+        state.queue_again(again, now);
+        let fails = !state.failed.is_empty();
+        let failed_before = std::mem::replace(&mut state.disk.failing, fails);
+        drop(guard);
+        match failure {
+            None if failed_before && !fails => talk::note("checkpoints can be written again"),
+            None => {}
+            Some((path, error)) if last && !store.can_do_without(&error) => {
+                return Err(Error::io("write checkpoint", &path, &error));
+            }
+            Some((path, error)) if !failed_before => {
+                let error = Error::io("write checkpoint", &path, &error);
+                let text = "publishing goes on, and the write is tried again";
+                talk::warn(&format!("{error}; {text}"));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until a write is due, a log is to be forgotten, or the mailbox is closed.
+    fn wait_for_work(&self) -> Work {
+        let mut guard = self.state();
+        loop {
+            let state = &mut *guard;
+            let now = Instant::now();
+            let wait = |pending: &Pending| pending.wait(&self.cadence, state.disk, now);
+            let closed = state.closed;
+            let next = state.pending.values().map(wait).min().unwrap_or(LONG);
+            if closed || next.is_zero() || !state.forgotten.is_empty() {
+                let is_due = |_: &PathBuf, pending: &mut Pending| closed || wait(pending).is_zero();
+                return Work {
+                    due: state.pending.extract_if(.., is_due).collect(),
+                    forgotten: std::mem::take(&mut state.forgotten),
+                    closed,
+                };
+            }
+            state.sleeps_until = Some(now + next);
+            let woken = self.changed.wait_timeout(guard, next);
+            guard = woken.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+            guard.sleeps_until = None;
+        }
+    }
+
+    /// A thread that panicked while holding the lock leaves nothing half done.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Delivery;
+    use crate::position::{FileId, Position};
+
+    fn progress(offset: u64) -> Progress {
+        Progress::at(Position {
+            offset,
+            ..Position::start(0, FileId { dev: 1, ino: 2 })
+        })
+    }
+
+    #[test]
+    fn a_write_is_due_after_so_many_lines_or_so_long() {
+        let cadence = Cadence {
+            lines: 50,
+            interval: Duration::from_secs(2),
+        };
+        let cases = [
+            (0, 0, 2000),
+            (49, 500, 1500),
+            (50, 0, 0),
+            (51, 0, 0),
+            (1, 2000, 0),
+            (1, 9000, 0),
+        ];
+        for (lines, age, wait) in cases {
+            let waited = cadence.wait(lines, Duration::from_millis(age));
+            assert_eq!(
+                waited,
+                Duration::from_millis(wait),
+                "{lines} lines, {age} ms"
+            );
+        }
+    }
+
+    #[test]
+    fn a_newer_position_replaces_a_queued_one_and_the_last_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path(), Delivery::ExactlyOnce).unwrap();
+        let mailbox = Mailbox::new(Cadence {
+            lines: 1,
+            interval: Duration::from_secs(60),
+        });
+        let log = Path::new("/app.log");
+        for offset in 1..=1000 {
+            mailbox.put(log, progress(offset), 1, true);
+        }
+        mailbox.close();
+        mailbox.write_all(&store).unwrap();
+        assert_eq!(store.read(log).unwrap().unwrap().0, progress(1000));
+    }
+
+    /// Closes a mailbox, also when a test fails: else its writer would never end.
+    struct Closing<'m>(&'m Mailbox);
+
+    impl Drop for Closing<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+
+    /// A mailbox whose writer runs while `play` does.
+    fn with_writer(store: &Store, cadence: Cadence, play: impl FnOnce(&Mailbox)) -> Mailbox {
+        let mailbox = Mailbox::new(cadence);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| mailbox.write_all(store));
+            let closing = Closing(&mailbox);
+            play(&mailbox);
+            drop(closing);
+            writer.join().unwrap().unwrap();
+        });
+        mailbox
+    }
+
+    /// Waits, a while at most.
+    fn until(what: &str, mut holds: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !holds() {
+            assert!(start.elapsed() < Duration::from_secs(20), "in vain: {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_sleeping_writer_wakes_for_what_is_due_sooner() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path(), Delivery::ExactlyOnce).unwrap();
+        let (a, b) = (Path::new("/a.log"), Path::new("/b.log"));
+        let offset = |log| store.read(log).unwrap().map(|it| it.0.current.offset);
+        let cadence = Cadence {
+            lines: 10,
+            interval: Duration::from_secs(3600),
+        };
+        with_writer(&store, cadence, |mailbox| {
+            mailbox.put(a, progress(1), 1, false);
+            until("the first is written at once", || offset(a) == Some(1));
+            mailbox.put(a, progress(2), 1, false);
+            mailbox.put(b, progress(3), 1, false);
+            until("another log's first too", || offset(b) == Some(3));
+            mailbox.put(b, progress(4), 9, false);
+            mailbox.put(b, progress(5), 1, false);
+            until("ten lines are enough", || offset(b) == Some(5));
+            assert_eq!(offset(a), Some(1), "one is not");
+        });
+        assert_eq!(offset(a), Some(2));
+    }
+
+    #[test]
+    fn a_log_that_is_forgotten_leaves_nothing_on_disk_or_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path(), Delivery::ExactlyOnce).unwrap();
+        let cadence = Cadence {
+            lines: 1,
+            interval: Duration::ZERO,
+        };
+        let mailbox = with_writer(&store, cadence, |mailbox| {
+            for number in 0..50 {
+                let log = std::path::PathBuf::from(format!("/{number}.log"));
+                let lock = store.lock(&log).unwrap();
+                mailbox.put(&log, progress(1), 1, false);
+                until("it is written", || store.read(&log).unwrap().is_some());
+                mailbox.put(&log, progress(2), 1, false);
+                mailbox.forget(&log, lock);
+            }
+        });
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let state = mailbox.state();
+        assert!(state.written.is_empty() && state.pending.is_empty());
+    }
+
+    #[test]
+    fn one_checkpoint_that_cannot_be_written_holds_up_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path(), Delivery::ExactlyOnce).unwrap();
+        let cadence = Cadence {
+            lines: 1,
+            interval: Duration::from_millis(1),
+        };
+        let (bad, good) = (Path::new("/a.log"), Path::new("/b.log"));
+        let in_the_way = store.file_of(bad);
+        std::fs::create_dir(&in_the_way).unwrap();
+        with_writer(&store, cadence, |mailbox| {
+            mailbox.put(bad, progress(1), 1, false);
+            until("it fails", || !mailbox.state().failed.is_empty());
+            for offset in 1..4 {
+                mailbox.put(good, progress(offset), 1, false);
+                let written = || store.read(good).unwrap().map(|it| it.0.current.offset);
+                until("the other is written", || written() == Some(offset));
+                assert!(mailbox.state().disk.failing, "said once, so not over yet");
+            }
+            std::fs::remove_dir(&in_the_way).unwrap();
+            until("it is written at last", || !mailbox.state().disk.failing);
+        });
+        assert_eq!(store.read(bad).unwrap().unwrap().0, progress(1));
+    }
+
+    #[test]
+    fn where_redis_has_the_positions_a_disk_without_room_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = |has_record, folder: &str| Store {
+            folder: folder.into(),
+            has_record,
+            is_full: true,
+        };
+        let gone = folder
+            .path()
+            .join("never made")
+            .to_str()
+            .unwrap()
+            .to_owned();
+        for (has_record, succeeds) in [(true, true), (false, false)] {
+            let mailbox = Mailbox::new(Cadence {
+                lines: 1,
+                interval: Duration::ZERO,
+            });
+            mailbox.put(Path::new("/app.log"), progress(1), 1, false);
+            mailbox.close();
+            let written = mailbox.write_all(&store(has_record, &gone));
+            assert_eq!(written.is_ok(), succeeds, "{written:?}");
+        }
+    }
+}

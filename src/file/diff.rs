@@ -1,0 +1,941 @@
+//! What happened to a log, from what is known of its generations and what a look has found: the one place that decides
+//! which file is what, what comes next, and what is missing.
+//!
+//! Pure: facts come in as data, events go out. Where the facts do not suffice, the answer is a question about the
+//! content of one file; whoever looks answers it and asks again.
+//!
+//! The files stand in the order in which they were the log. A generation of which lines were read is found by the
+//! inode that we hold, or else by its anchor; **all that stands behind the newest of these is unread**, whatever it is.
+//! Two neighbours are known to be neighbours, or there is a gap between them.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use super::names::{Kind, Name};
+use crate::position::{Anchor, FileId, Gap};
+
+/// What is known of a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// None: the newest file from before the first generation, which is nobody's business but tells where ours begin.
+    pub generation: Option<u64>,
+    pub file: FileId,
+    /// How far its lines were taken.
+    pub offset: u64,
+    /// The place by which it is found in a file that is not held. None: there is none yet.
+    pub probe: Option<(u64, Anchor)>,
+    pub hold: Hold,
+}
+
+/// Whether its file is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Not open: it was read by another process, or is closed.
+    No,
+    /// Open, and what was read of it is still there.
+    Intact,
+    /// Open, and what was read of it is not there any more.
+    Cut,
+}
+
+impl Known {
+    /// Whether what stands behind it is certainly unread. Of a generation at offset 0 nothing was read, so a copy of it
+    /// may stand before it.
+    fn is_read(&self) -> bool {
+        self.offset > 0 || self.generation.is_none()
+    }
+}
+
+/// What a look has found of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    pub file: FileId,
+    pub size: u64,
+    pub modified: SystemTime,
+    pub changed: SystemTime,
+    pub born: Option<SystemTime>,
+    pub name: Name,
+    /// It is open as another source's.
+    pub claimed: bool,
+    /// It was given up as a file without a line, and is as it was.
+    pub given_up: bool,
+}
+
+/// What a look has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Oldest first; the path's own, where it is there, last.
+    pub files: Vec<Fact>,
+    /// What was written later than this is unread. It decides only where no known generation lies among the files.
+    pub since: Option<SystemTime>,
+    /// The path was seen to be absent: so what appears there is the successor, however late.
+    pub was_absent: bool,
+}
+
+/// A question about the content of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ask {
+    /// Does it have the known generation's probe?
+    Holds { file: usize, known: usize },
+    /// Is it a copy of the known generation that was made before its last lines were read?
+    IsEarlierCopy { file: usize, known: usize },
+    /// Does it equal the beginning of the path's own file?
+    IsCopyOfPath { file: usize },
+    /// Can it be read, and is it text?
+    IsText { file: usize },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    Yes,
+    No,
+    /// It cannot be read, for this reason.
+    Unreadable(String),
+}
+
+pub type Replies = HashMap<Ask, Reply>;
+
+/// What happened. `known` and `file` are indices into what came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A known generation lies here: under another name, or found again after a restart.
+    Found { known: usize, file: usize },
+    /// The rest of a generation whose own file was truncated is in this copy.
+    Copied { known: usize, file: usize },
+    /// Its file was truncated, and there is no more of it to read; this is a copy of its beginning.
+    Truncated { known: usize, copy: Option<usize> },
+    /// An unread file, to be read from its start after all those before. Where it is a known one of which nothing was
+    /// read, this is its number from now on.
+    Appeared { file: usize, generation: u64 },
+    /// A known generation is nowhere any more.
+    Vanished { known: usize },
+    /// Something may have been there that cannot be read any more.
+    Gap(Gap, String),
+}
+
+/// Where a known generation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    At(usize),
+    Copy(usize),
+    EarlierCopy(usize),
+    /// Open, and found under no name.
+    Unlisted,
+    Lost,
+}
+
+impl Place {
+    fn file(self) -> Option<usize> {
+        match self {
+            Place::At(file) | Place::Copy(file) | Place::EarlierCopy(file) => Some(file),
+            Place::Unlisted | Place::Lost => None,
+        }
+    }
+}
+
+/// A name that is born so long after its predecessor was renamed may have had another predecessor.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// What happened to the known generations, which stand oldest first.
+pub fn diff(known: &[Known], facts: &Facts, replies: &Replies) -> Result<Vec<Event>, Ask> {
+    let look = Look {
+        known,
+        facts,
+        replies,
+    };
+    let places = look.places()?;
+    let unread = look.unread(&places)?;
+    Ok(look.events(&places, &unread))
+}
+
+struct Look<'a> {
+    known: &'a [Known],
+    facts: &'a Facts,
+    replies: &'a Replies,
+}
+
+/// The files that are to be read from their start, oldest first.
+struct Unread {
+    /// The file behind which they stand.
+    base: Option<usize>,
+    /// With the reason why it cannot be read, where it cannot.
+    files: Vec<(usize, Option<String>)>,
+}
+
+impl Unread {
+    fn has(&self, file: usize) -> bool {
+        self.files.iter().any(|(unread, _)| *unread == file)
+    }
+}
+
+impl Look<'_> {
+    fn ask(&self, ask: Ask) -> Result<&Reply, Ask> {
+        self.replies.get(&ask).ok_or(ask)
+    }
+
+    fn path(&self) -> Option<usize> {
+        let last = self.facts.files.len().checked_sub(1)?;
+        (self.facts.files[last].name.kind == Kind::Path).then_some(last)
+    }
+
+    fn is_another_path(&self, known: &Known, file: usize) -> bool {
+        let fact = &self.facts.files[file];
+        fact.name.kind == Kind::Path && fact.file != known.file
+    }
+
+    fn file_with(&self, id: FileId) -> Option<usize> {
+        self.facts.files.iter().position(|fact| fact.file == id)
+    }
+
+    /// Whether the log's file stays and its content moves away, as with copytruncate.
+    fn is_copytruncated(&self) -> bool {
+        let own = self.path().map(|path| self.facts.files[path].file);
+        self.known.last().is_some_and(|last| Some(last.file) == own)
+    }
+
+    /// Where each known generation is.
+    fn places(&self) -> Result<Vec<Place>, Ask> {
+        let mut places = vec![Place::Lost; self.known.len()];
+        // A file that has been a newer generation is not an older one any more, whatever is in it.
+        let mut newer = HashSet::new();
+        let mut bound = self.facts.files.len();
+        for index in (0..self.known.len()).rev() {
+            let known = &self.known[index];
+            places[index] = self.place(index, bound, &newer)?;
+            if known.is_read() {
+                bound = places[index].file().unwrap_or(bound);
+            }
+            newer.insert(known.file);
+        }
+        Ok(places)
+    }
+
+    fn place(&self, index: usize, bound: usize, newer: &HashSet<FileId>) -> Result<Place, Ask> {
+        let known = &self.known[index];
+        let same = self
+            .file_with(known.file)
+            .filter(|_| !newer.contains(&known.file));
+        match (known.hold, same) {
+            // The inode is held, so it is not another file's.
+            (Hold::Intact, Some(file)) => Ok(Place::At(file)),
+            (Hold::Intact, None) => {
+                let found = self.search(index, bound, newer)?;
+                Ok(found.map_or(Place::Unlisted, Place::At))
+            }
+            (Hold::Cut, _) => self.place_of_copy(index, bound, newer),
+            (Hold::No, Some(file)) if known.probe.is_none() => {
+                let is_it = known.offset == 0 || self.facts.files[file].size >= known.offset;
+                Ok(if is_it { Place::At(file) } else { Place::Lost })
+            }
+            (Hold::No, Some(file)) if self.holds(file, index)? => Ok(Place::At(file)),
+            (Hold::No, _) => {
+                let found = match self.taken_at_its_word(known) {
+                    Some(path) => Some(path),
+                    None => self.search(index, bound, newer)?,
+                };
+                Ok(found.map_or(Place::Lost, Place::At))
+            }
+        }
+    }
+
+    /// Where only a number is known, the path is it.
+    fn taken_at_its_word(&self, known: &Known) -> Option<usize> {
+        let is_number =
+            known.file == FileId::default() && known.probe.is_none() && known.offset > 0;
+        self.path()
+            .filter(|path| is_number && self.facts.files[*path].size >= known.offset)
+    }
+
+    fn place_of_copy(
+        &self,
+        index: usize,
+        bound: usize,
+        newer: &HashSet<FileId>,
+    ) -> Result<Place, Ask> {
+        if let Some(file) = self.search(index, bound, newer)? {
+            return Ok(Place::Copy(file));
+        }
+        let own = self.known[index].file;
+        for file in (0..bound).rev() {
+            let fact = &self.facts.files[file];
+            let may_be = fact.file != own && !fact.claimed && fact.name.kind != Kind::Other;
+            let ask = Ask::IsEarlierCopy { file, known: index };
+            if may_be && fact.size > 0 && *self.ask(ask)? == Reply::Yes {
+                return Ok(Place::EarlierCopy(file));
+            }
+        }
+        Ok(Place::Lost)
+    }
+
+    /// The file that has the generation's probe: the newest, rather plain than packed, rather rotated than a backup.
+    fn search(
+        &self,
+        index: usize,
+        bound: usize,
+        newer: &HashSet<FileId>,
+    ) -> Result<Option<usize>, Ask> {
+        let known = &self.known[index];
+        let Some((offset, _)) = known.probe else {
+            return Ok(None);
+        };
+        let files = &self.facts.files;
+        let may_be = |file: &usize| {
+            let fact = &files[*file];
+            let is_long_enough = fact.name.packing.is_some() || fact.size >= offset;
+            let is_other = fact.file != known.file || known.hold == Hold::No;
+            is_long_enough && is_other && !fact.claimed && !newer.contains(&fact.file)
+        };
+        let cost = |file: &usize| {
+            let name = &files[*file].name;
+            (name.packing.is_some(), name.kind == Kind::Other)
+        };
+        let mut candidates: Vec<_> = (0..bound).rev().filter(may_be).collect();
+        candidates.sort_by_key(cost);
+        for file in candidates {
+            if self.holds(file, index)? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    fn holds(&self, file: usize, known: usize) -> Result<bool, Ask> {
+        Ok(*self.ask(Ask::Holds { file, known })? == Reply::Yes)
+    }
+
+    /// What stands behind the newest generation that lines were read of.
+    fn unread(&self, places: &[Place]) -> Result<Unread, Ask> {
+        let read = (0..self.known.len())
+            .rev()
+            .filter(|index| self.known[*index].is_read());
+        let base = read.map(|index| places[index]).find_map(Place::file);
+        let first = match base {
+            Some(base) => base + 1,
+            None => self.first_unread(),
+        };
+        let mut files = Vec::new();
+        for file in first..self.facts.files.len() {
+            if places.iter().zip(self.known).any(|(place, known)| {
+                place.file() == Some(file)
+                    && (known.is_read() || self.facts.files[file].file != known.file)
+            }) {
+                continue;
+            }
+            if let Some(reason) = self.is_to_be_read(file, base)? {
+                files.push((file, reason));
+            }
+        }
+        Ok(Unread { base, files })
+    }
+
+    /// Where nothing that lines were read of lies among the files: the first one that was written later.
+    fn first_unread(&self) -> usize {
+        let is_known = |fact: &Fact| self.known.iter().any(|known| known.file == fact.file);
+        let is_later = |fact: &Fact| self.facts.since.is_some_and(|since| fact.modified > since);
+        let counts = |fact: &Fact| !matches!(fact.name.kind, Kind::Other | Kind::Weak);
+        let mut files = self.facts.files.iter();
+        let first = files.position(|fact| is_known(fact) || counts(fact) && is_later(fact));
+        first.or(self.path()).unwrap_or(self.facts.files.len())
+    }
+
+    /// Whether a file is the log's, and unread as it stands where it does; `Some(Some(reason))`: it is, but not readable.
+    fn is_to_be_read(
+        &self,
+        file: usize,
+        base: Option<usize>,
+    ) -> Result<Option<Option<String>>, Ask> {
+        let fact = &self.facts.files[file];
+        let is_known = self.known.iter().any(|known| known.file == fact.file);
+        let base = base.map(|base| &self.facts.files[base].name);
+        match fact.name.kind {
+            _ if fact.claimed || fact.given_up => return Ok(None),
+            Kind::Path => return Ok(Some(None)),
+            _ if is_known => return Ok(Some(None)),
+            Kind::Other => return Ok(None),
+            Kind::Weak if base.is_none_or(|base| base.series != fact.name.series) => {
+                return Ok(None);
+            }
+            _ => {}
+        }
+        if self.is_copy_of_path(file)? {
+            return Ok(None);
+        }
+        Ok(match self.ask(Ask::IsText { file })? {
+            Reply::Yes => Some(None),
+            Reply::No => None,
+            Reply::Unreadable(reason) => Some(Some(reason.clone())),
+        })
+    }
+
+    /// A copy that is not followed by the truncation, or not yet: its lines are still in the path.
+    fn is_copy_of_path(&self, file: usize) -> Result<bool, Ask> {
+        let (fact, Some(path)) = (&self.facts.files[file], self.path()) else {
+            return Ok(false);
+        };
+        let path = &self.facts.files[path];
+        let is_older = fact
+            .born
+            .zip(path.born)
+            .is_some_and(|(copy, own)| copy < own);
+        let is_long = fact.size == 0 || fact.size > path.size;
+        if fact.name.packing.is_some() || is_older || is_long {
+            return Ok(false);
+        }
+        Ok(*self.ask(Ask::IsCopyOfPath { file })? == Reply::Yes)
+    }
+
+    fn events(&self, places: &[Place], unread: &Unread) -> Vec<Event> {
+        let mut events = Vec::new();
+        let is_waiting = unread.files.is_empty() && self.path().is_none();
+        for (index, place) in places.iter().enumerate() {
+            let known = &self.known[index];
+            let (held, numbered) = (known.hold != Hold::No, known.generation.is_some());
+            match *place {
+                // It is said below, with its number.
+                Place::At(file) if !known.is_read() && unread.has(file) => {}
+                // The path was replaced by a copy of its file, and goes on there.
+                Place::At(file) if held && self.is_another_path(known, file) => {
+                    events.push(Event::Copied { known: index, file })
+                }
+                Place::At(file) if numbered => events.push(Event::Found { known: index, file }),
+                Place::Copy(file) if numbered => events.push(Event::Copied { known: index, file }),
+                Place::EarlierCopy(file) if numbered => events.push(Event::Truncated {
+                    known: index,
+                    copy: Some(file),
+                }),
+                // While there is nothing to go on with, it may come back.
+                Place::Lost if !is_waiting && held => events.push(Event::Truncated {
+                    known: index,
+                    copy: None,
+                }),
+                Place::Lost if !is_waiting && numbered => {
+                    events.push(Event::Vanished { known: index })
+                }
+                _ => {}
+            }
+        }
+        self.push_unread(places, unread, &mut events);
+        events
+    }
+
+    /// The unread files with their numbers, and the gaps before and between them.
+    fn push_unread(&self, places: &[Place], unread: &Unread, events: &mut Vec<Event>) {
+        let mut next = self.next_generation(places, unread);
+        if !unread.files.is_empty() {
+            events.extend(self.gap_behind_known(places, unread));
+        }
+        let mut before = unread.base;
+        for (file, reason) in &unread.files {
+            let file_id = self.facts.files[*file].file;
+            let is_it = |known: &&Known| known.file == file_id && !known.is_read();
+            let own = self
+                .known
+                .iter()
+                .find(is_it)
+                .and_then(|known| known.generation);
+            // A number never falls, as a position never goes back.
+            next = next.max(own.unwrap_or(0));
+            if let Some((files, why)) = self.missing_between(before, *file) {
+                events.push(gap(next, 0, why));
+                next += files;
+            }
+            match reason {
+                None => events.push(Event::Appeared {
+                    file: *file,
+                    generation: next,
+                }),
+                Some(reason) => events.push(gap(next, 0, reason.clone())),
+            }
+            next += 1;
+            before = Some(*file);
+        }
+    }
+
+    /// The number of the first unread file: behind those of the files that stay, and not before that of a known one of
+    /// which nothing was read.
+    fn next_generation(&self, places: &[Place], unread: &Unread) -> u64 {
+        let (mut next, mut first) = (0, None);
+        for (known, place) in self.known.iter().zip(places) {
+            let Some(generation) = known.generation else {
+                continue;
+            };
+            let is_to_be_read = match place {
+                Place::At(file) => self.facts.files[*file].file == known.file && unread.has(*file),
+                Place::Lost => known.hold == Hold::No,
+                Place::Copy(_) | Place::EarlierCopy(_) | Place::Unlisted => false,
+            };
+            if !known.is_read() && is_to_be_read {
+                first = first.or(Some(generation));
+            } else {
+                next = generation + 1;
+            }
+        }
+        next.max(first.unwrap_or(0))
+    }
+
+    /// Whether something may be missing behind the newest known generation.
+    fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<Event> {
+        let (known, place) = self.known.iter().zip(places).next_back()?;
+        let generation = known.generation?;
+        let is_path = |(file, _): &(usize, _)| self.facts.files[*file].name.kind == Kind::Path;
+        let why = match place {
+            Place::Unlisted => {
+                "it was removed, or moved to where nobody looks (--rotated): what followed it is not known"
+            }
+            Place::Lost if known.hold == Hold::Cut => {
+                "it was truncated, and no copy of it is found"
+            }
+            Place::Lost if known.is_read() => {
+                "the file that was being read is gone, or closed to us"
+            }
+            // Where there are rotated files, that is what has become of it.
+            Place::Lost if known.file != FileId::default() && unread.files.iter().all(is_path) => {
+                "the file that was to be read is gone"
+            }
+            _ => return None,
+        };
+        let probed = known.probe.map_or(0, |(offset, _)| offset);
+        let offset = known.offset.max(probed);
+        Some(gap(generation, offset, why.to_string()))
+    }
+
+    /// How many files are missing between two by their names, or may be by their times; and the words for it.
+    fn missing_between(&self, before: Option<usize>, file: usize) -> Option<(u64, String)> {
+        let after = &self.facts.files[file];
+        let before = &self.facts.files[before?];
+        let series = before.name.series.as_str();
+        match (before.name.kind, after.name.kind) {
+            (Kind::Number(high), Kind::Number(low)) => self.missing_numbers(series, low + 1, high),
+            (Kind::Number(high), Kind::Path) => {
+                let lowest = if self.has_number(series, 0) { 0 } else { 1 };
+                self.missing_numbers(series, lowest, high)
+            }
+            (Kind::Date, Kind::Date | Kind::Path) if self.came_late(before, after) => {
+                let why = "a rotated file that was here may have been removed";
+                Some((1, why.to_string()))
+            }
+            _ => None,
+        }
+    }
+
+    fn missing_numbers(&self, series: &str, low: u32, high: u32) -> Option<(u64, String)> {
+        let missing = (low..high).filter(|number| !self.has_number(series, *number));
+        match missing.count() as u64 {
+            0 => None,
+            count => Some((
+                count,
+                format!("of the rotated files {count} are missing here"),
+            )),
+        }
+    }
+
+    fn has_number(&self, series: &str, number: u32) -> bool {
+        let is_it =
+            |fact: &Fact| fact.name.series == series && fact.name.kind == Kind::Number(number);
+        self.facts.files.iter().any(is_it)
+    }
+
+    /// Whether a file was born so long after its predecessor was renamed that there may have been another between them.
+    fn came_late(&self, before: &Fact, after: &Fact) -> bool {
+        let is_plain = before.name.packing.is_none() && after.name.packing.is_none();
+        let is_late = |born| born > before.changed + AT_ONCE;
+        is_plain
+            && !self.facts.was_absent
+            && !self.is_copytruncated()
+            && after.born.is_some_and(is_late)
+    }
+}
+
+/// A gap, and what is known of its cause.
+fn gap(generation: u64, offset: u64, why: String) -> Event {
+    let gap = Gap {
+        generation,
+        offset,
+        bytes: None,
+    };
+    Event::Gap(gap, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the files are in these tables: (name, inode, size, seconds of last write). They were born at second `inode`,
+    /// and renamed when the next one was born.
+    type File = (&'static str, u64, u64, u64);
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn id(ino: u64) -> FileId {
+        FileId { dev: 1, ino }
+    }
+
+    fn facts(files: &[File], since: Option<u64>) -> Facts {
+        let fact = |(name, ino, size, modified): &File| Fact {
+            file: id(*ino),
+            size: *size,
+            modified: at(*modified),
+            changed: at(ino + 1),
+            born: Some(at(*ino)),
+            name: Name::of(name.as_bytes(), b"app.log").unwrap_or_else(Name::of_path),
+            claimed: false,
+            given_up: false,
+        };
+        Facts {
+            files: files.iter().map(fact).collect(),
+            since: since.map(at),
+            was_absent: false,
+        }
+    }
+
+    /// A generation that was read so far, of an inode.
+    fn known(generation: u64, ino: u64, offset: u64, hold: Hold) -> Known {
+        let anchor = Anchor {
+            len: 1,
+            hash: generation,
+        };
+        Known {
+            generation: Some(generation),
+            file: id(ino),
+            offset,
+            probe: (offset > 0).then_some((offset, anchor)),
+            hold,
+        }
+    }
+
+    /// What came of it, in words. `content` says for an inode which generation's bytes are in it; `!g` an earlier copy of
+    /// it, `p` a copy of the path's, `b` binary, `x` not readable.
+    fn diffed(known: &[Known], facts: &Facts, content: &[(u64, &str)]) -> String {
+        let mut replies = Replies::new();
+        let events = loop {
+            let ask = match diff(known, facts, &replies) {
+                Ok(events) => break events,
+                Err(ask) => ask,
+            };
+            let (Ask::Holds { file, .. }
+            | Ask::IsEarlierCopy { file, .. }
+            | Ask::IsCopyOfPath { file }
+            | Ask::IsText { file }) = ask;
+            let ino = facts.files[file].file.ino;
+            let is = |what: &str| content.contains(&(ino, what));
+            let number = |index: usize| {
+                known[index]
+                    .generation
+                    .map_or("-".into(), |g| g.to_string())
+            };
+            let yes = match ask {
+                Ask::Holds { known, .. } => is(&number(known)),
+                Ask::IsEarlierCopy { known, .. } => is(&format!("!{}", number(known))),
+                Ask::IsCopyOfPath { .. } => is("p"),
+                Ask::IsText { .. } => !is("b"),
+            };
+            let reply = match (yes, is("x")) {
+                (_, true) => Reply::Unreadable("closed".into()),
+                (true, _) => Reply::Yes,
+                (false, _) => Reply::No,
+            };
+            assert_eq!(replies.insert(ask, reply), None, "{ask:?} is asked once");
+        };
+        let number = |index: usize| known[index].generation.unwrap_or(99);
+        let ino = |file: usize| facts.files[file].file.ino;
+        let word = |event: &Event| match event {
+            Event::Found { known, file } => format!("{} is #{}", number(*known), ino(*file)),
+            Event::Copied { known, file } => {
+                format!("{} copied to #{}", number(*known), ino(*file))
+            }
+            Event::Truncated { known, .. } => format!("{} truncated", number(*known)),
+            Event::Appeared { file, generation } => format!("#{} is new {generation}", ino(*file)),
+            Event::Vanished { known } => format!("{} vanished", number(*known)),
+            Event::Gap(gap, _) => format!("gap {}:{}", gap.generation, gap.offset),
+        };
+        events.iter().map(word).collect::<Vec<_>>().join(", ")
+    }
+
+    use Hold::{Cut, Intact, No};
+
+    #[test]
+    fn rename_and_create() {
+        let none: &[(u64, &str)] = &[];
+        let one = [("app.log.1", 1, 90, 1), ("app.log", 2, 50, 2)];
+        let three = [
+            ("app.log.4", 9, 90, 0),
+            ("app.log.3", 1, 90, 1),
+            ("app.log.2", 2, 90, 2),
+            ("app.log.1", 3, 90, 3),
+            ("app.log", 4, 50, 4),
+        ];
+        let table = [
+            // nothing happened
+            (&one[1..], known(5, 2, 40, Intact), none, "5 is #2"),
+            // between two looks
+            (&one, known(0, 1, 50, Intact), none, "0 is #1, #2 is new 1"),
+            // not yet made anew
+            (&one[..1], known(0, 1, 50, Intact), none, "0 is #1"),
+            (
+                &three,
+                known(0, 1, 50, Intact),
+                none,
+                "0 is #1, #2 is new 1, #3 is new 2, #4 is new 3",
+            ),
+            // while down: the anchor proves it, and where the inode is another the content does
+            (
+                &three,
+                known(7, 1, 50, No),
+                &[(1, "7")],
+                "7 is #1, #2 is new 8, #3 is new 9, #4 is new 10",
+            ),
+            (
+                &three,
+                known(7, 8, 50, No),
+                &[(1, "7")],
+                "7 is #1, #2 is new 8, #3 is new 9, #4 is new 10",
+            ),
+            // nothing was read of it, so the inode decides
+            (
+                &three,
+                known(7, 2, 0, No),
+                none,
+                "#2 is new 7, #3 is new 8, #4 is new 9",
+            ),
+            (
+                &three,
+                known(7, 2, 0, Intact),
+                none,
+                "#2 is new 7, #3 is new 8, #4 is new 9",
+            ),
+        ];
+        for (files, known, content, events) in table {
+            assert_eq!(
+                diffed(
+                    std::slice::from_ref(&known),
+                    &facts(files, Some(2)),
+                    content
+                ),
+                events,
+                "{known:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn copytruncate() {
+        let none: &[(u64, &str)] = &[];
+        // #1 is the path throughout; #2 is older than #3
+        let files = [
+            ("app.log.2", 2, 90, 2),
+            ("app.log.1", 3, 95, 3),
+            ("app.log", 1, 20, 4),
+        ];
+        let table = [
+            (
+                &files[1..],
+                vec![known(0, 1, 90, Cut)],
+                &[(3, "0")][..],
+                "0 copied to #3, #1 is new 1",
+            ),
+            (
+                &files,
+                vec![known(0, 1, 90, Cut)],
+                &[(2, "0")],
+                "0 copied to #2, #3 is new 1, #1 is new 2",
+            ),
+            // the same while down, where the inode has other bytes
+            (
+                &files,
+                vec![known(0, 1, 90, No)],
+                &[(2, "0")],
+                "0 is #2, #3 is new 1, #1 is new 2",
+            ),
+            // the copy was made before the last lines were read
+            (
+                &files[1..],
+                vec![known(0, 1, 90, Cut)],
+                &[(3, "!0")],
+                "0 truncated, #1 is new 1",
+            ),
+            // there is none
+            (
+                &files[2..],
+                vec![known(0, 1, 90, Cut)],
+                none,
+                "0 truncated, gap 0:90, #1 is new 1",
+            ),
+            // nothing had been read of it: the copies are the generation, and the next one
+            (
+                &files[1..],
+                vec![known(0, 1, 0, Intact)],
+                none,
+                "#3 is new 0, #1 is new 1",
+            ),
+            (
+                &files,
+                vec![known(4, 2, 90, No), known(5, 1, 0, Intact)],
+                &[(2, "4")],
+                "4 is #2, #3 is new 5, #1 is new 6",
+            ),
+            // not truncated yet
+            (
+                &files[1..],
+                vec![known(0, 1, 0, Intact)],
+                &[(3, "p")],
+                "#3 is new 0, #1 is new 1",
+            ),
+        ];
+        for (files, known, content, events) in table {
+            assert_eq!(
+                diffed(&known, &facts(files, Some(1)), content),
+                events,
+                "{known:?}"
+            );
+        }
+        let copy = [("app.log.1", 3, 20, 3), ("app.log", 1, 20, 4)];
+        let unread = [known(0, 1, 0, Intact)];
+        assert_eq!(
+            diffed(&unread, &facts(&copy, Some(1)), &[(3, "p")]),
+            "#1 is new 0"
+        );
+    }
+
+    #[test]
+    fn compressed() {
+        let files = [
+            ("app.log.2.gz", 2, 9, 2),
+            ("app.log.1.gz", 3, 9, 3),
+            ("app.log", 4, 20, 4),
+        ];
+        let table = [
+            (
+                known(0, 1, 90, No),
+                &[(2, "0")][..],
+                "0 is #2, #3 is new 1, #4 is new 2",
+            ),
+            (known(0, 1, 90, Intact), &[(3, "0")], "0 is #3, #4 is new 1"),
+            (
+                known(0, 1, 90, No),
+                &[(2, "0"), (3, "x")],
+                "0 is #2, gap 1:0, #4 is new 2",
+            ),
+            (
+                known(0, 1, 90, No),
+                &[],
+                "0 vanished, gap 0:90, #2 is new 1, #3 is new 2, #4 is new 3",
+            ),
+            // nothing was read of it: what was written since is it, and what followed
+            (
+                known(0, 1, 0, No),
+                &[],
+                "0 vanished, #2 is new 0, #3 is new 1, #4 is new 2",
+            ),
+        ];
+        for (known, content, events) in table {
+            assert_eq!(
+                diffed(
+                    std::slice::from_ref(&known),
+                    &facts(&files, Some(1)),
+                    content
+                ),
+                events,
+                "{known:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_a_gap() {
+        let none: &[(u64, &str)] = &[];
+        let numbered = [
+            ("app.log.4", 1, 90, 1),
+            ("app.log.2", 3, 90, 3),
+            ("app.log", 5, 50, 5),
+        ];
+        let dated = [
+            ("app.log-20260101", 1, 90, 1),
+            ("app.log-20260104", 4, 90, 4),
+            ("app.log", 5, 50, 5),
+        ];
+        let gone = [("app.log.1", 3, 90, 3), ("app.log", 5, 50, 5)];
+        let table = [
+            (
+                &numbered[..],
+                known(0, 1, 50, Intact),
+                none,
+                "0 is #1, gap 1:0, #3 is new 2, gap 3:0, #5 is new 4",
+            ),
+            (
+                &numbered,
+                known(0, 1, 50, No),
+                &[(1, "0")],
+                "0 is #1, gap 1:0, #3 is new 2, gap 3:0, #5 is new 4",
+            ),
+            (
+                &dated,
+                known(0, 1, 50, No),
+                &[(1, "0")],
+                "0 is #1, gap 1:0, #4 is new 2, #5 is new 3",
+            ),
+            (
+                &gone,
+                known(0, 1, 50, Intact),
+                none,
+                "gap 0:50, #3 is new 1, #5 is new 2",
+            ),
+            (
+                &gone,
+                known(0, 1, 50, No),
+                none,
+                "0 vanished, gap 0:50, #3 is new 1, #5 is new 2",
+            ),
+            (
+                &gone[1..],
+                known(0, 1, 0, No),
+                none,
+                "0 vanished, gap 0:0, #5 is new 0",
+            ),
+            // there is nothing to go on with: it may come back
+            (&[], known(0, 1, 50, No), none, ""),
+            (&[], known(0, 1, 50, Intact), none, ""),
+        ];
+        for (files, known, content, events) in table {
+            assert_eq!(
+                diffed(
+                    std::slice::from_ref(&known),
+                    &facts(files, Some(2)),
+                    content
+                ),
+                events,
+                "{known:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_rotated_log_is_not_read() {
+        let strangers = [
+            ("app.log.bak", 6, 90, 6),
+            ("app.log.1.sha256", 7, 90, 7),
+            ("app-1.log", 8, 90, 8),
+            ("app.log.1", 1, 90, 5),
+            ("app.log.20260101", 4, 90, 9),
+            ("app.log", 5, 50, 5),
+        ];
+        let read = known(0, 1, 50, Intact);
+        assert_eq!(
+            diffed(&[read], &facts(&strangers, Some(2)), &[(4, "b"), (6, "0")]),
+            "0 is #1, #5 is new 1"
+        );
+        // A backup is the log where nothing else is.
+        let lost = known(0, 9, 50, No);
+        assert_eq!(
+            diffed(&[lost], &facts(&strangers, Some(7)), &[(4, "b"), (6, "0")]),
+            "0 is #6, #1 is new 1, #5 is new 2"
+        );
+        let mut claimed = facts(&strangers[3..], Some(2));
+        claimed.files[1].claimed = true;
+        assert_eq!(
+            diffed(&[known(0, 1, 50, Intact)], &claimed, &[]),
+            "0 is #1, #5 is new 1"
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! What lies beside a log at one moment: one listing of each folder, for all logs and patterns that look there, and who
+//! has which file open.
+//!
+//! Looks at names and metadata; the only thing it says of a file is what the system says.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirEntryExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::names::{self, Kind, Name, sort_oldest_first};
+use super::open::{Stat, is_absent, stat, stat_entry};
+use crate::position::FileId;
+
+/// Where a log is, and where its rotated files are looked for besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub path: PathBuf,
+    /// `--rotated`: beside the log where they are relative.
+    pub rotated: Vec<PathBuf>,
+}
+
+/// A file that may be, or have been, the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub path: PathBuf,
+    pub stat: Stat,
+    pub name: Name,
+}
+
+/// What the logs of one process share: listings, and which source has which file open.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    listings: RefCell<HashMap<PathBuf, Rc<Listing>>>,
+    claims: RefCell<HashMap<FileId, usize>>,
+}
+
+/// A folder's entries, sorted by name, with their inodes.
+#[derive(Debug)]
+struct Listing {
+    entries: Vec<(Box<[u8]>, u64)>,
+    /// The folder's own time of last change, before it was listed.
+    modified: Option<SystemTime>,
+    taken: Instant,
+}
+
+/// A change so soon before a listing may not show in the folder's time, as the system's clock for files goes in steps.
+const CLOCK_STEP: Duration = Duration::from_millis(20);
+/// A network file system may show a folder's time late.
+const LISTED_FOR: Duration = Duration::from_secs(5);
+/// How often a look is tried again while a rotation is renaming under it.
+const LOOKS: usize = 50;
+
+impl Surroundings {
+    /// Says which files a source has open, instead of what it said before.
+    pub fn claim(&self, source: usize, files: impl Iterator<Item = FileId>) {
+        let mut claims = self.claims.borrow_mut();
+        claims.retain(|_, owner| *owner != source);
+        for file in files {
+            claims.entry(file).or_insert(source);
+        }
+    }
+
+    /// The source that has a file open.
+    pub fn owner(&self, file: FileId) -> Option<usize> {
+        self.claims.borrow().get(&file).copied()
+    }
+
+    /// Gives the memory of listings back that nobody has asked for lately.
+    pub fn forget_listings(&self) {
+        self.listings
+            .borrow_mut()
+            .retain(|_, listing| listing.taken.elapsed() < LISTED_FOR);
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Rc<Listing>> {
+        let modified = fs::metadata(folder)?.modified().ok();
+        if let Some(listing) = self.listings.borrow().get(folder) {
+            let is_settled = |modified: SystemTime| {
+                SystemTime::now()
+                    .duration_since(modified)
+                    .is_ok_and(|age| age > listing.taken.elapsed() + CLOCK_STEP)
+            };
+            let is_same = listing.modified == modified && modified.is_some_and(is_settled);
+            if is_same && listing.taken.elapsed() < LISTED_FOR {
+                return Ok(Rc::clone(listing));
+            }
+        }
+        let mut entries = Vec::new();
+        let taken = Instant::now();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            entries.push((entry.file_name().as_bytes().into(), entry.ino()));
+        }
+        entries.sort_unstable();
+        let listing = Rc::new(Listing {
+            entries,
+            modified,
+            taken,
+        });
+        self.listings
+            .borrow_mut()
+            .insert(folder.into(), Rc::clone(&listing));
+        Ok(listing)
+    }
+
+    /// The path's own file and what may be its rotated ones, oldest first, the path's own last. A file of `known` is
+    /// found under any name. A rotation renames file by file; so it looks until two looks agree.
+    pub fn look(&self, place: &Place, known: &[FileId]) -> io::Result<Vec<Candidate>> {
+        let mut previous = self.look_once(place, known)?;
+        for _ in 0..LOOKS {
+            let next = self.look_once(place, known)?;
+            let names = |look: &[Candidate]| -> Vec<_> {
+                look.iter().map(|c| (c.path.clone(), c.stat.id)).collect()
+            };
+            if names(&previous) == names(&next) {
+                return Ok(next);
+            }
+            previous = next;
+        }
+        Err(io::Error::other("its folder does not stop changing"))
+    }
+
+    fn look_once(&self, place: &Place, known: &[FileId]) -> io::Result<Vec<Candidate>> {
+        let mut found = Vec::new();
+        for (folder, name) in homes(place) {
+            match self.list(&folder) {
+                Ok(listing) => push_candidates(&listing, &folder, &name, known, &mut found)?,
+                // A folder that may be searched and not listed: there is just the path.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let own = stat(&place.path)?;
+        let mut seen: HashSet<_> = own.iter().map(|stat| stat.id).collect();
+        // A file with several names counts once: rather as a rotated one than as any other.
+        found.sort_by_key(|candidate| candidate.name.kind == Kind::Other);
+        found.retain(|candidate| seen.insert(candidate.stat.id));
+        drop_doubled_archives(&mut found);
+        sort_oldest_first(&mut found, |c| (c.stat.modified, c.name.clone()));
+        found.extend(own.map(|stat| Candidate {
+            path: place.path.clone(),
+            stat,
+            name: Name::of_path(),
+        }));
+        Ok(found)
+    }
+}
+
+/// Folders to look in, each with the name that the log has there: beside the path, beside what it links to, and where
+/// `--rotated` says.
+fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
+    let home = |path: &Path| {
+        let (folder, name) = (path.parent()?, path.file_name()?);
+        Some((folder.to_path_buf(), name.as_bytes().to_vec()))
+    };
+    let target = fs::canonicalize(&place.path).ok();
+    let own: Vec<_> = [Some(place.path.clone()), target]
+        .into_iter()
+        .flatten()
+        .filter_map(|path| home(&path))
+        .collect();
+    let mut homes = own.clone();
+    for (folder, name) in &own {
+        homes.extend(
+            place
+                .rotated
+                .iter()
+                .map(|dir| (folder.join(dir), name.clone())),
+        );
+    }
+    let mut seen = HashSet::new();
+    homes.retain(|home| seen.insert(home.clone()));
+    homes
+}
+
+fn push_candidates(
+    listing: &Listing,
+    folder: &Path,
+    name: &[u8],
+    known: &[FileId],
+    found: &mut Vec<Candidate>,
+) -> io::Result<()> {
+    let dot = name
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .filter(|d| *d > 0);
+    let stem = &name[..dot.unwrap_or(name.len())];
+    let begins = |entry: &[u8]| entry.starts_with(stem);
+    let first = listing
+        .entries
+        .partition_point(|(entry, _)| **entry < *stem);
+    let like_it = listing.entries[first..]
+        .iter()
+        .take_while(|(entry, _)| begins(entry));
+    let by_name = like_it.filter_map(|(entry, _)| Some((entry, Name::of(entry, name)?)));
+    let is_known = |ino: u64| known.iter().any(|file| file.ino == ino);
+    let is_other = |entry: &[u8]| entry != name && Name::of(entry, name).is_none();
+    let by_inode = listing
+        .entries
+        .iter()
+        .filter(|(entry, ino)| is_known(*ino) && is_other(entry))
+        .map(|(entry, _)| (entry, Name::of_stranger()));
+    for (entry, name) in by_name.chain(by_inode) {
+        let path = folder.join(OsStr::from_bytes(entry));
+        if let Some(stat) = stat_entry(&path)? {
+            found.push(Candidate { path, stat, name });
+        }
+    }
+    Ok(())
+}
+
+/// An archive beside the file that it was made from is being made, or is that file once more.
+fn drop_doubled_archives(found: &mut Vec<Candidate>) {
+    let paths: HashSet<_> = found.iter().map(|c| c.path.clone()).collect();
+    found.retain(|candidate| {
+        candidate.name.packing.is_none() || !paths.contains(&candidate.path.with_extension(""))
+    });
+}
+
+/// The logs whose rotated file a path is, by its name: they stand in the same folder.
+pub fn logs_of(path: &Path) -> Vec<PathBuf> {
+    let Some((folder, name)) = path.parent().zip(path.file_name()) else {
+        return Vec::new();
+    };
+    let logs = names::logs_of(name.as_bytes()).into_iter();
+    logs.map(|log| folder.join(OsStr::from_bytes(&log)))
+        .collect()
+}
+
+/// The log whose rotated file a path may be, or another log beside it: `app.log` of `app-1.log`.
+pub fn weak_log_of(path: &Path) -> Option<PathBuf> {
+    let (folder, name) = path.parent().zip(path.file_name())?;
+    let log = names::weak_log_of(name.as_bytes())?;
+    Some(folder.join(OsStr::from_bytes(&log)))
+}

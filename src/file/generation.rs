@@ -1,0 +1,512 @@
+//! One generation of a log: its open file, how far its lines were taken, and the taking of the next ones.
+//!
+//! Each read begins a little before the offset, and must find there what it found last. **Between reads nothing of the
+//! file's content is kept**: an unterminated line stays in the file and is read again once its newline has come, so that
+//! memory does not grow with the number of files, and bytes that change under it are taken as they are at last.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::Sink;
+use super::open::{Stat, bytes_before, holds, read_at, skip_hole};
+use super::unpack::Unpacked;
+use crate::lines::{is_utf16, leading_nuls, pieces, take_line, without_mark};
+use crate::position::{ANCHOR_LEN, Anchor, Position};
+use crate::talk;
+
+/// A generation that is read, or is to be.
+#[derive(Debug)]
+pub struct Generation {
+    pub body: Body,
+    /// Where it was found; it may have been renamed since.
+    pub name: PathBuf,
+    /// Behind the last line taken.
+    pub end: Position,
+    /// As it was when it was last read.
+    pub stat: Stat,
+    /// Made by copytruncate: a line that it ends in goes on in another file.
+    pub is_copy: bool,
+    /// It was read to its end once, or cannot be read on: what follows it may begin.
+    pub ended: bool,
+    /// Nothing more was there at the last read.
+    pub at_end: bool,
+    /// When its last byte came, or it was renamed.
+    pub touched: Instant,
+    /// When it is looked at again, where it is a rotated one.
+    pub next_look: Instant,
+    pub trail: Trail,
+    scan: Scan,
+    trouble: Trouble,
+    said_hole: bool,
+    said_utf16: bool,
+}
+
+/// Where its bytes come from.
+#[derive(Debug)]
+pub enum Body {
+    /// Known, and not found yet.
+    Sought,
+    Plain(File),
+    /// With the number of bytes that are in it.
+    Packed(Box<Unpacked>, u64),
+}
+
+/// By this an earlier copy is known: the first bytes, and some places with their anchors, the sparser the further back.
+#[derive(Debug, Default)]
+pub struct Trail {
+    head: Vec<u8>,
+    places: Vec<(u64, Anchor)>,
+}
+
+/// How far an unterminated line was searched for its newline.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Where the line begins in the file, and behind the NULs of a hole.
+    line: u64,
+    content: u64,
+    /// No newline is before this.
+    seen: u64,
+}
+
+/// What stands in the way of reading, said once; it is tried again after a pause.
+#[derive(Debug, Default)]
+struct Trouble {
+    text: String,
+    again_at: Option<Instant>,
+}
+
+/// How a read ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Lines were taken, and there may be more.
+    Lines,
+    /// The sink has no room for a line now.
+    NoRoom,
+    /// There is nothing more, or nothing complete.
+    Nothing,
+    /// The bytes before the offset are not there any more.
+    Cut,
+}
+
+/// How lines are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a rotated file is waited for that gets no line.
+    pub rotate_wait: Duration,
+    /// Bytes, without the newline.
+    pub max_line: u64,
+}
+
+/// How many pieces are searched for a newline in one go, so that no other file waits for a giant line.
+const PIECES: usize = 64;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const PLACES: usize = 32;
+
+impl Generation {
+    pub fn new(end: Position, name: PathBuf, stat: Stat, body: Body) -> Generation {
+        let now = Instant::now();
+        let mut generation = Generation {
+            body,
+            name,
+            end,
+            stat,
+            is_copy: false,
+            ended: false,
+            at_end: false,
+            touched: now.checked_sub(stat.age()).unwrap_or(now),
+            next_look: now,
+            trail: Trail::default(),
+            scan: Scan::default(),
+            trouble: Trouble::default(),
+            said_hole: false,
+            said_utf16: false,
+        };
+        if let Body::Plain(file) = &generation.body {
+            // Without it an earlier copy is not told from another file; so where it cannot be read, the copy is read again.
+            let head = end.offset.min(ANCHOR_LEN as u64);
+            generation.trail.head = bytes_before(file, head, ANCHOR_LEN).unwrap_or_default();
+        }
+        generation
+    }
+
+    /// Bytes that are there and not taken, as far as it is known.
+    pub fn unread(&self) -> u64 {
+        let size = match &self.body {
+            Body::Sought => 0,
+            Body::Plain(file) => file.metadata().map_or(0, |now| now.len()),
+            Body::Packed(_, length) => *length,
+        };
+        size.saturating_sub(self.end.offset)
+    }
+
+    /// Looks at the open file; None where there is none that can change.
+    pub fn look(&self) -> Option<Stat> {
+        match &self.body {
+            Body::Plain(file) => file.metadata().ok().map(|now| Stat::of(&now)),
+            Body::Sought | Body::Packed(..) => None,
+        }
+    }
+
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match &mut self.body {
+            Body::Sought => Ok(0),
+            Body::Plain(file) => read_at(file, buffer, offset),
+            Body::Packed(content, _) => content.read_at(buffer, offset),
+        }
+    }
+
+    /// Takes lines into the sink: at most one chunk, and at most until it is full. Where the file cannot be read, that is
+    /// said once, and it is tried again later.
+    pub fn read(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        buffer: &mut [u8],
+        sink: &mut dyn Sink,
+    ) -> Taken {
+        if self.trouble.again_at.is_some_and(|time| now < time) {
+            return Taken::Nothing;
+        }
+        if !sink.has_room() {
+            return Taken::NoRoom;
+        }
+        if let Some(stat) = self.look() {
+            if stat.size != self.stat.size {
+                self.touched = now;
+            } else if stat.modified != self.stat.modified {
+                // Bytes were changed in place, as in a file that was allocated beforehand.
+                self.scan = Scan::default();
+            }
+            self.stat = stat;
+        }
+        match self.take(limits, buffer, sink) {
+            Ok(taken) => {
+                self.trouble = Trouble::default();
+                taken
+            }
+            Err(error) => {
+                self.say_trouble(now, &error);
+                Taken::Nothing
+            }
+        }
+    }
+
+    fn say_trouble(&mut self, now: Instant, error: &io::Error) {
+        let text = crate::error::describe(error);
+        if self.trouble.text != text {
+            talk::warn(&format!(
+                "read {}: {text}; trying again",
+                self.name.display()
+            ));
+            self.trouble.text = text;
+        }
+        self.trouble.again_at = Some(now + FIRST_PAUSE);
+        // It stands in nobody's way.
+        self.ended = true;
+    }
+
+    pub fn is_sought(&self) -> bool {
+        matches!(self.body, Body::Sought)
+    }
+
+    /// Whether there is nothing to do until it changes.
+    pub fn is_done(&self) -> bool {
+        self.is_sought() || self.ended && self.at_end && !self.is_troubled()
+    }
+
+    /// The same open file once more, if it has what stands before another end.
+    pub fn reopened(&self, end: &Position) -> Option<(Body, Stat)> {
+        let Body::Plain(file) = &self.body else {
+            return None;
+        };
+        let is_it = holds(file, end.offset, end.anchor).unwrap_or(false);
+        let file = is_it.then(|| file.try_clone().ok()).flatten()?;
+        Some((Body::Plain(file), self.stat))
+    }
+
+    /// Whether it cannot be read for now.
+    pub fn is_troubled(&self) -> bool {
+        self.trouble.again_at.is_some()
+    }
+
+    fn take(
+        &mut self,
+        limits: &Limits,
+        buffer: &mut [u8],
+        sink: &mut dyn Sink,
+    ) -> io::Result<Taken> {
+        let lead = usize::from(self.end.anchor.len);
+        let start = self.end.offset - lead as u64;
+        let length = self.read_at(buffer, start)?;
+        let bytes = &buffer[..length];
+        if length < lead || Anchor::of(&bytes[..lead]) != self.end.anchor {
+            return Ok(Taken::Cut);
+        }
+        let mut taken = Taken::Nothing;
+        let mut rest = &bytes[lead..];
+        self.at_end = rest.is_empty();
+        if self.end.offset == 0 {
+            self.say_utf16(rest);
+        }
+        let has_nul = rest.contains(&0);
+        let mut behind = lead;
+        while let Some(line) = take_line(&mut rest) {
+            behind = length - rest.len();
+            taken = Taken::Lines;
+            if self.give(line, start + behind as u64, has_nul, limits, sink) {
+                break;
+            }
+        }
+        if taken != Taken::Nothing {
+            if start == 0 {
+                self.trail.head = bytes[..behind.min(ANCHOR_LEN)].to_vec();
+            }
+            self.move_end(start + behind as u64, Anchor::of(&bytes[..behind]));
+            return Ok(taken);
+        }
+        if length == buffer.len() || bytes[lead..].starts_with(&[0]) {
+            return self.take_long_line(limits, buffer, sink);
+        }
+        self.at_end = true;
+        Ok(Taken::Nothing)
+    }
+
+    /// Gives the sink what is between two newlines, of which the second stands before `end`. True: it is full.
+    fn give(
+        &mut self,
+        line: &[u8],
+        end: u64,
+        may_have_nul: bool,
+        limits: &Limits,
+        sink: &mut dyn Sink,
+    ) -> bool {
+        let line = if end == line.len() as u64 + 1 {
+            without_mark(line)
+        } else {
+            line
+        };
+        if !may_have_nul || !line.contains(&0) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            return !line.is_empty() && self.give_piece(line, end, limits, sink);
+        }
+        let mut is_full = false;
+        let mut left = line.len();
+        for piece in pieces(line) {
+            left -= piece.len();
+            is_full |= self.give_piece(piece, end, limits, sink);
+        }
+        self.say_hole(left as u64, end);
+        is_full
+    }
+
+    fn give_piece(&self, piece: &[u8], end: u64, limits: &Limits, sink: &mut dyn Sink) -> bool {
+        if piece.len() as u64 <= limits.max_line {
+            return sink.line(piece, end);
+        }
+        self.say_too_long(piece.len() as u64, end, limits);
+        false
+    }
+
+    /// Searches on for the newline of a line that is longer than the buffer, or stands behind a hole; takes it then.
+    fn take_long_line(
+        &mut self,
+        limits: &Limits,
+        buffer: &mut [u8],
+        sink: &mut dyn Sink,
+    ) -> io::Result<Taken> {
+        if self.scan.line != self.end.offset || self.scan.seen < self.scan.line {
+            self.scan = Scan {
+                line: self.end.offset,
+                content: self.end.offset,
+                seen: self.end.offset,
+            };
+        }
+        self.at_end = false;
+        for _ in 0..PIECES {
+            let place = self.scan.seen;
+            let length = self.read_at(buffer, place)?;
+            if length == 0 {
+                self.at_end = true;
+                return Ok(Taken::Nothing);
+            }
+            let nuls = leading_nuls(&buffer[..length]);
+            if nuls == length {
+                let Some(data) = self.data_behind(place + length as u64, buffer)? else {
+                    self.at_end = true;
+                    return Ok(Taken::Nothing);
+                };
+                if self.scan.content < place {
+                    return self.take_torn(place, data, limits, sink);
+                }
+                (self.scan.content, self.scan.seen) = (data, data);
+                continue;
+            }
+            if self.scan.content == place {
+                self.scan.content += nuls as u64;
+            }
+            let mut rest = &buffer[..length];
+            if let Some(line) = take_line(&mut rest) {
+                return self.take_found(place + line.len() as u64, limits, sink);
+            }
+            self.scan.seen = place + length as u64;
+        }
+        Ok(Taken::Lines)
+    }
+
+    /// The first byte from here on that is no NUL. None: there is none.
+    fn data_behind(&mut self, from: u64, buffer: &mut [u8]) -> io::Result<Option<u64>> {
+        let mut place = from;
+        loop {
+            if let Body::Plain(file) = &self.body {
+                place = skip_hole(file, place);
+            }
+            let length = self.read_at(buffer, place)?;
+            if length == 0 {
+                return Ok(None);
+            }
+            let nuls = leading_nuls(&buffer[..length]);
+            place += nuls as u64;
+            if nuls < length {
+                return Ok(Some(place));
+            }
+        }
+    }
+
+    /// A newline was found: takes the line before it.
+    fn take_found(
+        &mut self,
+        newline: u64,
+        limits: &Limits,
+        sink: &mut dyn Sink,
+    ) -> io::Result<Taken> {
+        let (content, end) = (self.scan.content, newline + 1);
+        self.say_hole(content - self.scan.line, end);
+        let length = newline - content;
+        // One byte more may be the `\r`.
+        if length > limits.max_line + 1 {
+            self.say_too_long(length, end, limits);
+            self.move_end_to(end)?;
+            return Ok(Taken::Lines);
+        }
+        let line = self.bytes(content, length)?;
+        self.give(&line, end, true, limits, sink);
+        self.move_end_to(end)?;
+        Ok(Taken::Lines)
+    }
+
+    /// A hole tore a line: takes what stands before it as a line.
+    fn take_torn(
+        &mut self,
+        hole: u64,
+        data: u64,
+        limits: &Limits,
+        sink: &mut dyn Sink,
+    ) -> io::Result<Taken> {
+        let content = self.scan.content;
+        self.say_hole(data - hole, data);
+        if hole - content <= limits.max_line {
+            let torn = self.bytes(content, hole - content)?;
+            self.give(&torn, data, true, limits, sink);
+        } else {
+            self.say_too_long(hole - content, data, limits);
+        }
+        self.move_end_to(data)?;
+        Ok(Taken::Lines)
+    }
+
+    /// Takes what stands behind the last newline as a line, as it will never get one. None: there is nothing.
+    pub fn take_rest(&mut self, limits: &Limits, sink: &mut dyn Sink) -> io::Result<Option<u64>> {
+        let rest = self.unread();
+        if rest == 0 || !sink.has_room() {
+            return Ok(None);
+        }
+        let end = self.end.offset + rest;
+        if rest > limits.max_line {
+            self.say_too_long(rest, end, limits);
+        } else {
+            let line = self.bytes(self.end.offset, rest)?;
+            self.give(&line, end, true, limits, sink);
+        }
+        self.move_end_to(end)?;
+        Ok(Some(rest))
+    }
+
+    fn bytes(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        let filled = self.read_at(&mut bytes, offset)?;
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    fn move_end_to(&mut self, offset: u64) -> io::Result<()> {
+        let length = offset.min(ANCHOR_LEN as u64);
+        let before = self.bytes(offset - length, length)?;
+        if self.trail.head.len() < ANCHOR_LEN {
+            self.trail.head = self.bytes(0, length)?;
+        }
+        self.move_end(offset, Anchor::of(&before));
+        Ok(())
+    }
+
+    fn move_end(&mut self, offset: u64, anchor: Anchor) {
+        (self.end.offset, self.end.anchor) = (offset, anchor);
+        self.trail.push(offset, anchor);
+    }
+
+    fn say_too_long(&self, length: u64, end: u64, limits: &Limits) {
+        let (name, limit) = (self.name.display(), limits.max_line);
+        let start = end.saturating_sub(length + 1);
+        talk::warn(&format!(
+            "{name}: skipped a line of {length} bytes at offset {start}: over --max-line ({limit} bytes)"
+        ));
+    }
+
+    fn say_hole(&mut self, nuls: u64, end: u64) {
+        if nuls > 0 && !std::mem::replace(&mut self.said_hole, true) {
+            let name = self.name.display();
+            talk::warn(&format!(
+                "{name}: skipped a hole of {nuls} NUL bytes before offset {end}; further ones are not said"
+            ));
+        }
+    }
+
+    fn say_utf16(&mut self, head: &[u8]) {
+        if is_utf16(head) && !std::mem::replace(&mut self.said_utf16, true) {
+            let name = self.name.display();
+            talk::warn(&format!(
+                "{name}: it is UTF-16, and its lines are published as they are: have it written as UTF-8"
+            ));
+        }
+    }
+}
+
+impl Trail {
+    fn push(&mut self, offset: u64, anchor: Anchor) {
+        if self.places.len() == PLACES {
+            let mut index = 0;
+            self.places.retain(|_| {
+                index += 1;
+                index > PLACES / 2 || index % 2 == 1
+            });
+        }
+        self.places.push((offset, anchor));
+    }
+
+    /// Whether these first bytes of a file, at most 64, are those of an earlier copy.
+    pub fn begins_with(&self, head: &[u8]) -> bool {
+        let known = self.head.len().min(head.len());
+        known > 0 && self.head[..known] == head[..known]
+    }
+
+    /// The last place that a file of this size must have, to be an earlier copy.
+    pub fn place_before(&self, size: u64) -> Option<(u64, Anchor)> {
+        let is_in = |place: &&(u64, Anchor)| place.0 <= size;
+        self.places.iter().rev().find(is_in).copied()
+    }
+
+    pub fn places(&self) -> &[(u64, Anchor)] {
+        &self.places
+    }
+}

@@ -1,0 +1,640 @@
+//! A look at what lies beside a log: the files, the facts, the answers to what `diff` asks of their content, and what
+//! its events make of the chain.
+//!
+//! All or nothing: what may fail comes first, so that a rotation that renames under a look is looked at again.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Tail;
+use super::diff::{Ask, Event, Fact, Facts, Hold, Known, Replies, Reply, diff};
+use super::folder::Candidate;
+use super::generation::{Body, Generation};
+use super::names::{Kind, Packing};
+use super::open::{
+    Links, Stat, anchor_at, bytes_before, equals_beginning, holds, is_absent, last_line_end, open,
+    position_at,
+};
+use super::unpack::{Findings, HEAD, Inspection, Unpacked};
+use crate::error::describe;
+use crate::lines::is_text;
+use crate::position::{ANCHOR_LEN, Anchor, FileId, Gap, Position};
+use crate::talk;
+
+/// What came of a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// The chain is as it was.
+    Same,
+    Changed,
+    /// An archive is being read through: the answer comes later.
+    Pending,
+}
+
+/// An archive as it is at one moment.
+type Version = (FileId, u64, SystemTime);
+
+/// What is known of archives, and the one that is being read through.
+#[derive(Debug, Default)]
+pub struct Inspector {
+    known: HashMap<Version, Inspected>,
+    present: Option<(Version, Inspection)>,
+    /// Not whole yet: when to try again.
+    again_at: Option<Instant>,
+}
+
+/// An archive that was read through.
+#[derive(Debug)]
+struct Inspected {
+    /// What is in it, or why it cannot be read.
+    found: Result<Findings, String>,
+    /// What was looked for.
+    wanted: Vec<(u64, Anchor)>,
+    /// The generation that it was found to be.
+    is: Option<u64>,
+}
+
+/// How long an archive that does not unpack is taken to be in the making, after its last change.
+const MAKING: Duration = Duration::from_secs(5);
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// Unpacked bytes that are asked for in one go.
+const PIECE: usize = 256 * 1024;
+
+impl Tail<'_> {
+    /// Looks what there is, and follows it. An error: the files moved on under the look, or cannot be looked at.
+    pub fn look(&mut self) -> io::Result<Looked> {
+        if self
+            .inspector
+            .again_at
+            .is_some_and(|time| Instant::now() < time)
+        {
+            return Ok(Looked::Pending);
+        }
+        self.inspector.again_at = None;
+        let known = self.known()?;
+        let ids: Vec<_> = known.iter().map(|known| known.file).collect();
+        let candidates = self.surroundings.look(&self.place, &ids)?;
+        let facts = self.facts(&candidates);
+        let mut replies = Replies::new();
+        let events = loop {
+            let ask = match diff(&known, &facts, &replies) {
+                Ok(events) => break events,
+                Err(ask) => ask,
+            };
+            let Some(reply) = self.answer(ask, &known, &candidates)? else {
+                return Ok(Looked::Pending);
+            };
+            replies.insert(ask, reply);
+        };
+        let changed = self.apply(&known, &candidates, &events)?;
+        self.remember_before(&candidates);
+        self.claim();
+        self.inspector.keep(&candidates);
+        self.given_up
+            .retain(|(id, _)| candidates.iter().any(|c| c.stat.id == *id));
+        Ok(if changed {
+            Looked::Changed
+        } else {
+            Looked::Same
+        })
+    }
+
+    /// What is known, oldest first.
+    fn known(&self) -> io::Result<Vec<Known>> {
+        let is_begun = self.chain.iter().any(|g| g.end.offset > 0);
+        let before = self.before.iter().filter(|_| !is_begun);
+        let mut known: Vec<_> = before.cloned().collect();
+        let closed = |end: Position| Known {
+            generation: Some(end.generation),
+            file: end.file,
+            offset: end.offset,
+            probe: (end.anchor.len > 0).then_some((end.offset, end.anchor)),
+            hold: Hold::No,
+        };
+        let is_open = |end: &Position| {
+            self.chain
+                .iter()
+                .any(|g| g.end.generation == end.generation)
+        };
+        known.extend(self.finished.filter(|end| !is_open(end)).map(closed));
+        for generation in &self.chain {
+            let mut found = closed(generation.end);
+            if let Body::Plain(file) = &generation.body {
+                let end = generation.end;
+                let is_intact = holds(file, end.offset, end.anchor)?;
+                found.hold = if is_intact { Hold::Intact } else { Hold::Cut };
+                if end.offset == 0 {
+                    let size = file.metadata()?.len();
+                    let anchor = anchor_at(file, size)?;
+                    found.probe = anchor.filter(|a| a.len > 0).map(|anchor| (size, anchor));
+                }
+            } else if let Body::Packed(..) = &generation.body {
+                found.hold = Hold::Intact;
+            }
+            known.push(found);
+        }
+        known.sort_by_key(|known| known.generation);
+        Ok(known)
+    }
+
+    fn facts(&self, candidates: &[Candidate]) -> Facts {
+        let fact = |candidate: &Candidate| {
+            let owner = self.surroundings.owner(candidate.stat.id);
+            Fact {
+                file: candidate.stat.id,
+                size: candidate.stat.size,
+                modified: candidate.stat.modified,
+                changed: candidate.stat.changed,
+                born: candidate.stat.born,
+                name: candidate.name.clone(),
+                claimed: owner.is_some_and(|owner| owner != self.source),
+                given_up: self
+                    .given_up
+                    .contains(&(candidate.stat.id, candidate.stat.size)),
+            }
+        };
+        Facts {
+            files: candidates.iter().map(fact).collect(),
+            since: self.since,
+            was_absent: self.was_absent,
+        }
+    }
+
+    /// The answer to a question. None: later.
+    fn answer(
+        &mut self,
+        ask: Ask,
+        known: &[Known],
+        candidates: &[Candidate],
+    ) -> io::Result<Option<Reply>> {
+        let (Ask::Holds { file, .. }
+        | Ask::IsEarlierCopy { file, .. }
+        | Ask::IsCopyOfPath { file }
+        | Ask::IsText { file }) = ask;
+        let candidate = &candidates[file];
+        let place = match ask {
+            Ask::Holds { known: index, .. } => known[index].probe,
+            _ => None,
+        };
+        if let Some(packing) = candidate.name.packing {
+            return self.answer_packed(ask, place, candidate, packing, known);
+        }
+        let file = match open_candidate(candidate) {
+            Ok((file, _)) => file,
+            Err(error) if is_absent(&error) => return Err(error),
+            Err(error) => {
+                let name = candidate.path.display();
+                let reason = format!("{name} cannot be read: {}", describe(&error));
+                return Ok(Some(Reply::Unreadable(reason)));
+            }
+        };
+        let size = candidate.stat.size;
+        let yes = match ask {
+            Ask::Holds { .. } => match place {
+                Some((offset, anchor)) => holds(&file, offset, anchor)?,
+                None => false,
+            },
+            Ask::IsEarlierCopy { known: index, .. } => {
+                let head = bytes_before(&file, size.min(ANCHOR_LEN as u64), ANCHOR_LEN)?;
+                is_earlier_copy(&self.chain, &known[index], size, &head, |offset, anchor| {
+                    holds(&file, offset, anchor)
+                })?
+            }
+            Ask::IsCopyOfPath { .. } => match candidates.last() {
+                Some(path) => equals_beginning(&file, size, &open_candidate(path)?.0)?,
+                None => false,
+            },
+            Ask::IsText { .. } => is_text(&bytes_before(&file, size.min(HEAD as u64), HEAD)?),
+        };
+        Ok(Some(if yes { Reply::Yes } else { Reply::No }))
+    }
+
+    fn answer_packed(
+        &mut self,
+        ask: Ask,
+        place: Option<(u64, Anchor)>,
+        candidate: &Candidate,
+        packing: Packing,
+        known: &[Known],
+    ) -> io::Result<Option<Reply>> {
+        let mut wanted: Vec<_> = known.iter().filter_map(|known| known.probe).collect();
+        wanted.extend(self.chain.iter().flat_map(|g| g.trail.places()));
+        let generation = match ask {
+            Ask::Holds { known: index, .. } => known[index].generation,
+            _ => None,
+        };
+        // What was once found to be a generation is looked for no further, however far that is read by now.
+        let sought = place.filter(|_| !self.inspector.is_known_as(candidate, generation));
+        let Some(inspected) = self.inspector.inspect(candidate, packing, wanted, sought)? else {
+            return Ok(None);
+        };
+        let yes = match (&inspected.found, ask) {
+            (Err(reason), _) => return Ok(Some(Reply::Unreadable(reason.clone()))),
+            (Ok(found), Ask::Holds { .. }) => match sought {
+                Some(place) => found.anchors.contains(&place),
+                None => place.is_some(),
+            },
+            (Ok(found), Ask::IsEarlierCopy { known: index, .. }) => {
+                let head = &found.head[..found.head.len().min(ANCHOR_LEN)];
+                let known = &known[index];
+                is_earlier_copy(&self.chain, known, found.length, head, |offset, anchor| {
+                    Ok(found.anchors.contains(&(offset, anchor)))
+                })?
+            }
+            (Ok(_), Ask::IsCopyOfPath { .. }) => false,
+            (Ok(found), Ask::IsText { .. }) => is_text(&found.head),
+        };
+        if yes && generation.is_some() {
+            inspected.is = generation;
+        }
+        Ok(Some(if yes { Reply::Yes } else { Reply::No }))
+    }
+
+    /// Follows the events. True: the chain is another one now.
+    fn apply(
+        &mut self,
+        known: &[Known],
+        candidates: &[Candidate],
+        events: &[Event],
+    ) -> io::Result<bool> {
+        let opened = self.open_all(known, candidates, events)?;
+        let mut changed = !opened.is_empty();
+        let last = known.last().map(|last| last.file);
+        let mut opened = opened.into_iter();
+        for event in events {
+            match event {
+                Event::Found { known: index, file } => {
+                    let known = &known[*index];
+                    let is_copy = is_copy(*file, candidates, Some(known.file));
+                    self.found(known, &candidates[*file], is_copy, &mut opened)
+                }
+                Event::Copied { known: index, file } => {
+                    self.copied(&known[*index], &candidates[*file], &mut opened)
+                }
+                Event::Truncated { known: index, copy } => {
+                    changed |= self.drop_generation(&known[*index]);
+                    let copy = copy.map(|copy| &candidates[copy]);
+                    let end = copy.and_then(|copy| end_of_copy(copy, &known[*index]));
+                    if let (Some(copy), None) = (copy, end) {
+                        self.given_up.push((copy.stat.id, copy.stat.size));
+                    }
+                    self.finished = end.or(self.finished);
+                }
+                Event::Vanished { known: index } => {
+                    changed |= self.drop_generation(&known[*index]);
+                }
+                Event::Appeared { file, generation } => {
+                    let candidate = &candidates[*file];
+                    let is_copy = is_copy(*file, candidates, last);
+                    changed |= self.appeared(candidate, *generation, is_copy, &mut opened);
+                }
+                Event::Gap(gap, why) => {
+                    self.say_gap(*gap, why);
+                    changed = true;
+                }
+            }
+        }
+        self.chain
+            .sort_by_key(|generation| generation.end.generation);
+        self.has_moved |= changed;
+        for generation in self.chain.iter_mut().filter(|_| changed) {
+            // Its last lines may have been written before it was renamed.
+            generation.at_end = false;
+        }
+        if changed {
+            let path = self.place.path.display();
+            talk::detail(&format!("{path}: its files are others now"));
+        }
+        Ok(changed)
+    }
+
+    fn of_known(&mut self, known: &Known) -> Option<&mut Generation> {
+        let is_it = |g: &&mut Generation| Some(g.end.generation) == known.generation;
+        self.chain.iter_mut().find(is_it)
+    }
+
+    /// Whether the chain has this file open, and nothing was read of it.
+    fn has_unread(&self, id: FileId) -> bool {
+        let is_it = |g: &Generation| g.stat.id == id && g.end.offset == 0 && !g.is_sought();
+        self.chain.iter().any(is_it)
+    }
+
+    /// Opens what the events want, in their order.
+    fn open_all(
+        &self,
+        known: &[Known],
+        candidates: &[Candidate],
+        events: &[Event],
+    ) -> io::Result<Vec<(Body, Stat)>> {
+        let is_sought = |index: usize| {
+            let is_it = |g: &&Generation| Some(g.end.generation) == known[index].generation;
+            let generation = self.chain.iter().find(is_it);
+            generation.is_some_and(|g| g.is_sought())
+        };
+        let mut opened = Vec::new();
+        for event in events {
+            let file = match event {
+                Event::Found { known, file } if is_sought(*known) => *file,
+                Event::Copied { file, .. } => *file,
+                Event::Appeared { file, .. } if !self.has_unread(candidates[*file].stat.id) => {
+                    *file
+                }
+                _ => continue,
+            };
+            opened.push(self.open_body(&candidates[file])?);
+        }
+        Ok(opened)
+    }
+
+    fn open_body(&self, candidate: &Candidate) -> io::Result<(Body, Stat)> {
+        let (file, stat) = open_candidate(candidate)?;
+        let body = match candidate.name.packing {
+            None => Body::Plain(file),
+            Some(packing) => {
+                let found = self.inspector.known.get(&version(&candidate.stat));
+                let length = found.and_then(|inspected| inspected.found.as_ref().ok());
+                let length = length.map_or(0, |findings| findings.length);
+                Body::Packed(Box::new(Unpacked::new(file, packing)), length)
+            }
+        };
+        Ok((body, stat))
+    }
+
+    fn found(
+        &mut self,
+        known: &Known,
+        candidate: &Candidate,
+        is_copy: bool,
+        opened: &mut impl Iterator<Item = (Body, Stat)>,
+    ) {
+        let Some(generation) = self.of_known(known) else {
+            return;
+        };
+        let is_sought = generation.is_sought();
+        if let Some((body, stat)) = is_sought.then(|| opened.next()).flatten() {
+            let end = Position {
+                file: stat.id,
+                ..generation.end
+            };
+            let ended = generation.ended;
+            *generation = Generation::new(end, candidate.path.clone(), stat, body);
+            (generation.ended, generation.is_copy) = (ended, is_copy);
+        } else if generation.name != candidate.path && generation.stat.id == candidate.stat.id {
+            generation.name.clone_from(&candidate.path);
+            generation.touched = Instant::now();
+        }
+    }
+
+    fn copied(
+        &mut self,
+        known: &Known,
+        candidate: &Candidate,
+        opened: &mut impl Iterator<Item = (Body, Stat)>,
+    ) {
+        if let (Some(generation), Some((body, stat))) = (self.of_known(known), opened.next()) {
+            let end = Position {
+                file: stat.id,
+                ..generation.end
+            };
+            *generation = Generation::new(end, candidate.path.clone(), stat, body);
+            generation.is_copy = candidate.name.kind != Kind::Path;
+        }
+    }
+
+    /// Of this generation nothing more can be read.
+    fn drop_generation(&mut self, known: &Known) -> bool {
+        let length = self.chain.len();
+        self.chain
+            .retain(|g| Some(g.end.generation) != known.generation);
+        self.chain.len() < length
+    }
+
+    fn appeared(
+        &mut self,
+        candidate: &Candidate,
+        number: u64,
+        is_copy: bool,
+        opened: &mut impl Iterator<Item = (Body, Stat)>,
+    ) -> bool {
+        let id = candidate.stat.id;
+        if self.has_unread(id) {
+            let is_it = |g: &&mut Generation| g.stat.id == id && g.end.offset == 0;
+            let Some(generation) = self.chain.iter_mut().find(is_it) else {
+                return false;
+            };
+            generation.name.clone_from(&candidate.path);
+            return std::mem::replace(&mut generation.end.generation, number) != number;
+        }
+        let Some((body, stat)) = opened.next() else {
+            return false;
+        };
+        // A known one that was sought, and is not to be sought any more.
+        let is_it =
+            |g: &Generation| g.is_sought() && (g.end.file == id || g.end.generation == number);
+        let ended = self.chain.iter().any(|g| is_it(g) && g.ended);
+        self.chain.retain(|g| !is_it(g));
+        let end = Position::start(number, stat.id);
+        let mut generation = Generation::new(end, candidate.path.clone(), stat, body);
+        (generation.is_copy, generation.ended) = (is_copy, ended);
+        self.chain.push(generation);
+        true
+    }
+
+    /// While nothing was read of the newest generation, and none before it is known: the file behind which it stands.
+    fn remember_before(&mut self, candidates: &[Candidate]) {
+        let is_known = self.chain.iter().any(|g| g.end.offset > 0) || self.finished.is_some();
+        if is_known || self.before.is_some() {
+            return;
+        }
+        let is_ours = |c: &Candidate| self.chain.iter().any(|g| g.stat.id == c.stat.id);
+        let first = candidates.iter().position(is_ours);
+        let rotated = |c: &&Candidate| !matches!(c.name.kind, Kind::Path | Kind::Other);
+        let older = &candidates[..first.unwrap_or(candidates.len())];
+        self.before = older.iter().rfind(rotated).and_then(file_before);
+    }
+
+    pub(super) fn claim(&self) {
+        let open = self.chain.iter().filter(|g| !g.is_sought());
+        self.surroundings
+            .claim(self.source, open.map(|g| g.stat.id));
+    }
+
+    pub(super) fn say_gap(&mut self, gap: Gap, why: &str) {
+        let path = self.place.path.display();
+        let Gap {
+            generation,
+            offset,
+            bytes,
+        } = gap;
+        let missing = match bytes {
+            Some(bytes) => format!("{bytes} bytes can no longer be read"),
+            None => "an unknown number of bytes may be missing".to_string(),
+        };
+        if self.is_silent {
+            return;
+        }
+        talk::warn(&format!(
+            "{path}: gap: generation {generation}, from offset {offset}: {missing}: {why}"
+        ));
+        self.gaps.push(gap);
+    }
+}
+
+/// Whether a file of this size and beginning is a copy of a generation, made before its last lines were read.
+fn is_earlier_copy(
+    chain: &[Generation],
+    known: &Known,
+    size: u64,
+    head: &[u8],
+    holds: impl FnOnce(u64, Anchor) -> io::Result<bool>,
+) -> io::Result<bool> {
+    let is_it = |generation: &&Generation| Some(generation.end.generation) == known.generation;
+    let Some(generation) = chain.iter().find(is_it) else {
+        return Ok(false);
+    };
+    let trail = &generation.trail;
+    if size >= known.offset || !trail.begins_with(head) {
+        return Ok(false);
+    }
+    let place = trail.place_before(size);
+    place.map_or(Ok(true), |(offset, anchor)| holds(offset, anchor))
+}
+
+/// Whether a file is a copy of one that comes behind it, truncated since: that one was the known file, or was born before
+/// its copy. When an archive was born tells nothing.
+fn is_copy(file: usize, candidates: &[Candidate], known: Option<FileId>) -> bool {
+    let candidate = &candidates[file];
+    let is_plain = |candidate: &Candidate| candidate.name.packing.is_none();
+    let is_original = |later: &Candidate| {
+        let is_born_before = later.stat.born.zip(candidate.stat.born);
+        let is_born_before = is_born_before.is_some_and(|(later, copy)| later < copy);
+        Some(later.stat.id) == known || is_born_before && is_plain(later) && is_plain(candidate)
+    };
+    candidates[file + 1..].iter().any(is_original)
+}
+
+/// Where an earlier copy of a generation ends: by this it will be known again. None: it cannot be read, or has no line.
+fn end_of_copy(copy: &Candidate, known: &Known) -> Option<Position> {
+    let (file, stat) = open_candidate(copy).ok()?;
+    let end = last_line_end(&file).ok().filter(|end| *end > 0)?;
+    position_at(&file, end, Position::start(known.generation?, stat.id)).ok()
+}
+
+/// What a file that is not ours is known by. None: it cannot be read, or is an archive, and proves nothing.
+fn file_before(candidate: &Candidate) -> Option<Known> {
+    let (file, stat) = open_candidate(candidate).ok()?;
+    let anchor = match candidate.name.packing {
+        None => anchor_at(&file, stat.size).ok().flatten()?,
+        Some(_) => Anchor::NONE,
+    };
+    Some(Known {
+        generation: None,
+        file: stat.id,
+        offset: 0,
+        probe: (anchor.len > 0).then_some((stat.size, anchor)),
+        hold: Hold::No,
+    })
+}
+
+/// Opens a candidate; not found, where a rotation has renamed it since it was looked at.
+fn open_candidate(candidate: &Candidate) -> io::Result<(std::fs::File, Stat)> {
+    let links = match candidate.name.kind {
+        Kind::Path => Links::Follow,
+        _ => Links::Refuse,
+    };
+    let (file, stat) = open(&candidate.path, links)?;
+    if stat.id != candidate.stat.id {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok((file, stat))
+}
+
+fn version(stat: &Stat) -> Version {
+    (stat.id, stat.size, stat.modified)
+}
+
+impl Inspector {
+    fn is_known_as(&self, candidate: &Candidate, generation: Option<u64>) -> bool {
+        let inspected = self.known.get(&version(&candidate.stat));
+        generation.is_some() && inspected.is_some_and(|inspected| inspected.is == generation)
+    }
+
+    /// What is in an archive, which is read through once more where it was not searched for the place that is sought.
+    /// None: it is not known yet.
+    fn inspect(
+        &mut self,
+        candidate: &Candidate,
+        packing: Packing,
+        wanted: Vec<(u64, Anchor)>,
+        sought: Option<(u64, Anchor)>,
+    ) -> io::Result<Option<&mut Inspected>> {
+        let version = version(&candidate.stat);
+        let is_enough = |inspected: &Inspected| {
+            inspected.found.is_err() || sought.is_none_or(|place| inspected.wanted.contains(&place))
+        };
+        if !self.known.get(&version).is_some_and(is_enough) {
+            let Some(found) = self.advance(candidate, packing, version, wanted.clone())? else {
+                return Ok(None);
+            };
+            let inspected = Inspected {
+                found,
+                wanted,
+                is: None,
+            };
+            self.known.insert(version, inspected);
+        }
+        Ok(self.known.get_mut(&version))
+    }
+
+    fn advance(
+        &mut self,
+        candidate: &Candidate,
+        packing: Packing,
+        version: Version,
+        wanted: Vec<(u64, Anchor)>,
+    ) -> io::Result<Option<Result<Findings, String>>> {
+        let name = candidate.path.display();
+        if self
+            .present
+            .as_ref()
+            .is_none_or(|(which, _)| *which != version)
+        {
+            let file = match open_candidate(candidate) {
+                Ok((file, _)) => file,
+                Err(error) if is_absent(&error) => return Err(error),
+                Err(error) => {
+                    return Ok(Some(Err(format!(
+                        "{name} cannot be read: {}",
+                        describe(&error)
+                    ))));
+                }
+            };
+            self.present = Some((version, Inspection::new(file, packing, wanted)));
+        }
+        let Some((_, inspection)) = &mut self.present else {
+            return Ok(None);
+        };
+        let found = match inspection.advance(&mut vec![0; PIECE]) {
+            Ok(None) => return Ok(None),
+            Ok(Some(findings)) => Ok(findings),
+            Err(error) => {
+                let is_broken = error.kind() == io::ErrorKind::InvalidData;
+                if is_broken && candidate.stat.age() < MAKING {
+                    self.present = None;
+                    self.again_at = Some(Instant::now() + TRY_AGAIN);
+                    return Ok(None);
+                }
+                Err(format!("{name} cannot be read: {}", describe(&error)))
+            }
+        };
+        self.present = None;
+        Ok(Some(found))
+    }
+
+    /// Forgets archives that are not there any more.
+    fn keep(&mut self, candidates: &[Candidate]) {
+        self.known
+            .retain(|known, _| candidates.iter().any(|c| version(&c.stat) == *known));
+    }
+}

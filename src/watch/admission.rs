@@ -1,0 +1,280 @@
+//! Which paths are watched: the FILE arguments, what their patterns match, what each is called, and whether it may be.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::globs::{Exclude, Files, Glob, Walk};
+use crate::broker::source_name;
+use crate::checkpoint::{Lock, Store, unwatchable};
+use crate::error::{Error, Result};
+use crate::file::{self, Surroundings};
+use crate::position::{FileId, Progress};
+use crate::talk;
+
+/// What FILE arguments name, taken apart.
+pub struct Named {
+    pub ones: Vec<PathBuf>,
+    pub globs: Vec<Glob>,
+    pub walk: Walk,
+    pub naming: Naming,
+}
+
+impl Named {
+    pub fn new(files: &[PathBuf], exclude: &[PathBuf], source: Option<&str>) -> Result<Named> {
+        let files = parse_files(files)?;
+        let naming = Naming::new(&files, source)?;
+        let (mut ones, mut globs) = (Vec::new(), Vec::new());
+        for file in files {
+            match file {
+                Files::One(path) if ones.contains(&path) => {}
+                Files::One(path) => ones.push(path),
+                Files::Glob(glob) => globs.push(glob),
+            }
+        }
+        let walk = Walk::new(&globs, &parse_excludes(exclude)?);
+        Ok(Named {
+            ones,
+            globs,
+            walk,
+            naming,
+        })
+    }
+}
+
+fn parse_files(files: &[PathBuf]) -> Result<Vec<Files>> {
+    let parse = |file: &PathBuf| {
+        std::path::absolute(file)
+            .map_err(|error| unwatchable(file, &error))
+            .map(Files::parse)
+    };
+    files.iter().map(parse).collect()
+}
+
+fn parse_excludes(patterns: &[PathBuf]) -> Result<Vec<Exclude>> {
+    let parse = |pattern: &PathBuf| {
+        Exclude::parse(pattern).map_err(|error| Error::io("exclude", pattern, &error))
+    };
+    patterns.iter().map(parse).collect()
+}
+
+/// The files that FILE arguments name now, each with its source's name.
+pub fn named_sources(
+    files: &[PathBuf],
+    exclude: &[PathBuf],
+    source: Option<&str>,
+) -> Result<Vec<(PathBuf, String)>> {
+    let mut named = Named::new(files, exclude, source)?;
+    let scan = named.walk.scan();
+    if let Some((folder, error)) = scan.errors.first() {
+        return Err(Error::io("list", folder, error));
+    }
+    let mut paths: BTreeSet<_> = named.ones.into_iter().collect();
+    let matches: BTreeSet<_> = scan.matches.iter().cloned().collect();
+    let is_rotated = |path: &PathBuf| {
+        let mut logs = file::logs_of(path).into_iter();
+        logs.any(|log| paths.contains(&log) || matches.contains(&log))
+    };
+    let own: Vec<_> = matches.iter().filter(|path| !is_rotated(path)).collect();
+    paths.extend(own.into_iter().cloned());
+    Ok(paths
+        .into_iter()
+        .map(|path| (path.clone(), named.naming.name(&path)))
+        .collect())
+}
+
+/// What sources are called: `<host>:<absolute path>`; `--source` names one file, or stands for the host of several.
+pub struct Naming {
+    host: String,
+    is_whole: bool,
+}
+
+impl Naming {
+    fn new(files: &[Files], source: Option<&str>) -> Result<Naming> {
+        let host = source.map_or_else(host_name, |source| Ok(source.to_string()))?;
+        Ok(Naming {
+            host,
+            is_whole: source.is_some() && matches!(files, [Files::One(_)]),
+        })
+    }
+
+    pub fn name(&self, path: &Path) -> String {
+        if self.is_whole {
+            self.host.clone()
+        } else {
+            source_name(&self.host, path)
+        }
+    }
+}
+
+/// The name of this host, as `hostname` prints it.
+fn host_name() -> Result<String> {
+    let read = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| {
+        let output = std::process::Command::new("uname").arg("-n").output()?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    match read.map(|name| name.trim().to_string()) {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => Err(Error::Failed(
+            "find this host's name: there is none; name the source with --source".into(),
+        )),
+    }
+}
+
+/// A path that is let in: nobody else watches it, and its checkpoint is sound.
+pub struct Found {
+    pub name: String,
+    /// With the time when it was written.
+    pub checkpoint: Option<(Progress, SystemTime)>,
+    pub lock: Lock,
+}
+
+/// What it takes to let a path in.
+pub struct Admission<'w> {
+    pub store: &'w Store,
+    pub naming: Naming,
+    pub surroundings: &'w Surroundings,
+    pub reset: bool,
+    /// Matches that are not let in, and what they were then.
+    passed: HashMap<PathBuf, Passed>,
+    /// The files among them that are taken, under whatever name.
+    taken: HashSet<FileId>,
+}
+
+/// Why a match is not let in.
+#[derive(Debug, PartialEq, Eq)]
+enum Passed {
+    /// It is, or was, open as a known log's: so it stays, whatever it is called.
+    Taken(FileId),
+    /// It may be a rotated file of a log.
+    Quiet,
+    /// It could not be watched, which was said.
+    Failed(String),
+}
+
+impl<'w> Admission<'w> {
+    pub fn new(
+        store: &'w Store,
+        naming: Naming,
+        surroundings: &'w Surroundings,
+        reset: bool,
+    ) -> Admission<'w> {
+        Admission {
+            store,
+            naming,
+            surroundings,
+            reset,
+            passed: HashMap::new(),
+            taken: HashSet::new(),
+        }
+    }
+
+    /// Lets a path in; an error says why it cannot be watched.
+    pub fn admit(&self, path: &Path) -> Result<Found> {
+        check_file(path)?;
+        let lock = self.store.lock(path)?;
+        if self.reset {
+            self.store.remove(path)?;
+        }
+        let checkpoint = self.store.read(path)?;
+        Ok(Found {
+            name: self.naming.name(path),
+            checkpoint,
+            lock,
+        })
+    }
+
+    /// Lets a pattern's match in, unless it is a watched log's own by another name. `watched` says of a path whether it is
+    /// watched, and since when its checkpoint stands. An error, once, where it cannot be watched; it is tried again.
+    pub fn admit_match(
+        &mut self,
+        path: &Path,
+        watched: &dyn Fn(&Path) -> Option<Option<SystemTime>>,
+    ) -> Result<Option<Found>> {
+        if file::logs_of(path).iter().any(|log| watched(log).is_some()) {
+            return Ok(None);
+        }
+        let Some((id, modified)) = file::identify(path) else {
+            return self.judge(path);
+        };
+        if self.taken.contains(&id) || self.surroundings.owner(id).is_some() {
+            if self.taken.insert(id) {
+                let path = path.display();
+                talk::detail(&format!("{path}: watched already, by another name"));
+            }
+            self.passed.insert(path.into(), Passed::Taken(id));
+            return Ok(None);
+        }
+        // What may be a rotated file of a log, and was not written since that was last read, is one.
+        let since = file::weak_log_of(path).and_then(|log| watched(&log).flatten());
+        if since.is_some_and(|since| modified <= since) && !self.store.file_of(path).exists() {
+            self.passed.insert(path.into(), Passed::Quiet);
+            return Ok(None);
+        }
+        self.judge(path)
+    }
+
+    fn judge(&mut self, path: &Path) -> Result<Option<Found>> {
+        match self.admit(path) {
+            Ok(found) => {
+                self.passed.remove(path);
+                Ok(Some(found))
+            }
+            Err(error) => {
+                let failed = Passed::Failed(error.to_string());
+                match self.passed.insert(path.into(), failed) {
+                    Some(Passed::Failed(said)) if said == error.to_string() => Ok(None),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// The matches that are to be asked for again, although no folder has changed.
+    pub fn undecided(&self) -> Vec<PathBuf> {
+        let is_open = |(_, passed): &(&PathBuf, &Passed)| !matches!(passed, Passed::Taken(_));
+        let undecided = self.passed.iter().filter(is_open);
+        undecided.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether a match could not be watched.
+    pub fn has_failed(&self) -> bool {
+        let mut passed = self.passed.values();
+        passed.any(|passed| matches!(passed, Passed::Failed(_)))
+    }
+
+    /// Forgets what was said of matches that are not there any more.
+    pub fn keep(&mut self, matches: &[PathBuf]) {
+        if self.passed.is_empty() {
+            return;
+        }
+        let there: HashSet<_> = matches.iter().collect();
+        self.passed.retain(|path, _| there.contains(path));
+        let ids = self.passed.values().filter_map(|passed| match passed {
+            Passed::Taken(id) => Some(*id),
+            Passed::Quiet | Passed::Failed(_) => None,
+        });
+        self.taken = ids.collect();
+    }
+}
+
+/// Sees that a path, if it is there, is a file that can be read.
+fn check_file(path: &Path) -> Result<()> {
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unwatchable(path, &error)),
+    };
+    if metadata.is_dir() {
+        let hint = "name the files in it, as in 'FOLDER/*.log'";
+        return Err(Error::Failed(format!(
+            "watch {}: is a directory; {hint}",
+            path.display()
+        )));
+    }
+    if !metadata.is_file() {
+        let text = format!("watch {}: not a regular file", path.display());
+        return Err(Error::Failed(text));
+    }
+    file::check(path).map_err(|error| unwatchable(path, &error))
+}

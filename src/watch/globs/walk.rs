@@ -1,0 +1,326 @@
+//! Finds what globs match, again and again.
+//!
+//! A folder is listed again only when it changed: an idle scan costs a stat for each folder, however many files there are.
+//! `**` follows no link, so that there are no cycles.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, FileType, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Exclude, Glob, Part};
+
+/// Clocks of file systems tick coarsely: what changed so shortly before it was listed may change again within a tick.
+const TICK: Duration = Duration::from_millis(50);
+/// The tick of those that count whole seconds, or two.
+const SLOW_TICK: Duration = Duration::from_secs(2);
+/// After so long a folder is listed anyhow: network file systems may show a change late.
+const LIST_ANYHOW: Duration = Duration::from_secs(10);
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Regular files and links to such, in order.
+    pub matches: Vec<PathBuf>,
+    /// Folders that cannot be listed; what was known of them still stands among the matches.
+    pub errors: Vec<(PathBuf, io::Error)>,
+    /// Whether anything was listed again since the scan before.
+    pub changed: bool,
+}
+
+/// Finds the globs' matches, again and again.
+#[derive(Debug)]
+pub struct Walk {
+    rules: Rules,
+    roots: Vec<Folder>,
+    scan: Scan,
+}
+
+#[derive(Debug)]
+struct Rules {
+    globs: Vec<Glob>,
+    excludes: Vec<Exclude>,
+}
+
+/// A part of one of the globs, against which the entries of a folder are held.
+type Wanted = (usize, usize);
+
+/// A folder that the walk came to.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    wanted: Vec<Wanted>,
+    /// None: it is to be listed.
+    listed: Option<Listed>,
+    /// Names of the matches in it.
+    files: Vec<OsString>,
+    /// Links that would match if they led to anything.
+    dangling: Vec<OsString>,
+    folders: Vec<Folder>,
+}
+
+/// The folder as it was right before it was listed.
+#[derive(Debug)]
+struct Listed {
+    stamp: Stamp,
+    at: Instant,
+    /// It may have changed since without a sign.
+    unsure: bool,
+}
+
+/// Device, inode, mtime and ctime: one of them differs where a folder has changed.
+type Stamp = (u64, u64, SystemTime, (i64, i64));
+
+impl Walk {
+    pub fn new(globs: &[Glob], excludes: &[Exclude]) -> Walk {
+        let mut roots: BTreeMap<PathBuf, Vec<Wanted>> = BTreeMap::new();
+        for (index, glob) in globs.iter().enumerate() {
+            let (root, part) = glob.root();
+            let mut parts = Vec::new();
+            glob.begin(part, &mut parts);
+            let wanted = parts.into_iter().map(|part| (index, part));
+            roots.entry(root).or_default().extend(wanted);
+        }
+        let roots = roots.into_iter();
+        Walk {
+            rules: Rules {
+                globs: globs.into(),
+                excludes: excludes.into(),
+            },
+            roots: roots
+                .map(|(path, wanted)| Folder::new(path, wanted))
+                .collect(),
+            scan: Scan::default(),
+        }
+    }
+
+    /// Looks at every folder, and lists those that changed.
+    pub fn scan(&mut self) -> &Scan {
+        let (rules, scan) = (&self.rules, &mut self.scan);
+        scan.errors.clear();
+        scan.changed = false;
+        for root in &mut self.roots {
+            scan.changed |= root.look(rules, &mut scan.errors);
+        }
+        if scan.changed {
+            scan.matches.clear();
+            for root in &self.roots {
+                root.collect(&mut scan.matches);
+            }
+            scan.matches.sort_unstable();
+            scan.matches.dedup();
+        }
+        scan
+    }
+}
+
+impl Rules {
+    /// What is wanted of an entry's own entries, or of the entry where a glob ends. Behind a link `**` goes no further.
+    fn step(&self, wanted: &[Wanted], name: &OsStr, is_link: bool) -> Vec<Wanted> {
+        let mut next = Vec::new();
+        for (index, part) in wanted {
+            let glob = &self.globs[*index];
+            if is_link && glob.parts[*part] == Part::AnyDepth {
+                continue;
+            }
+            let mut parts = Vec::new();
+            glob.step(*part, name, &mut parts);
+            next.extend(parts.into_iter().map(|part| (*index, part)));
+        }
+        next.sort_unstable();
+        next.dedup();
+        next
+    }
+
+    /// Whether a glob ends here.
+    fn is_end(&self, (index, part): &Wanted) -> bool {
+        *part == self.globs[*index].parts.len()
+    }
+
+    /// The name that is wanted, where it is one name only.
+    fn name(&self, (index, part): &Wanted) -> Option<&OsStr> {
+        match self.globs[*index].parts.get(*part) {
+            Some(Part::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn excludes(&self, path: &Path) -> bool {
+        self.excludes.iter().any(|exclude| exclude.holds(path))
+    }
+}
+
+impl Folder {
+    fn new(path: PathBuf, wanted: Vec<Wanted>) -> Folder {
+        Folder {
+            path,
+            wanted,
+            listed: None,
+            files: Vec::new(),
+            dangling: Vec::new(),
+            folders: Vec::new(),
+        }
+    }
+
+    /// Whether anything was listed again, here or below.
+    fn look(&mut self, rules: &Rules, errors: &mut Vec<(PathBuf, io::Error)>) -> bool {
+        let mut changed = match self.list_if_changed(rules) {
+            Ok(changed) => changed,
+            Err(error) => {
+                self.listed = None;
+                errors.push((self.path.clone(), error));
+                false
+            }
+        };
+        for folder in &mut self.folders {
+            changed |= folder.look(rules, errors);
+        }
+        changed
+    }
+
+    fn list_if_changed(&mut self, rules: &Rules) -> io::Result<bool> {
+        let metadata = match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => metadata,
+            Ok(_) => return Ok(self.clear()),
+            Err(error) if is_absence(&error) => return Ok(self.clear()),
+            Err(error) => return Err(error),
+        };
+        let stamp = stamp_of(&metadata)?;
+        if self
+            .listed
+            .as_ref()
+            .is_some_and(|it| it.still_holds(&stamp))
+            && !self
+                .dangling
+                .iter()
+                .any(|name| self.path.join(name).exists())
+        {
+            return Ok(false);
+        }
+        let listed = Listed::now(stamp);
+        self.list(rules)?;
+        self.listed = Some(listed);
+        Ok(true)
+    }
+
+    /// The folder is not there. Whether that is new.
+    fn clear(&mut self) -> bool {
+        let was_there = self.listed.take().is_some();
+        self.files.clear();
+        self.dangling.clear();
+        self.folders.clear();
+        was_there
+    }
+
+    /// Takes in what is there now; a folder in it that was known keeps what is known of it.
+    fn list(&mut self, rules: &Rules) -> io::Result<()> {
+        let mut now = Folder::new(self.path.clone(), self.wanted.clone());
+        let names: Option<Vec<_>> = self.wanted.iter().map(|want| rules.name(want)).collect();
+        match names {
+            // A folder that may be searched but not listed is no hindrance to who knows the name.
+            Some(mut names) => {
+                names.sort_unstable();
+                names.dedup();
+                for name in names {
+                    match fs::symlink_metadata(self.path.join(name)) {
+                        Ok(metadata) => now.take(rules, name.into(), metadata.file_type()),
+                        Err(error) if is_absence(&error) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            None => {
+                for entry in fs::read_dir(&self.path)? {
+                    let entry = entry?;
+                    if let Ok(kind) = entry.file_type() {
+                        now.take(rules, entry.file_name(), kind);
+                    }
+                }
+            }
+        }
+        now.files.sort_unstable();
+        let known = std::mem::take(&mut self.folders).into_iter();
+        let mut known: BTreeMap<_, _> = known.map(|old| (old.path.clone(), old)).collect();
+        for folder in &mut now.folders {
+            let old = known.remove(&folder.path);
+            if let Some(old) = old.filter(|old| old.wanted == folder.wanted) {
+                *folder = old;
+            }
+        }
+        *self = now;
+        Ok(())
+    }
+
+    fn take(&mut self, rules: &Rules, name: OsString, kind: FileType) {
+        let wanted = rules.step(&self.wanted, &name, kind.is_symlink());
+        if wanted.is_empty() {
+            return;
+        }
+        let path = self.path.join(&name);
+        let kind = if kind.is_symlink() {
+            match fs::metadata(&path) {
+                Ok(target) => target.file_type(),
+                Err(_) => return self.dangling.push(name),
+            }
+        } else {
+            kind
+        };
+        let (ends, goes_on): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|want| rules.is_end(want));
+        if kind.is_file() && !ends.is_empty() && !rules.excludes(&path) {
+            self.files.push(name);
+        } else if kind.is_dir() && !goes_on.is_empty() {
+            self.folders.push(Folder::new(path, goes_on));
+        }
+    }
+
+    fn collect(&self, out: &mut Vec<PathBuf>) {
+        out.extend(self.files.iter().map(|name| self.path.join(name)));
+        for folder in &self.folders {
+            folder.collect(out);
+        }
+    }
+}
+
+impl Listed {
+    fn now(stamp: Stamp) -> Listed {
+        let (_, _, modified, _) = stamp;
+        let whole = modified
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .is_ok_and(|time| time.subsec_nanos() == 0);
+        let tick = if whole { SLOW_TICK } else { TICK };
+        let now = SystemTime::now();
+        // A clock that runs ahead, as a file server's may, is never sure of anything near.
+        let age = now
+            .duration_since(modified)
+            .unwrap_or_else(|ahead| ahead.duration());
+        Listed {
+            stamp,
+            at: Instant::now(),
+            unsure: age < tick,
+        }
+    }
+
+    fn still_holds(&self, stamp: &Stamp) -> bool {
+        self.stamp == *stamp && !self.unsure && self.at.elapsed() < LIST_ANYHOW
+    }
+}
+
+fn stamp_of(metadata: &Metadata) -> io::Result<Stamp> {
+    Ok((
+        metadata.dev(),
+        metadata.ino(),
+        metadata.modified()?,
+        (metadata.ctime(), metadata.ctime_nsec()),
+    ))
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}

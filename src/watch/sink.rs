@@ -1,0 +1,84 @@
+//! Lines into batches from a pool, and filled batches to the publisher.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+
+use super::{Shared, Work};
+use crate::broker::{Batch, Encoder};
+use crate::file::Sink;
+use crate::position::Progress;
+
+/// A batch is full at this size, in bytes of commands.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Where the lines that are being read belong.
+#[derive(Default)]
+pub struct Target {
+    pub source: usize,
+    pub epoch: u64,
+    pub name: Rc<str>,
+}
+
+/// Fills batches from the pool, and sends them to the publisher.
+pub struct BatchSink<'a> {
+    shared: &'a Shared,
+    work: &'a Sender<Work>,
+    encoder: Encoder,
+    /// Empty ones. While all are under way there is no room: so a stalled Redis stops the reading.
+    pub pool: VecDeque<Box<Batch>>,
+    pub target: Target,
+}
+
+impl<'a> BatchSink<'a> {
+    pub fn new(
+        shared: &'a Shared,
+        work: &'a Sender<Work>,
+        pool: VecDeque<Box<Batch>>,
+    ) -> BatchSink<'a> {
+        let options = &shared.options;
+        BatchSink {
+            shared,
+            work,
+            encoder: Encoder::new(options.mode, &options.target, &options.type_field),
+            pool,
+            target: Target::default(),
+        }
+    }
+}
+
+/// The first batch of the pool is the one that is being filled.
+impl Sink for BatchSink<'_> {
+    fn has_room(&mut self) -> bool {
+        !self.pool.is_empty()
+    }
+
+    fn line(&mut self, line: &[u8], end: u64) -> bool {
+        let limit = self.shared.options.batch_lines;
+        let (encoder, target) = (&self.encoder, &self.target);
+        self.pool.front_mut().is_none_or(|batch| {
+            encoder.push(batch, &target.name, line, end);
+            batch.bytes += line.len() as u64 + 1;
+            batch.lines >= limit || batch.len() >= BATCH_BYTES
+        })
+    }
+
+    fn commit(&mut self, progress: Progress) -> ControlFlow<()> {
+        let Some(mut batch) = self.pool.pop_front() else {
+            return ControlFlow::Break(());
+        };
+        (batch.source, batch.epoch) = (self.target.source, self.target.epoch);
+        batch.end = Some(progress);
+        match self.work.send(Work::Batch(batch)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    fn discard(&mut self) {
+        if let Some(batch) = self.pool.front_mut() {
+            batch.clear();
+        }
+    }
+}

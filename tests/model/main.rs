@@ -1,0 +1,47 @@
+//! Random sequences of what happens to logs and to their watcher, against a model that knows which lines must arrive.
+//!
+//! `TAILCAST_SEED=N` plays the one sequence of that seed over and over; `TAILCAST_MODEL_SECONDS` says for how long. With
+//! `TAILCAST_SKIP=3,7,...` it leaves out these steps: so a failure is made small. `TAILCAST_MODEL_CALM=1` leaves out what
+//! destroys lines.
+
+#[path = "../util/mod.rs"]
+mod util;
+
+mod log;
+mod naming;
+mod play;
+mod verdict;
+
+use std::env;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use play::Play;
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")),
+    )
+}
+
+#[test]
+fn every_line_that_remained_readable_arrives_once_and_in_order_and_every_other_is_said() {
+    let seconds = number("TAILCAST_MODEL_SECONDS").unwrap_or(40);
+    let only = number("TAILCAST_SEED");
+    let next = AtomicU64::new(only.unwrap_or_else(|| fastrand::u64(0..1 << 40)));
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let plays = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while Instant::now() < end {
+                    Play::new(only.unwrap_or_else(|| next.fetch_add(1, Ordering::SeqCst))).play();
+                    plays.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    println!("model: {} sequences", plays.into_inner());
+}
