@@ -1,8 +1,10 @@
 //! Redis: where it is, how to reach it, and what its errors mean for us.
 //!
 //! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
-//! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives.
+//! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives, `audience` tells who else
+//! does.
 
+mod audience;
 mod commit;
 mod connection;
 mod encode;
@@ -17,6 +19,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo, ServerError, Value};
 use crate::cli::Mode;
 use crate::error::{Error, Result};
 
+pub use audience::{Audience, Subscriber};
 pub use commit::{Candidate, Claim, Session, Taken, read_records};
 pub use encode::{Batch, Encoder, Removed};
 pub use record::{Record, key_of, source_name};
@@ -30,6 +33,9 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum Failure {
     /// It heals by itself or by somebody's hand: nothing moves until then.
     Wait(String),
+    /// A signal came while a reply was waited for, as when the program was stopped and goes on: the connection is of no
+    /// use, and nothing is wrong.
+    Interrupted,
     /// A source's commit record is not what this session made it: the source is to be taken over anew.
     LostTurn(String),
     /// A line cannot be published, and those behind it can.
@@ -63,6 +69,7 @@ const SHORTEST_LIMIT: usize = 1024 * 1024;
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Failure::Interrupted => f.write_str("interrupted by a signal"),
             Failure::Wait(why) | Failure::LostTurn(why) | Failure::Refused { why, .. } => {
                 f.write_str(why)
             }

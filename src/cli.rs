@@ -60,6 +60,16 @@ pub enum From {
     End,
 }
 
+/// Which subscribers are waited for (`pubsub`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Those who have much to read.
+    Slow,
+    /// These, and the first one where there is none.
+    Absent,
+    Off,
+}
+
 /// How much is said on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -97,6 +107,9 @@ pub struct Watch {
     /// Bytes, without the newline.
     pub max_line: u64,
     pub delivery: Delivery,
+    pub hold: Hold,
+    /// How long a subscriber that does not move is waited for.
+    pub hold_for: Duration,
     pub timeout: Duration,
     pub verbosity: Verbosity,
 }

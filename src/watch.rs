@@ -8,6 +8,7 @@
 
 mod admission;
 mod globs;
+mod hold;
 mod progress;
 mod publisher;
 mod reader;

@@ -5,14 +5,15 @@
 //! a socket: it was built on the record as it was, so Redis either ran it before the take-over, which then sees it, or
 //! refuses it afterwards because the watched key has changed. So what the take-over reads is the truth.
 //!
-//! `send` writes a batch without its `EXEC`, `execute` lets it go, `finish` reads what came of it; so the next batch
-//! can be sent while this one executes. After any error the session is dropped, and with it all that was not executed.
+//! `send` writes a batch without its `EXEC`, `check` sees that it may go, `execute` lets it, `finish` reads what came of
+//! it; so the next batch can be sent while this one executes. After any error the session is dropped, and with it all that was not executed.
 
 use std::path::Path;
 use std::time::Instant;
 
 use redis::Value;
 
+use super::audience::{self, LIST, Subscriber};
 use super::connection::Connection;
 use super::encode::{Batch, push_command};
 use super::record::{self, Record};
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::position::Progress;
 use crate::route::Route;
+use crate::talk;
 
 /// What a batch makes of its source's commit record.
 #[derive(Debug, Clone)]
@@ -55,6 +57,10 @@ pub struct Session {
     delivery: Delivery,
     /// Whether a line's own type names the key that it goes to.
     is_typed: bool,
+    /// After how many bytes to look at who listens; None: it does not matter.
+    look_after: Option<usize>,
+    /// Bytes sent since the last look.
+    unlooked: usize,
     /// Told apart from every other session's, so that a record tells who wrote it.
     token: String,
     out: Vec<u8>,
@@ -80,6 +86,9 @@ impl Session {
             mode: options.mode,
             delivery: options.delivery,
             is_typed: options.mode != Mode::Pubsub && Route::new(&options.target, "").is_typed(),
+            look_after: look_after(options),
+            // The first batch of a session asks.
+            unlooked: usize::MAX,
             token,
             out: Vec::new(),
         })
@@ -187,24 +196,48 @@ impl Session {
         Ok(chosen)
     }
 
-    /// Sends a batch. With exactly-once delivery nothing of it takes effect before `execute`.
+    /// Sends a batch. With exactly-once delivery, or where it depends on who listens, nothing of it takes effect before
+    /// `execute`.
     pub fn send(&mut self, batch: &mut Batch, claim: &Claim) -> Result<(), Failure> {
         fault::point("before-send");
         batch.seal();
-        if self.delivery == Delivery::AtLeastOnce {
-            return self.connection.write(&batch.commands);
-        }
+        batch.asks_who_listens = self.is_look_due(batch.len());
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        push_command(&[b"WATCH", claim.key.as_bytes()], &mut out);
-        push_command(&[b"GET", claim.key.as_bytes()], &mut out);
-        for key in &batch.keys {
-            push_command(&[b"TYPE", &key.name], &mut out);
+        if batch.asks_who_listens {
+            out.extend_from_slice(LIST);
         }
-        push_command(&[b"MULTI"], &mut out);
-        let sent = self.connection.write(&out);
+        let sent = match self.delivery {
+            Delivery::AtLeastOnce if batch.asks_who_listens => self.connection.write(&out),
+            Delivery::AtLeastOnce => self.connection.write(&batch.commands),
+            Delivery::ExactlyOnce => self.send_transaction(&mut out, batch, claim),
+        };
         self.out = out;
-        sent?;
+        sent
+    }
+
+    fn is_look_due(&mut self, bytes: usize) -> bool {
+        self.unlooked = self.unlooked.saturating_add(bytes);
+        let is_due = self.look_after.is_some_and(|limit| self.unlooked > limit);
+        if is_due {
+            self.unlooked = 0;
+        }
+        is_due
+    }
+
+    fn send_transaction(
+        &mut self,
+        out: &mut Vec<u8>,
+        batch: &mut Batch,
+        claim: &Claim,
+    ) -> Result<(), Failure> {
+        push_command(&[b"WATCH", claim.key.as_bytes()], out);
+        push_command(&[b"GET", claim.key.as_bytes()], out);
+        for key in &batch.keys {
+            push_command(&[b"TYPE", &key.name], out);
+        }
+        push_command(&[b"MULTI"], out);
+        self.connection.write(out)?;
         let length = batch.commands.len();
         push_command(
             &[b"SET", claim.key.as_bytes(), &claim.after],
@@ -215,10 +248,20 @@ impl Session {
         sent
     }
 
-    /// Lets a sent batch take effect, if the record is still ours and every key is of the right type.
-    pub fn execute(&mut self, batch: &Batch, claim: &Claim) -> Result<(), Failure> {
+    /// Sees that a sent batch may take effect: the record is still ours, and every key is of the right type. Returns who
+    /// listens, where that was asked.
+    pub fn check(
+        &mut self,
+        batch: &Batch,
+        claim: &Claim,
+    ) -> Result<Option<Vec<Subscriber>>, Failure> {
+        let audience = if batch.asks_who_listens {
+            self.read_audience()?
+        } else {
+            None
+        };
         if self.delivery == Delivery::AtLeastOnce {
-            return Ok(());
+            return Ok(audience);
         }
         self.connection.expect_ok()?;
         let is_ours = match self.connection.reply()? {
@@ -233,10 +276,43 @@ impl Session {
         if !is_ours {
             return Err(self.lost_turn(&claim.key));
         }
-        fault::point("before-exec");
-        self.connection.write(EXEC)?;
-        fault::point("between-send-and-reply");
-        Ok(())
+        Ok(audience)
+    }
+
+    /// None: the user may not ask.
+    fn read_audience(&mut self) -> Result<Option<Vec<Subscriber>>, Failure> {
+        let reply = self.connection.reply()?;
+        let is_denied = matches!(&reply, Value::ServerError(error) if error.code() == "NOPERM");
+        match audience::read(&reply) {
+            None if is_denied && self.look_after > Some(0) => {
+                let why = self.address.unexpected(&reply);
+                talk::detail(&format!("{why}; slow subscribers are not waited for"));
+                self.look_after = None;
+                Ok(None)
+            }
+            None if is_denied => Err(Failure::Fatal(Error::Failed(format!(
+                "redis {}: --hold absent takes a user who may run CLIENT LIST (ACL SETUSER ... +client|list)",
+                self.address
+            )))),
+            None => Err(self.address.unexpected(&reply)),
+            audience => Ok(audience),
+        }
+    }
+
+    /// Lets a batch that was checked take effect.
+    pub fn execute(&mut self, batch: &Batch) -> Result<(), Failure> {
+        match self.delivery {
+            Delivery::AtLeastOnce if batch.asks_who_listens => {
+                self.connection.write(&batch.commands)
+            }
+            Delivery::AtLeastOnce => Ok(()),
+            Delivery::ExactlyOnce => {
+                fault::point("before-exec");
+                self.connection.write(EXEC)?;
+                fault::point("between-send-and-reply");
+                Ok(())
+            }
+        }
     }
 
     /// Reads what came of a batch. Returns how many of its lines reached no subscriber (`pubsub`).
@@ -381,6 +457,18 @@ impl Session {
              going on from the position that is known here",
             self.address
         ))
+    }
+}
+
+/// How much is published between two looks at who listens.
+const LOOK_AFTER: usize = 1024 * 1024;
+
+fn look_after(options: &cli::Watch) -> Option<usize> {
+    match options.hold {
+        _ if options.mode != Mode::Pubsub => None,
+        cli::Hold::Off => None,
+        cli::Hold::Slow => Some(LOOK_AFTER),
+        cli::Hold::Absent => Some(0),
     }
 }
 

@@ -1,5 +1,8 @@
 //! A connection to Redis: the crate's own, greeted, and with errors that say what they mean for us.
 
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Client, ErrorKind, RedisConnectionInfo, RedisError, Value};
@@ -159,8 +162,19 @@ fn left(deadline: Option<Instant>) -> Duration {
     })
 }
 
+/// Whether a signal cut a wait short.
+pub fn is_interrupted(error: &RedisError) -> bool {
+    let source = error.source();
+    let inner = source.and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    inner.is_some_and(|inner| inner.kind() == io::ErrorKind::Interrupted)
+}
+
 /// What went wrong on a connection.
 pub fn failure(address: &Address, error: &RedisError) -> Failure {
+    if is_interrupted(error) {
+        return Failure::Interrupted;
+    }
     let cause = match error.kind() {
         _ if error.is_timeout() => "no answer in time".into(),
         ErrorKind::Io if error.to_string() == "unexpected end of file" => {

@@ -24,6 +24,8 @@ pub struct Batch {
     pub(super) keys: Vec<Key>,
     /// Where each line ends.
     ends: Vec<u64>,
+    /// Whether Redis was asked, with this batch, who listens.
+    pub(super) asks_who_listens: bool,
     /// Bytes of the lines that are not in the commands yet.
     unsealed: usize,
 }

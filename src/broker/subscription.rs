@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::{Msg, Value};
 
-use super::connection::{Connection, failure};
+use super::connection::{Connection, failure, is_interrupted};
 use super::encode::push_command;
 use super::{Address, Failure, REPLY_TIMEOUT};
 
@@ -73,6 +73,7 @@ impl Subscription {
                     Ok(message) if pass_on(&message) => {}
                     Ok(_) => return Ok(()),
                     Err(error) if error.is_timeout() => break,
+                    Err(error) if is_interrupted(&error) => {}
                     Err(error) => return Err(failure(error)),
                 }
             }

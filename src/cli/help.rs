@@ -104,6 +104,10 @@ Where the lines go:
                             (default: HOST:ABSOLUTE-PATH)
       --delivery HOW        exactly-once or at-least-once
                             (default: exactly-once)
+      --hold WHOM           pubsub: wait for slow subscribers, also while one is
+                            absent, or off (default: slow), as Redis cuts off
+                            who has too much to read
+      --hold-for DURATION   how long for one that does not move (default: 30s)
       --batch-lines N       most lines in one transaction (default: 1000)
       --max-line SIZE       longer lines are skipped, and reported
                             (default: 16MiB)

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{Arg, Args, closest, shown, usage};
-use super::{Delivery, Env, Format, From, Generate, Mode, Status, Subscribe, Verbosity, Watch};
+use super::{
+    Delivery, Env, Format, From, Generate, Hold, Mode, Status, Subscribe, Verbosity, Watch,
+};
 use crate::error::{Error, Result};
 use crate::route::is_type;
 
@@ -45,6 +47,8 @@ const WATCH_FLAGS: &[&str] = &[
     "--batch-lines",
     "--max-line",
     "--delivery",
+    "--hold",
+    "--hold-for",
     "--timeout",
     "--verbose",
     "-v",
@@ -71,6 +75,12 @@ const PLACES: &[(&str, From)] = &[("start", From::Start), ("end", From::End)];
 const DELIVERIES: &[(&str, Delivery)] = &[
     ("exactly-once", Delivery::ExactlyOnce),
     ("at-least-once", Delivery::AtLeastOnce),
+];
+
+const HOLDS: &[(&str, Hold)] = &[
+    ("slow", Hold::Slow),
+    ("absent", Hold::Absent),
+    ("off", Hold::Off),
 ];
 
 pub fn generate(mut args: Args) -> Result<Generate> {
@@ -135,6 +145,8 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--batch-lines" => options.batch_lines = batch_lines(&mut args)?,
             "--max-line" => options.max_line = args.size_above_zero()?,
             "--delivery" => options.delivery = args.choice("not a kind of delivery", DELIVERIES)?,
+            "--hold" => options.hold = args.choice("not a way to hold back", HOLDS)?,
+            "--hold-for" => options.hold_for = args.duration()?,
             "--timeout" => options.timeout = args.duration()?,
             "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
             "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
@@ -171,6 +183,8 @@ fn watch_defaults() -> Watch {
         batch_lines: 1000,
         max_line: 16 << 20,
         delivery: Delivery::ExactlyOnce,
+        hold: Hold::Slow,
+        hold_for: Duration::from_secs(30),
         timeout: Duration::from_secs(30),
         verbosity: Verbosity::Normal,
     }

@@ -10,11 +10,14 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::hold::{Hold, Verdict};
 use super::refused::Refused;
 use super::source::{Stage, State};
 use super::trouble::Trouble;
 use super::{Answer, Resume, Shared, Work};
-use crate::broker::{Batch, Candidate, Claim, Failure, Session, Taken, key_of};
+use crate::broker::{
+    Audience, Batch, Candidate, Claim, Failure, Session, Subscriber, Taken, key_of,
+};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::position::Progress;
@@ -26,6 +29,8 @@ const IN_FLIGHT: usize = 2;
 const TOGETHER: usize = 500;
 /// The shortest `timeout` that a Redis can have.
 const REST: Duration = Duration::from_secs(1);
+/// Shorter waits for a subscriber are its daily life.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
 /// How soon a pause notices that it is to end.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -43,6 +48,7 @@ pub struct Publisher {
     /// A `Close` or `Forget`, behind all that is to be sent before it.
     ending: Option<Work>,
     refused: Refused,
+    hold: Hold,
     trouble: Trouble,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
@@ -54,6 +60,7 @@ impl Publisher {
     pub fn new(shared: Arc<Shared>, work: Receiver<Work>, answers: Sender<Answer>) -> Publisher {
         Publisher {
             refused: Refused::in_state_dir(&shared.options.state_dir),
+            hold: Hold::new(shared.options.hold, shared.options.hold_for),
             shared,
             work,
             answers,
@@ -74,12 +81,14 @@ impl Publisher {
             match self.run_session() {
                 Ok(()) => break,
                 Err(Failure::Fatal(error)) => return Err(error),
+                Err(_) if self.shared.halts() => break,
                 Err(failure) => {
                     while let Some((batch, _)) = self.flying.pop_back() {
                         self.again.push_front(batch);
                     }
                     let rested = std::mem::take(&mut self.rested);
-                    if let Some(failure) = self.put_aside(failure).filter(|_| !rested) {
+                    let waits = !rested && !matches!(failure, Failure::Interrupted);
+                    if let Some(failure) = self.put_aside(failure).filter(|_| waits) {
                         self.wait(&failure)?;
                     }
                 }
@@ -108,9 +117,7 @@ impl Publisher {
             if self.shared.halts() || ended && self.flying.is_empty() && self.again.is_empty() {
                 return Ok(());
             }
-            if let Some((batch, claim)) = self.flying.front() {
-                session.execute(batch, claim)?;
-            }
+            self.execute_first(&mut session)?;
         }
     }
 
@@ -209,8 +216,7 @@ impl Publisher {
         self.flying.push_back((batch, claim));
         sent?;
         if self.flying.len() == 1 {
-            let (batch, claim) = &self.flying[0];
-            session.execute(batch, claim)?;
+            self.execute_first(session)?;
         }
         Ok(())
     }
@@ -235,6 +241,68 @@ impl Publisher {
             before: std::mem::replace(record, after.clone()),
             after,
         })
+    }
+
+    /// Lets the first batch in flight go, if it may, and when those who listen are ready for more.
+    fn execute_first(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let Some((batch, claim)) = self.flying.front() else {
+            return Ok(());
+        };
+        if let Some(audience) = session.check(batch, claim)? {
+            self.hold_back(audience)?;
+            session.set_deadline(self.deadline())?;
+        }
+        match self.flying.front() {
+            Some((batch, _)) => session.execute(batch),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for those who listen.
+    fn hold_back(&mut self, mut audience: Vec<Subscriber>) -> Result<(), Failure> {
+        let mut looker = None;
+        let began = Instant::now();
+        loop {
+            let why = match self.hold.judge(&audience, Instant::now()) {
+                Verdict::Go => return Ok(()),
+                Verdict::WaitForOne => "there is no subscriber (--hold absent)".to_string(),
+                Verdict::WaitFor(slow) => {
+                    self.progressed = Instant::now();
+                    let mebibytes = slow.pending >> 20;
+                    format!("subscriber {} has {mebibytes} MiB to read", slow.address)
+                }
+                Verdict::GiveUp(stuck) => {
+                    talk::warn(&format!(
+                        "redis {}: subscriber {} has not read for {:?}: not waiting for it any more",
+                        self.shared.address, stuck.address, self.shared.options.hold_for
+                    ));
+                    continue;
+                }
+            };
+            let why = format!("redis {}: {why}", self.shared.address);
+            if self.shared.halts() {
+                return Err(Failure::Wait(why));
+            }
+            if self.deadline().is_some_and(|end| end <= Instant::now()) {
+                return Err(Failure::Fatal(self.out_of_time(&why)));
+            }
+            if began.elapsed() > WORTH_SAYING && !self.shared.options.once {
+                self.trouble.say_waiting(&format!("{why}; waiting for it"));
+            }
+            thread::sleep(SLICE);
+            let looker = match &mut looker {
+                Some(looker) => looker,
+                None => looker.insert(Audience::open(&self.shared.address, self.deadline())?),
+            };
+            audience = looker.look()?;
+        }
+    }
+
+    fn out_of_time(&self, why: &str) -> Error {
+        let timeout = self.shared.options.timeout;
+        Error::TryLater(format!(
+            "{why}; not better within --timeout ({timeout:?}), try again later"
+        ))
     }
 
     /// The first batch in flight has arrived.
@@ -464,10 +532,7 @@ impl Publisher {
         let mut until = Instant::now() + self.trouble.pause();
         match self.deadline() {
             Some(deadline) if Instant::now() >= deadline => {
-                let timeout = self.shared.options.timeout;
-                return Err(Error::TryLater(format!(
-                    "{failure}; not better within --timeout ({timeout:?}), try again later"
-                )));
+                return Err(self.out_of_time(&failure.to_string()));
             }
             Some(deadline) => until = until.min(deadline),
             None => self.trouble.say(&match failure {

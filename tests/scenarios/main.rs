@@ -15,6 +15,7 @@ mod disk_full;
 mod end_to_end;
 mod gaps;
 mod globs;
+mod hold;
 mod holes;
 mod hostile_siblings;
 mod lock;

@@ -91,6 +91,8 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
     assert_eq!(options.max_line, 16 * 1024 * 1024);
     assert_eq!(options.timeout, Duration::from_secs(30));
     assert_eq!(options.delivery, Delivery::ExactlyOnce);
+    assert_eq!(options.hold, Hold::Slow);
+    assert_eq!(options.hold_for, Duration::from_secs(30));
     assert_eq!(options.from, From::Start);
 }
 
@@ -98,7 +100,7 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
 fn every_flag_of_watch_is_read() {
     let line = "a.log --once --redis redis://h/ --mode stream --target t --type-field level --source s \
         --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --forget-after 1.5d --checkpoint-lines 1 \
-        --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --timeout 0 -v \
+        --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --hold off --hold-for 2s --timeout 0 -v \
         --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
     let want = Watch {
         files: vec!["a.log".into(), "b.log".into()],
@@ -121,6 +123,8 @@ fn every_flag_of_watch_is_read() {
         batch_lines: 1,
         max_line: 1,
         delivery: Delivery::AtLeastOnce,
+        hold: Hold::Off,
+        hold_for: Duration::from_secs(2),
         timeout: Duration::ZERO,
         verbosity: Verbosity::Verbose,
     };
