@@ -50,6 +50,8 @@ pub struct Reader<'w> {
     next_number: usize,
     /// Who is polled first, so that each gets its turn.
     turn: usize,
+    /// Who found no empty batch, and has lines to read.
+    starved: Vec<usize>,
     /// FILEs that were not there at the start.
     missing: Vec<PathBuf>,
     /// Accepted and not yet sent to the publisher.
@@ -117,6 +119,7 @@ impl<'w> Reader<'w> {
             numbers: HashMap::new(),
             next_number: 0,
             turn: 0,
+            starved: Vec::new(),
             missing: Vec::new(),
             opening: Vec::new(),
             next_scan: now,
@@ -232,6 +235,11 @@ impl<'w> Reader<'w> {
         match answer {
             Answer::Batch(batch) => {
                 sink.pool.push_back(batch);
+                for number in self.starved.drain(..) {
+                    if let Some(entry) = self.entries.get_mut(&number) {
+                        entry.next_poll = self.progressed;
+                    }
+                }
                 Ok(())
             }
             Answer::Resume(resume) => {
@@ -321,7 +329,10 @@ impl<'w> Reader<'w> {
                 now
             }
             // A batch that comes back wakes it.
-            Polled::NoRoom => now + self.at_most_every(self.shared.options.poll),
+            Polled::NoRoom => {
+                self.starved.push(number);
+                now + self.at_most_every(self.shared.options.poll)
+            }
             Polled::Idle | Polled::Stopped => now + pause(&entry, self),
         };
         self.move_on(&mut entry);
