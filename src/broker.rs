@@ -10,13 +10,17 @@ mod connection;
 mod encode;
 mod record;
 mod subscription;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo, ServerError, Value};
+use redis::{
+    Client, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisResult, ServerError,
+    Value,
+};
 
-use crate::cli::Mode;
+use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
 
 pub use audience::{Audience, Subscriber};
@@ -82,21 +86,19 @@ impl fmt::Display for Failure {
 #[derive(Clone)]
 pub struct Address {
     info: ConnectionInfo,
+    certificates: tls::Certificates,
 }
 
 impl Address {
-    /// Reads a URL: `redis://[user:password@]host[:port][/db]` or `redis+unix:///path`.
-    pub fn parse(url: &str) -> Result<Address> {
+    /// Reads a URL: `redis://[user:password@]host[:port][/db]`, the same with `rediss://`, or `redis+unix:///path`.
+    pub fn parse(url: &str, files: &cli::Tls) -> Result<Address> {
         let fail = |cause: String| {
-            let takes =
-                "it takes redis://[user:password@]host[:port][/db] or redis+unix:///path/to/socket";
+            let takes = "it takes redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, or \
+                redis+unix:///path/to/socket";
             Error::Failed(format!("--redis: not a Redis URL: {cause}; {takes}"))
         };
-        if url.starts_with("rediss:") || url.starts_with("valkeys:") {
-            return Err(fail(
-                "TLS is not built in; put stunnel in front of Redis".into(),
-            ));
-        }
+        let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
+        let certificates = tls::read(is_tls, files)?;
         let info = url
             .into_connection_info()
             .map_err(|error| fail(lower(&error.to_string())))?;
@@ -107,7 +109,15 @@ impl Address {
                  any will do"
             )));
         }
-        Ok(Address { info })
+        Ok(Address { info, certificates })
+    }
+
+    /// What the crate connects with; the greeting is ours.
+    fn client(&self, bare: RedisConnectionInfo) -> RedisResult<Client> {
+        tls::client(
+            self.info.clone().set_redis_settings(bare),
+            &self.certificates,
+        )
     }
 
     /// An error reply, as what it means for us.
@@ -180,6 +190,10 @@ fn lower(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn parse(url: &str) -> Result<Address> {
+        Address::parse(url, &cli::Tls::default())
+    }
+
     #[test]
     fn an_address_never_shows_the_password() {
         for url in [
@@ -187,16 +201,15 @@ mod tests {
             "redis://:hunter2@localhost:1234",
             "redis://localhost:1234",
         ] {
-            assert_eq!(Address::parse(url).unwrap().to_string(), "localhost:1234");
+            assert_eq!(parse(url).unwrap().to_string(), "localhost:1234");
         }
         for url in [
             "redis://:hunter2@",
             "redis://:hunter2@h/x",
-            "rediss://:hunter2@h",
             "http://:hunter2@h",
             "hunter2",
         ] {
-            let error = Address::parse(url).err().unwrap().to_string();
+            let error = parse(url).err().unwrap().to_string();
             assert!(
                 error.starts_with("--redis: not a Redis URL: ") && !error.contains("hunter2"),
                 "{error}"
@@ -207,14 +220,14 @@ mod tests {
     #[test]
     fn a_user_without_a_password_is_not_taken_for_the_default_user() {
         for url in ["redis://bob@h", "redis+unix:///s?user=bob"] {
-            let error = Address::parse(url).err().unwrap().to_string();
+            let error = parse(url).err().unwrap().to_string();
             assert!(error.contains("bob has no password"), "{error}");
         }
     }
 
     #[test]
     fn an_error_reply_is_waited_for_or_ends_the_program_with_a_mend() {
-        let address = Address::parse("redis://h").unwrap();
+        let address = parse("redis://h").unwrap();
         for code in [
             "OOM",
             "READONLY",

@@ -70,6 +70,15 @@ pub enum Hold {
     Off,
 }
 
+/// The files that `rediss://` takes, in PEM. None: the system's authorities, and no certificate of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// The authorities that may have signed the server's certificate.
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
 /// How much is said on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -89,6 +98,7 @@ pub struct Watch {
     pub rotated: Vec<PathBuf>,
     pub once: bool,
     pub redis: String,
+    pub tls: Tls,
     pub mode: Mode,
     /// May hold `{type}`.
     pub target: String,
@@ -126,6 +136,7 @@ pub enum Format {
 pub struct Subscribe {
     pub patterns: Vec<OsString>,
     pub redis: String,
+    pub tls: Tls,
     /// None: `Pretty` on a terminal, `Raw` elsewhere.
     pub format: Option<Format>,
     /// Empty: every type.
@@ -141,6 +152,7 @@ pub struct Status {
     pub exclude: Vec<PathBuf>,
     pub rotated: Vec<PathBuf>,
     pub redis: String,
+    pub tls: Tls,
     pub source: Option<String>,
     pub state_dir: PathBuf,
     pub json: bool,

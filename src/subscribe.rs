@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Prints what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
-    let address = Address::parse(&options.redis)?;
+    let address = Address::parse(&options.redis, &options.tls)?;
     if options.count == Some(0) {
         return Ok(());
     }

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Client, ErrorKind, RedisConnectionInfo, RedisError, Value};
+use redis::{ErrorKind, RedisConnectionInfo, RedisError, Value};
 
 use super::encode::push_command;
-use super::{Address, Failure, REPLY_TIMEOUT, lower};
+use super::{Address, Failure, REPLY_TIMEOUT, lower, tls};
 
 /// A connection, and how long it may take.
 pub struct Connection {
@@ -30,9 +30,9 @@ impl Connection {
     ) -> Result<Connection, Failure> {
         // The crate's own greeting would not tell a wrong password from a Redis that has no room for us.
         let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let client = Client::open(address.info.clone().set_redis_settings(bare));
         let timeout = left(deadline);
-        let inner = client
+        let inner = address
+            .client(bare)
             .and_then(|client| client.get_connection_with_timeout(timeout))
             .map_err(|error| failure(address, &error))?;
         let mut connection = Connection {
@@ -186,5 +186,9 @@ pub fn failure(address: &Address, error: &RedisError) -> Failure {
             lower(text.split(" (os error").next().unwrap_or_default())
         }
     };
-    Failure::Wait(format!("redis {address}: {cause}"))
+    let text = format!("redis {address}: {cause}");
+    match tls::mend(&error.to_string()) {
+        Some(mend) => Failure::Fatal(crate::error::Error::Failed(format!("{text}; {mend}"))),
+        None => Failure::Wait(text),
+    }
 }

@@ -94,6 +94,10 @@ Which files:
 Where the lines go:
       --redis URL           the server (default: $REDIS_URL, else
                             redis://127.0.0.1:6379/); redis+unix:// works too
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
       --mode MODE           pubsub: PUBLISH; stream: XADD; list: RPUSH
                             (default: pubsub)
       --target NAME         channel or key, may hold {type}
@@ -162,6 +166,10 @@ and says that there was a gap.
 Flags:
       --redis URL           the server (default: $REDIS_URL, else
                             redis://127.0.0.1:6379/); redis+unix:// works too
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
       --format FORMAT       raw: the line's own bytes; pretty: time, coloured
                             type, message, other fields
                             (default: pretty on a terminal, else raw)
@@ -197,6 +205,10 @@ Flags:
                             (default: any lag will do)
       --redis URL           the server (default: $REDIS_URL, else
                             redis://127.0.0.1:6379/); redis+unix:// works too
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
       --state-dir DIR       folder for checkpoints (default: $STATE_DIRECTORY,
                             else $XDG_STATE_HOME/tailcast, else
                             ~/.local/state/tailcast)

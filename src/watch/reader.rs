@@ -3,7 +3,7 @@
 //! A file that gets lines is polled quickly, an idle one every `--poll`, and a thousand idle ones less often, so that
 //! looking costs next to nothing. While the publisher has all batches, files are looked at and opened, not read.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -51,7 +51,7 @@ pub struct Reader<'w> {
     /// Who is polled first, so that each gets its turn.
     turn: usize,
     /// Who found no empty batch, and has lines to read.
-    starved: Vec<usize>,
+    starved: BTreeSet<usize>,
     /// FILEs that were not there at the start.
     missing: Vec<PathBuf>,
     /// Accepted and not yet sent to the publisher.
@@ -119,7 +119,7 @@ impl<'w> Reader<'w> {
             numbers: HashMap::new(),
             next_number: 0,
             turn: 0,
-            starved: Vec::new(),
+            starved: BTreeSet::new(),
             missing: Vec::new(),
             opening: Vec::new(),
             next_scan: now,
@@ -235,7 +235,7 @@ impl<'w> Reader<'w> {
         match answer {
             Answer::Batch(batch) => {
                 sink.pool.push_back(batch);
-                for number in self.starved.drain(..) {
+                for number in std::mem::take(&mut self.starved) {
                     if let Some(entry) = self.entries.get_mut(&number) {
                         entry.next_poll = self.progressed;
                     }
@@ -330,7 +330,7 @@ impl<'w> Reader<'w> {
             }
             // A batch that comes back wakes it.
             Polled::NoRoom => {
-                self.starved.push(number);
+                self.starved.insert(number);
                 now + self.at_most_every(self.shared.options.poll)
             }
             Polled::Idle | Polled::Stopped => now + pause(&entry, self),

@@ -43,6 +43,7 @@ mod strangers;
 mod subscribe;
 mod symlinks;
 mod take_over;
+mod tls;
 mod two_watchers;
 mod unterminated;
 mod zombie;

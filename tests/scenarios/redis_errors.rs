@@ -330,34 +330,56 @@ fn a_missing_permission_ends_the_watcher_with_the_reason() {
     }
 }
 
+/// What the README tells people to allow, and nothing else, in each mode: whoever watches, and whoever subscribes.
+const WATCHERS: [(&str, &str); 3] = [
+    (
+        "pubsub",
+        "~tailcast:commit:* &logs:* +watch +get +multi +set +exec +del +publish +client|list +client|setname",
+    ),
+    (
+        "list",
+        "~tailcast:commit:* ~logs +watch +get +multi +set +exec +del +rpush +type +client|setname",
+    ),
+    (
+        "stream",
+        "~tailcast:commit:* ~logs +watch +get +multi +set +exec +del +xadd +type +client|setname",
+    ),
+];
+const READER: &str = "&logs:* +psubscribe +ping +client|setname";
+
+fn set_user(scene: &Scene, name: &str, rules: &str) -> String {
+    let user = ["ACL", "SETUSER", name, "reset", "on", ">pw"];
+    let rules = rules.split(' ').collect::<Vec<_>>();
+    let _: String = scene.redis.ask(&[&user[..], &rules].concat());
+    format!("redis://{name}:pw@127.0.0.1:{}/", scene.redis.port)
+}
+
 #[test]
 fn a_least_privileged_user_will_do() {
-    // What the README tells people to allow must be enough.
-    for (mode, rules) in [
-        (
-            "pubsub",
-            "~tailcast:commit:* &logs:* +@transaction +get +set +publish +@connection",
-        ),
-        (
-            "list",
-            "~tailcast:commit:* ~logs +@transaction +get +set +rpush +type +@connection",
-        ),
-        (
-            "stream",
-            "~tailcast:commit:* ~logs +@transaction +get +set +xadd +type +@connection",
-        ),
-    ] {
+    for (mode, rules) in WATCHERS {
         let scene = Scene::new();
-        let user = ["ACL", "SETUSER", "shipper", "reset", "on", ">pw"];
-        let _: String = scene
-            .redis
-            .ask(&[&user[..], &rules.split(' ').collect::<Vec<_>>()].concat());
+        let oracle = scene.subscriber();
+        let url = set_user(&scene, "shipper", rules);
+        let reader = set_user(&scene, "reader", READER);
+        let reader = scene.tailcast(&["subscribe", "--redis", &reader]).spawn();
+        wait_until("it subscribes", || {
+            let list: String = scene.redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+            list.contains("name=tailcast-subscribe")
+        });
         scene.append("app.log", text(0..10));
-        let url = format!("redis://shipper:pw@127.0.0.1:{}/", scene.redis.port);
-        let run = scene
-            .watch_through(&url, "app.log")
-            .args(["--once", "--mode", mode])
-            .run();
-        assert_eq!(run.code, 0, "{mode}: {}", run.stderr);
+        for delivery in ["exactly-once", "at-least-once", "exactly-once"] {
+            let watch = scene.watch_through(&url, "app.log");
+            let args = ["--once", "--mode", mode, "--delivery", delivery];
+            watch.args(args).run().assert_silent_success();
+        }
+        assert_exactly(&lines(0..10), &scene.arrived(mode, &oracle));
+        if mode == "pubsub" {
+            wait_until("the reader has all", || {
+                reader.stdout().starts_with(text(0..10).as_bytes())
+            });
+        }
+        reader.sigterm();
+        let denied: Vec<redis::Value> = scene.redis.ask(&["ACL", "LOG"]);
+        assert_eq!(denied, [], "nothing was denied");
     }
 }
