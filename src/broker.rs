@@ -9,6 +9,7 @@ mod commit;
 mod connection;
 mod encode;
 mod record;
+mod sentinel;
 mod subscription;
 mod tls;
 
@@ -22,6 +23,7 @@ use redis::{
 
 use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
+use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
 pub use commit::{Candidate, Claim, Session, Taken, read_records};
@@ -85,7 +87,9 @@ impl fmt::Display for Failure {
 /// Where Redis is; its `Display` never shows the password.
 #[derive(Clone)]
 pub struct Address {
+    /// With sentinels: user, password and database of the master, and the first sentinel's address.
     info: ConnectionInfo,
+    sentinels: Option<Sentinels>,
     certificates: tls::Certificates,
 }
 
@@ -93,12 +97,16 @@ impl Address {
     /// Reads a URL: `redis://[user:password@]host[:port][/db]`, the same with `rediss://`, or `redis+unix:///path`.
     pub fn parse(url: &str, files: &cli::Tls) -> Result<Address> {
         let fail = |cause: String| {
-            let takes = "it takes redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, or \
-                redis+unix:///path/to/socket";
+            let takes = "it takes redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, \
+                redis+unix:///path/to/socket, or redis+sentinel://host[:port],.../MASTER[/db]";
             Error::Failed(format!("--redis: not a Redis URL: {cause}; {takes}"))
         };
         let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
         let certificates = tls::read(is_tls, files)?;
+        let (sentinels, url) = match sentinel::split(url).transpose().map_err(fail)? {
+            Some((sentinels, lone)) => (Some(sentinels), lone),
+            None => (None, url.to_string()),
+        };
         let info = url
             .into_connection_info()
             .map_err(|error| fail(lower(&error.to_string())))?;
@@ -109,7 +117,11 @@ impl Address {
                  any will do"
             )));
         }
-        Ok(Address { info, certificates })
+        Ok(Address {
+            info,
+            sentinels,
+            certificates,
+        })
     }
 
     /// What the crate connects with; the greeting is ours.
@@ -149,7 +161,10 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.info.addr())
+        match &self.sentinels {
+            Some(sentinels) => write!(f, "{} (of sentinel {})", sentinels.master, self.info.addr()),
+            None => write!(f, "{}", self.info.addr()),
+        }
     }
 }
 
@@ -206,6 +221,9 @@ mod tests {
         for url in [
             "redis://:hunter2@",
             "redis://:hunter2@h/x",
+            "redis+sentinel://:hunter2@h",
+            "redis+sentinel://:hunter2@h:x/m",
+            "redis+sentinel://:hunter2@h/m/x",
             "http://:hunter2@h",
             "hunter2",
         ] {

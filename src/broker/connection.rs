@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::{ErrorKind, RedisConnectionInfo, RedisError, Value};
 
 use super::encode::push_command;
-use super::{Address, Failure, REPLY_TIMEOUT, lower, tls};
+use super::{Address, Failure, REPLY_TIMEOUT, lower, sentinel, tls};
 
 /// A connection, and how long it may take.
 pub struct Connection {
@@ -22,8 +22,22 @@ pub struct Connection {
 const SHORTEST: Duration = Duration::from_millis(20);
 
 impl Connection {
-    /// Connects, authenticates, selects the database, and says who we are.
+    /// Connects, to the master where there are sentinels; authenticates, selects the database, and says who we are.
     pub fn open(
+        address: &Address,
+        name: &str,
+        deadline: Option<Instant>,
+    ) -> Result<Connection, Failure> {
+        let Some(sentinels) = &address.sentinels else {
+            return Connection::open_direct(address, name, deadline);
+        };
+        let master = sentinels.find_master(address, deadline)?;
+        let mut connection = Connection::open_direct(&master, name, deadline)?;
+        sentinel::expect_master(&mut connection)?;
+        Ok(connection)
+    }
+
+    fn open_direct(
         address: &Address,
         name: &str,
         deadline: Option<Instant>,

@@ -93,7 +93,8 @@ Which files:
 
 Where the lines go:
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too
+                            redis://127.0.0.1:6379/); redis+unix:// works too,
+                            and redis+sentinel://HOST:PORT,.../MASTER
       --tls-ca FILE         for rediss://: who may have signed the server's
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
@@ -165,7 +166,8 @@ and says that there was a gap.
 
 Flags:
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too
+                            redis://127.0.0.1:6379/); redis+unix:// works too,
+                            and redis+sentinel://HOST:PORT,.../MASTER
       --tls-ca FILE         for rediss://: who may have signed the server's
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
@@ -204,7 +206,8 @@ Flags:
       --max-lag SIZE        exit 1 when a file is further behind
                             (default: any lag will do)
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too
+                            redis://127.0.0.1:6379/); redis+unix:// works too,
+                            and redis+sentinel://HOST:PORT,.../MASTER
       --tls-ca FILE         for rediss://: who may have signed the server's
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE

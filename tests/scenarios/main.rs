@@ -36,6 +36,7 @@ mod rotation;
 mod rotation_while_down;
 mod same_file_twice;
 mod same_name;
+mod sentinel;
 mod signals;
 mod starting_point;
 mod status;
