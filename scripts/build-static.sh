@@ -44,7 +44,7 @@ fi
 cd "$root"
 folder=${CARGO_TARGET_DIR:-target}/static
 RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }-C target-feature=+crt-static" \
-    cargo build --release --locked --target "$target" --target-dir "$folder" || fail "the build failed"
+    cargo build --release --locked --features tls --target "$target" --target-dir "$folder" || fail "the build failed"
 case $folder in /*) ;; *) folder=$root/$folder ;; esac
 binary=$folder/$target/release/tailcast
 

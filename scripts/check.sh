@@ -50,6 +50,8 @@ cd "$root"
 step "formatting" cargo fmt --check
 step "clippy" cargo clippy --all-targets --locked -- -D warnings
 step "tests" scripts/test.sh
+step "clippy, with TLS" cargo clippy --all-targets --locked --features tls -- -D warnings
+step "tests, with TLS" scripts/test.sh --features tls --test scenarios tls::
 step "documentation" documentation
 step "shellcheck" shellcheck scripts/*.sh .ci/run
 step "dependencies: fastrand, redis, serde_json, nothing more" only_three_libraries

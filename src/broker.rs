@@ -1,24 +1,33 @@
 //! Redis: where it is, how to reach it, and what its errors mean for us.
 //!
-//! The only place that names `redis::`, which reads the URL. `wire` is a connection; `encode` turns lines into a batch
-//! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives.
+//! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
+//! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives, `audience` tells who else
+//! does.
 
+mod audience;
 mod commit;
+mod connection;
 mod encode;
 mod record;
+mod sentinel;
 mod subscription;
-mod wire;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redis::{
+    Client, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisResult, ServerError,
+    Value,
+};
 
+use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
-use wire::Reply;
+use sentinel::Sentinels;
 
+pub use audience::{Audience, Subscriber};
 pub use commit::{Candidate, Claim, Session, Taken, read_records};
-pub use encode::{Batch, Encoder};
+pub use encode::{Batch, Encoder, Removed};
 pub use record::{Record, key_of, source_name};
 pub use subscription::Subscription;
 
@@ -30,16 +39,46 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum Failure {
     /// It heals by itself or by somebody's hand: nothing moves until then.
     Wait(String),
+    /// A signal came while a reply was waited for, as when the program was stopped and goes on: the connection is of no
+    /// use, and nothing is wrong.
+    Interrupted,
     /// A source's commit record is not what this session made it: the source is to be taken over anew.
     LostTurn(String),
+    /// A line cannot be published, and those behind it can.
+    Refused { what: Refusal, why: String },
     /// It will be the same next time, until somebody mends what the error names.
     Fatal(Error),
 }
 
+/// Which lines Redis refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// One that is longer than its `proto-max-bulk-len`.
+    TooLong,
+    /// Those for a key that holds something else; their own type names it.
+    Key(Vec<u8>),
+}
+
+impl Refusal {
+    /// Takes the lines that it is about out of a batch.
+    pub fn take_out(&self, batch: &mut Batch, mode: Mode) -> Vec<Removed> {
+        batch.remove(mode, |target, line| match self {
+            Refusal::TooLong => line.len() > SHORTEST_LIMIT,
+            Refusal::Key(key) => key == target,
+        })
+    }
+}
+
+/// The least that `proto-max-bulk-len` can be: what is no longer is never refused for its length.
+const SHORTEST_LIMIT: usize = 1024 * 1024;
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Wait(why) | Failure::LostTurn(why) => f.write_str(why),
+            Failure::Interrupted => f.write_str("interrupted by a signal"),
+            Failure::Wait(why) | Failure::LostTurn(why) | Failure::Refused { why, .. } => {
+                f.write_str(why)
+            }
             Failure::Fatal(error) => error.fmt(f),
         }
     }
@@ -48,44 +87,71 @@ impl fmt::Display for Failure {
 /// Where Redis is; its `Display` never shows the password.
 #[derive(Clone)]
 pub struct Address {
+    /// With sentinels: user, password and database of the master, and the first sentinel's address.
     info: ConnectionInfo,
+    sentinels: Option<Sentinels>,
+    certificates: tls::Certificates,
 }
 
 impl Address {
-    /// Reads a URL: `redis://[user:password@]host[:port][/db]` or `redis+unix:///path`.
-    pub fn parse(url: &str) -> Result<Address> {
+    /// Reads a URL: `redis://[user:password@]host[:port][/db]`, the same with `rediss://`, or `redis+unix:///path`.
+    pub fn parse(url: &str, files: &cli::Tls) -> Result<Address> {
         let fail = |cause: String| {
-            let takes =
-                "it takes redis://[user:password@]host[:port][/db] or redis+unix:///path/to/socket";
+            let takes = "it takes redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, \
+                redis+unix:///path/to/socket, or redis+sentinel://host[:port],.../MASTER[/db]";
             Error::Failed(format!("--redis: not a Redis URL: {cause}; {takes}"))
         };
-        if url.starts_with("rediss:") || url.starts_with("valkeys:") {
-            return Err(fail(
-                "TLS is not built in; put stunnel in front of Redis".into(),
-            ));
-        }
+        let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
+        let certificates = tls::read(is_tls, files)?;
+        let (sentinels, url) = match sentinel::split(url).transpose().map_err(fail)? {
+            Some((sentinels, lone)) => (Some(sentinels), lone),
+            None => (None, url.to_string()),
+        };
         let info = url
             .into_connection_info()
             .map_err(|error| fail(lower(&error.to_string())))?;
-        Ok(Address { info })
+        let settings = info.redis_settings();
+        if let (Some(user), None) = (settings.username(), settings.password()) {
+            return Err(Error::Failed(format!(
+                "--redis: the user {user} has no password: write redis://{user}:PASSWORD@...; where the user needs none, \
+                 any will do"
+            )));
+        }
+        Ok(Address {
+            info,
+            sentinels,
+            certificates,
+        })
+    }
+
+    /// What the crate connects with; the greeting is ours.
+    fn client(&self, bare: RedisConnectionInfo) -> RedisResult<Client> {
+        tls::client(
+            self.info.clone().set_redis_settings(bare),
+            &self.certificates,
+        )
     }
 
     /// An error reply, as what it means for us.
-    fn error_reply(&self, text: &[u8]) -> Failure {
-        let text = String::from_utf8_lossy(text);
-        let (code, detail) = text.split_once(' ').unwrap_or((&text, ""));
-        self.refusal(code, detail)
+    fn error_reply(&self, error: &ServerError) -> Failure {
+        self.refusal(error.code(), error.details().unwrap_or_default())
     }
 
-    fn unexpected(&self, reply: &Reply<&[u8]>) -> Failure {
+    fn unexpected(&self, reply: &Value) -> Failure {
         match reply {
-            Reply::Error(text) => self.error_reply(text),
-            other => Failure::Wait(format!("redis {self}: an unexpected reply: {other}")),
+            Value::ServerError(error) => self.error_reply(error),
+            other => Failure::Wait(format!("redis {self}: an unexpected reply: {other:?}")),
         }
     }
 
     fn refusal(&self, code: &str, detail: &str) -> Failure {
         let text = format!("redis {self}: {code} {detail}");
+        if detail.contains("invalid bulk length") {
+            return Failure::Refused {
+                what: Refusal::TooLong,
+                why: text,
+            };
+        }
         match mend(code, detail) {
             Some(mend) => Failure::Fatal(Error::Failed(format!("{}; {mend}", text.trim_end()))),
             None => Failure::Wait(text),
@@ -95,7 +161,10 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.info.addr())
+        match &self.sentinels {
+            Some(sentinels) => write!(f, "{} (of sentinel {})", sentinels.master, self.info.addr()),
+            None => write!(f, "{}", self.info.addr()),
+        }
     }
 }
 
@@ -117,7 +186,9 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
             "take the password out of the URL"
         }
         "ERR" if detail.contains("DB index") => "choose another database number in the URL",
-        "ERR" => "is this a Redis 6.2 or later, or a Valkey?",
+        "ERR" if detail.starts_with("unknown command") => {
+            "is this a Redis 6.2 or later, or a Valkey?"
+        }
         _ => return None,
     })
 }
@@ -134,22 +205,29 @@ fn lower(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn parse(url: &str) -> Result<Address> {
+        Address::parse(url, &cli::Tls::default())
+    }
+
     #[test]
     fn an_address_never_shows_the_password() {
         for url in [
             "redis://user:hunter2@localhost:1234/3",
             "redis://:hunter2@localhost:1234",
+            "redis://localhost:1234",
         ] {
-            assert_eq!(Address::parse(url).unwrap().to_string(), "localhost:1234");
+            assert_eq!(parse(url).unwrap().to_string(), "localhost:1234");
         }
         for url in [
             "redis://:hunter2@",
             "redis://:hunter2@h/x",
-            "rediss://:hunter2@h",
+            "redis+sentinel://:hunter2@h",
+            "redis+sentinel://:hunter2@h:x/m",
+            "redis+sentinel://:hunter2@h/m/x",
             "http://:hunter2@h",
             "hunter2",
         ] {
-            let error = Address::parse(url).err().unwrap().to_string();
+            let error = parse(url).err().unwrap().to_string();
             assert!(
                 error.starts_with("--redis: not a Redis URL: ") && !error.contains("hunter2"),
                 "{error}"
@@ -158,8 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn a_user_without_a_password_is_not_taken_for_the_default_user() {
+        for url in ["redis://bob@h", "redis+unix:///s?user=bob"] {
+            let error = parse(url).err().unwrap().to_string();
+            assert!(error.contains("bob has no password"), "{error}");
+        }
+    }
+
+    #[test]
     fn an_error_reply_is_waited_for_or_ends_the_program_with_a_mend() {
-        let address = Address::parse("redis://h").unwrap();
+        let address = parse("redis://h").unwrap();
         for code in [
             "OOM",
             "READONLY",
@@ -175,11 +261,14 @@ mod tests {
                 "{code}"
             );
         }
+        for detail in ["max number of clients reached", "something new"] {
+            assert!(matches!(address.refusal("ERR", detail), Failure::Wait(_)));
+        }
         assert!(matches!(
-            address.refusal("ERR", "max number of clients reached"),
-            Failure::Wait(_)
+            address.refusal("ERR", "unknown command 'WATCH'"),
+            Failure::Fatal(_)
         ));
-        for code in ["WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "ERR", "MOVED"] {
+        for code in ["WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED"] {
             assert!(
                 matches!(address.refusal(code, "x"), Failure::Fatal(_)),
                 "{code}"

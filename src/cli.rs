@@ -60,6 +60,25 @@ pub enum From {
     End,
 }
 
+/// Which subscribers are waited for (`pubsub`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Those who have much to read.
+    Slow,
+    /// These, and the first one where there is none.
+    Absent,
+    Off,
+}
+
+/// The files that `rediss://` takes, in PEM. None: the system's authorities, and no certificate of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// The authorities that may have signed the server's certificate.
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
 /// How much is said on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -79,6 +98,7 @@ pub struct Watch {
     pub rotated: Vec<PathBuf>,
     pub once: bool,
     pub redis: String,
+    pub tls: Tls,
     pub mode: Mode,
     /// May hold `{type}`.
     pub target: String,
@@ -97,6 +117,9 @@ pub struct Watch {
     /// Bytes, without the newline.
     pub max_line: u64,
     pub delivery: Delivery,
+    pub hold: Hold,
+    /// How long a subscriber that does not move is waited for.
+    pub hold_for: Duration,
     pub timeout: Duration,
     pub verbosity: Verbosity,
 }
@@ -113,6 +136,7 @@ pub enum Format {
 pub struct Subscribe {
     pub patterns: Vec<OsString>,
     pub redis: String,
+    pub tls: Tls,
     /// None: `Pretty` on a terminal, `Raw` elsewhere.
     pub format: Option<Format>,
     /// Empty: every type.
@@ -128,6 +152,7 @@ pub struct Status {
     pub exclude: Vec<PathBuf>,
     pub rotated: Vec<PathBuf>,
     pub redis: String,
+    pub tls: Tls,
     pub source: Option<String>,
     pub state_dir: PathBuf,
     pub json: bool,

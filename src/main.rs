@@ -51,13 +51,19 @@ fn run() -> Result<()> {
     })?;
     let stop = signal::stop_flag();
     match command {
-        Command::Generate(options) => generate::run(&options, stop),
+        Command::Generate(options) => {
+            signal::end_though_blocked(stop);
+            generate::run(&options, stop)
+        }
         Command::Watch(options) => {
             talk::set_verbosity(options.verbosity);
             signal::raise_open_files_limit();
             watch::run(&options, stop)
         }
-        Command::Subscribe(options) => subscribe::run(&options, stop),
+        Command::Subscribe(options) => {
+            signal::end_though_blocked(stop);
+            subscribe::run(&options, stop)
+        }
         Command::Status(options) => status::run(&options),
         Command::Help(text) => print(text),
         Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),

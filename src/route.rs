@@ -69,6 +69,18 @@ impl Route {
         }
     }
 
+    /// The channel or key for a line of this type.
+    pub fn target(&self, kind: &[u8]) -> Cow<'_, [u8]> {
+        match self.pieces.as_slice() {
+            [whole] => Cow::Borrowed(whole),
+            _ => {
+                let mut target = Vec::with_capacity(self.target_len(kind));
+                self.push_target(kind, &mut target);
+                Cow::Owned(target)
+            }
+        }
+    }
+
     /// How many bytes `push_target` appends.
     pub fn target_len(&self, kind: &[u8]) -> usize {
         let pieces: usize = self.pieces.iter().map(Vec::len).sum();
@@ -85,7 +97,10 @@ pub fn is_type(kind: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
+    use serde_json::value::RawValue;
 
     fn type_of(line: &[u8]) -> String {
         let route = Route::new("logs:{type}", "type");
@@ -107,6 +122,7 @@ mod tests {
                 "OUTER",
             ),
             (r#"{"t\u0079pe":"KEY"}"#, "KEY"),
+            (r#"{"n":1e999,"m":-1E-9999,"type":"BIG"}"#, "BIG"),
             (r#"{"type":"\u0049NFO"}"#, "INFO"),
             (&format!(r#"{{"type":"{longest}"}}"#), &longest),
         ];
@@ -169,32 +185,29 @@ mod tests {
         }
     }
 
-    /// What `serde_json` makes of the line.
+    /// The line's members as `serde_json` finds them, numbers of any size among them.
+    fn members(line: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
+        serde_json::from_slice(line).ok()
+    }
+
     fn oracle(line: &[u8]) -> String {
-        let tree: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
-        let kind = tree
-            .get("type")
-            .and_then(|kind| kind.as_str())
-            .unwrap_or_default();
+        let members = members(line).unwrap_or_default();
+        let kind = members.get("type").map_or("", |kind| kind.get());
+        let kind: String = serde_json::from_str(kind).unwrap_or_default();
         if is_type(kind.as_bytes()) {
-            kind.to_owned()
+            kind
         } else {
             "UNKNOWN".to_owned()
         }
     }
 
-    /// Whether the line is an object, to `serde_json` and to us.
-    fn verdicts(line: &[u8]) -> (bool, bool) {
-        let tree: Option<serde_json::Value> = serde_json::from_slice(line).ok();
-        (
-            tree.is_some_and(|tree| tree.is_object()),
-            json::members(line, |_, _| {}).is_some(),
-        )
-    }
-
     fn assert_agreement(line: &[u8]) -> Result<(), TestCaseError> {
-        let (wanted, got) = verdicts(line);
-        prop_assert_eq!(got, wanted, "validity of {}", line.escape_ascii());
+        let whole: Option<&RawValue> = serde_json::from_slice(line).ok();
+        let is_object = whole.is_some_and(|whole| whole.get().starts_with('{'));
+        let got = json::members(line, |_, _| {}).is_some();
+        prop_assert_eq!(got, is_object, "validity of {}", line.escape_ascii());
+        // A key that is half a surrogate pair is no `String`: there the oracle does not know.
+        prop_assume!(!is_object || members(line).is_some());
         prop_assert_eq!(
             type_of(line),
             oracle(line),

@@ -7,6 +7,12 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How soon a signal is noticed, and how long the program may take to end by itself.
+const TICK: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_secs(1);
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -83,6 +89,17 @@ pub fn stop_flag() -> &'static AtomicBool {
         signal(SIGTERM, set_stop);
     }
     &STOP
+}
+
+/// Ends the program, successfully, when a signal did not: it may hang in a write to a pipe that nobody reads.
+pub fn end_though_blocked(stop: &'static AtomicBool) {
+    thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            thread::sleep(TICK);
+        }
+        thread::sleep(GRACE);
+        std::process::exit(0);
+    });
 }
 
 /// Allows as many open files as the hard limit does: a watched file takes two, and the soft limit is often 1,024.

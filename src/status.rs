@@ -32,7 +32,7 @@ struct Row {
 
 /// Prints a row for each file. An error when a lag is over `--max-lag`.
 pub fn run(options: &cli::Status) -> Result<()> {
-    let address = Address::parse(&options.redis)?;
+    let address = Address::parse(&options.redis, &options.tls)?;
     let store = Store::at(&options.state_dir);
     let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();

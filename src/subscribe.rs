@@ -1,11 +1,13 @@
 //! The log subscriber: receives lines from Redis, runs `parse_log` on each, prints the result.
 //!
-//! It writes in blocks while more is waiting, and at once when not. A lost connection is made anew; what was published
-//! meanwhile is gone, as pub/sub keeps nothing, and that is said.
+//! One thread receives, so that Redis is rid of its messages, and one prints what is there by then. A lost connection
+//! is made anew; what was published meanwhile is gone, as pub/sub keeps nothing, and that is said.
 
 use std::io::{self, IsTerminal, Write};
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,74 +18,86 @@ use crate::parse::{Style, parse_log};
 use crate::route::Route;
 use crate::talk;
 
-/// Bytes collected before they are written while more is waiting.
-const BLOCK: usize = 64 * 1024;
+/// Bytes that wait for a slow reader of ours; then Redis has to wait.
+const FULL: usize = 1024 * 1024;
+/// What comes within this time is written together.
+const TOGETHER: Duration = Duration::from_millis(1);
+/// How soon a signal is noticed.
+const TICK: Duration = Duration::from_millis(250);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const SLICE: Duration = Duration::from_millis(20);
 
 /// Prints what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
-    let address = Address::parse(&options.redis)?;
-    let patterns: Vec<_> = options
-        .patterns
-        .iter()
+    let address = Address::parse(&options.redis, &options.tls)?;
+    if options.count == Some(0) {
+        return Ok(());
+    }
+    let outlet = Arc::new(Outlet::default());
+    let receiver = thread::spawn({
+        let (options, outlet) = (options.clone(), Arc::clone(&outlet));
+        move || {
+            let result = receive(&options, &address, &outlet);
+            outlet.end();
+            result
+        }
+    });
+    outlet.print(&|| stop.load(Relaxed) || receiver.is_finished())?;
+    if stop.load(Relaxed) {
+        return Ok(());
+    }
+    let panicked = |_| Err(Error::Failed("the receiving thread panicked".into()));
+    receiver.join().unwrap_or_else(panicked)
+}
+
+/// Receives until `--count` lines, or an error that does not heal.
+fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Result<()> {
+    let patterns = options.patterns.iter();
+    let patterns: Vec<_> = patterns
         .map(|pattern| pattern.as_bytes().to_vec())
         .collect();
-    let mut printer = Printer::new(options);
+    let mut formatter = Formatter::new(options);
     let mut pause = FIRST_PAUSE;
     let mut gap: Option<Instant> = None;
-    while !stop.load(Relaxed) && options.count != Some(0) {
-        let lost = match Subscription::open(&address, &patterns, stop) {
-            Ok(mut subscription) => {
-                pause = FIRST_PAUSE;
-                match gap.take() {
-                    Some(since) => talk::warn(&format!(
-                        "redis {address}: subscribed again; lines published in the last {:.1} s are missing here",
-                        since.elapsed().as_secs_f64()
-                    )),
-                    None => talk::detail(&format!("redis {address}: subscribed")),
-                }
-                match printer.print_all(&mut subscription, stop) {
-                    Ok(()) => return Ok(()),
-                    Err(Ended::Output(error)) => return Err(error),
-                    Err(Ended::Redis(failure)) => failure,
-                }
-            }
-            Err(failure) => failure,
-        };
-        match lost {
-            Failure::Fatal(error) => return Err(error),
-            other if gap.is_none() => talk::warn(&format!("{other}; trying again")),
-            other => talk::detail(&other.to_string()),
+    loop {
+        let received = Subscription::open(address, &patterns).and_then(|subscription| {
+            pause = FIRST_PAUSE;
+            say_subscribed(address, gap.take());
+            subscription.receive(&mut |line| formatter.pass_on(line, outlet))
+        });
+        match received {
+            Ok(()) => return Ok(()),
+            Err(Failure::Fatal(error)) => return Err(error),
+            Err(other) if gap.is_none() => talk::warn(&format!("{other}; trying again")),
+            Err(other) => talk::detail(&other.to_string()),
         }
         gap.get_or_insert_with(Instant::now);
-        let until = Instant::now() + pause;
+        thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
-        while Instant::now() < until && !stop.load(Relaxed) {
-            thread::sleep(SLICE);
-        }
     }
-    Ok(())
 }
 
-/// Why printing ended before its time.
-enum Ended {
-    Output(Error),
-    Redis(Failure),
+fn say_subscribed(address: &Address, gap: Option<Instant>) {
+    let Some(since) = gap else {
+        return talk::detail(&format!("redis {address}: subscribed"));
+    };
+    talk::warn(&format!(
+        "redis {address}: subscribed again after {:.1} s; lines that were published meanwhile, or that Redis still held \
+         for this subscriber, are missing here",
+        since.elapsed().as_secs_f64()
+    ));
 }
 
-/// Filters, formats and writes lines.
-struct Printer<'a> {
+/// Filters and formats lines.
+struct Formatter<'a> {
     options: &'a cli::Subscribe,
     style: Style<'a>,
     route: Route,
-    out: Vec<u8>,
-    printed: u64,
+    passed: u64,
 }
 
-impl<'a> Printer<'a> {
-    fn new(options: &'a cli::Subscribe) -> Printer<'a> {
+impl<'a> Formatter<'a> {
+    fn new(options: &'a cli::Subscribe) -> Formatter<'a> {
         let terminal = io::stdout().is_terminal();
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let style = match (options.format, terminal) {
@@ -94,45 +108,21 @@ impl<'a> Printer<'a> {
             (Some(Format::Raw), true) => Style::Escaped,
             (Some(Format::Raw), false) | (None, false) => Style::Bytes,
         };
-        let route = Route::new("{type}", &options.type_field);
-        Printer {
+        Formatter {
             options,
             style,
-            route,
-            out: Vec::with_capacity(2 * BLOCK),
-            printed: 0,
+            route: Route::new("{type}", &options.type_field),
+            passed: 0,
         }
     }
 
-    /// Prints until a signal or `--count`.
-    fn print_all(
-        &mut self,
-        subscription: &mut Subscription,
-        stop: &AtomicBool,
-    ) -> Result<(), Ended> {
-        loop {
-            while let Some(message) = subscription.next().map_err(Ended::Redis)? {
-                if self.wants(message.payload) {
-                    parse_log(message.payload, self.style, &mut self.out);
-                    self.printed += 1;
-                }
-                if self
-                    .options
-                    .count
-                    .is_some_and(|count| self.printed >= count)
-                {
-                    return self.flush();
-                }
-                if self.out.len() >= BLOCK {
-                    self.flush()?;
-                }
-            }
-            self.flush()?;
-            if stop.load(Relaxed) {
-                return Ok(());
-            }
-            subscription.wait().map_err(Ended::Redis)?;
+    /// False: `--count` lines have been passed on.
+    fn pass_on(&mut self, line: &[u8], outlet: &Outlet) -> bool {
+        if self.wants(line) {
+            outlet.put(|out| parse_log(line, self.style, out));
+            self.passed += 1;
         }
+        self.options.count.is_none_or(|count| self.passed < count)
     }
 
     fn wants(&self, line: &[u8]) -> bool {
@@ -142,11 +132,76 @@ impl<'a> Printer<'a> {
             types.iter().any(|wanted| wanted.as_bytes() == &*kind)
         }
     }
+}
 
-    fn flush(&mut self) -> Result<(), Ended> {
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(&self.out).and_then(|()| stdout.flush());
-        self.out.clear();
-        written.map_err(|error| Ended::Output(Error::stdout(&error)))
+/// From the thread that receives to the one that prints.
+#[derive(Default)]
+struct Outlet {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    out: Vec<u8>,
+    /// The printing thread has nothing to do.
+    waits: bool,
+    /// Nothing more will come.
+    ended: bool,
+}
+
+impl Outlet {
+    /// Adds what `write` appends; waits while too much is there.
+    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state();
+        while state.out.len() >= FULL {
+            state = self.wait(state);
+        }
+        write(&mut state.out);
+        if mem::take(&mut state.waits) {
+            self.changed.notify_all();
+        }
+    }
+
+    fn end(&self) {
+        self.state().ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Prints what is put, until the end, or `halts`.
+    fn print(&self, halts: &dyn Fn() -> bool) -> Result<()> {
+        let mut stdout = io::stdout();
+        let mut block = Vec::new();
+        loop {
+            let halted = halts();
+            let mut state = self.state();
+            mem::swap(&mut block, &mut state.out);
+            if block.is_empty() {
+                if halted || state.ended {
+                    return Ok(());
+                }
+                state.waits = true;
+                drop(self.wait(state));
+                continue;
+            }
+            drop(state);
+            self.changed.notify_all();
+            let written = stdout.write_all(&block).and_then(|()| stdout.flush());
+            written.map_err(|error| Error::stdout(&error))?;
+            block.clear();
+            block.shrink_to(2 * FULL);
+            thread::sleep(TOGETHER);
+        }
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let waited = self.changed.wait_timeout(state, TICK);
+        waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -8,9 +8,11 @@
 
 mod admission;
 mod globs;
+mod hold;
 mod progress;
 mod publisher;
 mod reader;
+mod refused;
 mod sink;
 mod source;
 mod trouble;
@@ -92,6 +94,8 @@ struct Counters {
     lines: AtomicU64,
     /// Lines that reached no subscriber.
     unheard: AtomicU64,
+    /// Lines that Redis refused, and that are kept in the state directory.
+    refused: AtomicU64,
     /// Bytes of the logs, published.
     bytes: AtomicU64,
 }
@@ -117,7 +121,7 @@ impl Shared {
 
 /// Watches until a signal, or with `--once` to the end of every file.
 pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
-    let address = Address::parse(&options.redis)?;
+    let address = Address::parse(&options.redis, &options.tls)?;
     let store = Store::create(&options.state_dir, options.delivery)?;
     let cadence = Cadence {
         lines: options.checkpoint_lines,
@@ -207,8 +211,12 @@ fn talk_last_word(shared: &Shared, took: Duration) {
     } else {
         String::new()
     };
+    let refused = match shared.counters.refused.load(Relaxed) {
+        0 => String::new(),
+        count => format!("; Redis refused {count} more, which are kept in the state directory"),
+    };
     let text = format!(
-        "published {lines} lines in {:.1} s{heard}",
+        "published {lines} lines in {:.1} s{heard}{refused}",
         took.as_secs_f64()
     );
     if shared.options.once {

@@ -5,20 +5,25 @@
 //! a socket: it was built on the record as it was, so Redis either ran it before the take-over, which then sees it, or
 //! refuses it afterwards because the watched key has changed. So what the take-over reads is the truth.
 //!
-//! `send` writes a batch without its `EXEC`, `execute` lets it go, `finish` reads what came of it; so the next batch
-//! can be sent while this one executes. After any error the session is dropped, and with it all that was not executed.
+//! `send` writes a batch without its `EXEC`, `check` sees that it may go, `execute` lets it, `finish` reads what came of
+//! it; so the next batch can be sent while this one executes. After any error the session is dropped, and with it all that was not executed.
 
 use std::path::Path;
 use std::time::Instant;
 
+use redis::Value;
+
+use super::audience::{self, LIST, Subscriber};
+use super::connection::Connection;
 use super::encode::{Batch, push_command};
 use super::record::{self, Record};
-use super::wire::{Reply, Wire};
-use super::{Address, Failure};
-use crate::cli::{Delivery, Mode};
+use super::{Address, Failure, Refusal};
+use crate::cli::{self, Delivery, Mode};
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::position::Progress;
+use crate::route::Route;
+use crate::talk;
 
 /// What a batch makes of its source's commit record.
 #[derive(Debug, Clone)]
@@ -47,14 +52,23 @@ pub type Taken = Result<(Progress, Vec<u8>)>;
 /// A connection that publishes, from its first take-over to its first error.
 pub struct Session {
     address: Address,
-    wire: Wire,
+    connection: Connection,
     mode: Mode,
     delivery: Delivery,
+    /// Whether a line's own type names the key that it goes to.
+    is_typed: bool,
+    /// After how many bytes to look at who listens; None: it does not matter.
+    look_after: Option<usize>,
+    /// Bytes sent since the last look.
+    unlooked: usize,
     /// Told apart from every other session's, so that a record tells who wrote it.
     token: String,
     out: Vec<u8>,
 }
 
+/// What Redis calls us.
+const NAME: &str = "tailcast-watch";
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 /// Give up on a take-over when others keep changing the record.
 const TAKE_OVERS: usize = 100;
 
@@ -62,23 +76,26 @@ impl Session {
     /// Nothing that it does lasts beyond `deadline`, where there is one.
     pub fn open(
         address: &Address,
-        mode: Mode,
-        delivery: Delivery,
+        options: &cli::Watch,
         deadline: Option<Instant>,
     ) -> Result<Session, Failure> {
         let token = format!("{:016x}", fastrand::u64(..));
         Ok(Session {
             address: address.clone(),
-            wire: greet(address, deadline)?,
-            mode,
-            delivery,
+            connection: Connection::open(address, NAME, deadline)?,
+            mode: options.mode,
+            delivery: options.delivery,
+            is_typed: options.mode != Mode::Pubsub && Route::new(&options.target, "").is_typed(),
+            look_after: look_after(options),
+            // The first batch of a session asks.
+            unlooked: usize::MAX,
             token,
             out: Vec::new(),
         })
     }
 
-    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.wire.set_deadline(deadline);
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        self.connection.set_deadline(deadline)
     }
 
     /// The record's value for a progress.
@@ -123,8 +140,8 @@ impl Session {
         let watch: Vec<_> = std::iter::once(b"WATCH".as_slice()).chain(keys).collect();
         push_command(&watch, &mut out);
         push_gets(sources.iter().map(|source| source.key), &mut out);
-        self.wire.write(&out)?;
-        self.wire.expect_ok()?;
+        self.connection.write(&out)?;
+        self.connection.expect_ok()?;
         let chosen = self.choose(sources)?;
         let taken: Vec<Taken> = chosen
             .into_iter()
@@ -140,7 +157,7 @@ impl Session {
             let (_, value) = taken.as_ref().ok()?;
             Some((source.key, value.as_slice()))
         });
-        let is_set = set_watched(&mut self.wire, &self.address, &values.collect::<Vec<_>>())?;
+        let is_set = set_watched(&mut self.connection, &values.collect::<Vec<_>>())?;
         Ok(is_set.then_some(taken))
     }
 
@@ -150,7 +167,7 @@ impl Session {
     ) -> Result<Vec<Taken>, Failure> {
         let mut out = Vec::new();
         push_gets(sources.iter().map(|source| source.key), &mut out);
-        self.wire.write(&out)?;
+        self.connection.write(&out)?;
         let chosen = self.choose(sources)?;
         let outdated = chosen.iter().zip(sources).filter_map(|(chosen, source)| {
             let is_there = chosen.as_ref().is_ok_and(|(is_there, _)| *is_there);
@@ -171,7 +188,7 @@ impl Session {
     ) -> Result<Vec<Result<(bool, Progress)>>, Failure> {
         let mut chosen = Vec::with_capacity(sources.len());
         for source in sources {
-            let stored = read_reply(&mut self.wire, &self.address, source.key)?;
+            let stored = read_reply(&mut self.connection, source.key)?;
             let progress =
                 stored.and_then(|record| Ok((record.is_some(), (source.choose)(record.as_ref())?)));
             chosen.push(progress);
@@ -179,61 +196,129 @@ impl Session {
         Ok(chosen)
     }
 
-    /// Sends a batch. With exactly-once delivery nothing of it takes effect before `execute`.
+    /// Sends a batch. With exactly-once delivery, or where it depends on who listens, nothing of it takes effect before
+    /// `execute`.
     pub fn send(&mut self, batch: &mut Batch, claim: &Claim) -> Result<(), Failure> {
         fault::point("before-send");
-        if self.delivery == Delivery::AtLeastOnce {
-            return self.wire.write(&batch.commands);
-        }
+        batch.seal();
+        batch.asks_who_listens = self.is_look_due(batch.len());
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        push_command(&[b"WATCH", claim.key.as_bytes()], &mut out);
-        push_command(&[b"GET", claim.key.as_bytes()], &mut out);
-        for key in &batch.keys {
-            push_command(&[b"TYPE", key], &mut out);
+        if batch.asks_who_listens {
+            out.extend_from_slice(LIST);
         }
-        push_command(&[b"MULTI"], &mut out);
-        let sent = self.wire.write(&out);
+        let sent = match self.delivery {
+            Delivery::AtLeastOnce if batch.asks_who_listens => self.connection.write(&out),
+            Delivery::AtLeastOnce => self.connection.write(&batch.commands),
+            Delivery::ExactlyOnce => self.send_transaction(&mut out, batch, claim),
+        };
         self.out = out;
-        sent?;
+        sent
+    }
+
+    fn is_look_due(&mut self, bytes: usize) -> bool {
+        self.unlooked = self.unlooked.saturating_add(bytes);
+        let is_due = self.look_after.is_some_and(|limit| self.unlooked > limit);
+        if is_due {
+            self.unlooked = 0;
+        }
+        is_due
+    }
+
+    fn send_transaction(
+        &mut self,
+        out: &mut Vec<u8>,
+        batch: &mut Batch,
+        claim: &Claim,
+    ) -> Result<(), Failure> {
+        push_command(&[b"WATCH", claim.key.as_bytes()], out);
+        push_command(&[b"GET", claim.key.as_bytes()], out);
+        for key in &batch.keys {
+            push_command(&[b"TYPE", &key.name], out);
+        }
+        push_command(&[b"MULTI"], out);
+        self.connection.write(out)?;
         let length = batch.commands.len();
         push_command(
             &[b"SET", claim.key.as_bytes(), &claim.after],
             &mut batch.commands,
         );
-        let sent = self.wire.write(&batch.commands);
+        let sent = self.connection.write(&batch.commands);
         batch.commands.truncate(length);
         sent
     }
 
-    /// Lets a sent batch take effect, if the record is still ours and every key is of the right type.
-    pub fn execute(&mut self, batch: &Batch, claim: &Claim) -> Result<(), Failure> {
+    /// Sees that a sent batch may take effect: the record is still ours, and every key is of the right type. Returns who
+    /// listens, where that was asked.
+    pub fn check(
+        &mut self,
+        batch: &Batch,
+        claim: &Claim,
+    ) -> Result<Option<Vec<Subscriber>>, Failure> {
+        let audience = if batch.asks_who_listens {
+            self.read_audience()?
+        } else {
+            None
+        };
         if self.delivery == Delivery::AtLeastOnce {
-            return Ok(());
+            return Ok(audience);
         }
-        self.wire.expect_ok()?;
-        let is_ours = match self.wire.reply()? {
-            Reply::Bulk(stored) => stored == claim.before,
-            Reply::Null => return Err(self.record_is_gone(&claim.key)),
+        self.connection.expect_ok()?;
+        let is_ours = match self.connection.reply()? {
+            Value::BulkString(stored) => stored == claim.before,
+            Value::Nil => return Err(self.record_is_gone(&claim.key)),
             other => return Err(self.address.unexpected(&other)),
         };
         for key in &batch.keys {
-            self.expect_type(key)?;
+            self.expect_type(&key.name)?;
         }
-        self.wire.expect_ok()?;
+        self.connection.expect_ok()?;
         if !is_ours {
             return Err(self.lost_turn(&claim.key));
         }
-        fault::point("before-exec");
-        self.wire.send(&[b"EXEC"])?;
-        fault::point("between-send-and-reply");
-        Ok(())
+        Ok(audience)
+    }
+
+    /// None: the user may not ask.
+    fn read_audience(&mut self) -> Result<Option<Vec<Subscriber>>, Failure> {
+        let reply = self.connection.reply()?;
+        let is_denied = matches!(&reply, Value::ServerError(error) if error.code() == "NOPERM");
+        match audience::read(&reply) {
+            None if is_denied && self.look_after > Some(0) => {
+                let why = self.address.unexpected(&reply);
+                talk::detail(&format!("{why}; slow subscribers are not waited for"));
+                self.look_after = None;
+                Ok(None)
+            }
+            None if is_denied => Err(Failure::Fatal(Error::Failed(format!(
+                "redis {}: --hold absent takes a user who may run CLIENT LIST (ACL SETUSER ... +client|list)",
+                self.address
+            )))),
+            None => Err(self.address.unexpected(&reply)),
+            audience => Ok(audience),
+        }
+    }
+
+    /// Lets a batch that was checked take effect.
+    pub fn execute(&mut self, batch: &Batch) -> Result<(), Failure> {
+        match self.delivery {
+            Delivery::AtLeastOnce if batch.asks_who_listens => {
+                self.connection.write(&batch.commands)
+            }
+            Delivery::AtLeastOnce => Ok(()),
+            Delivery::ExactlyOnce => {
+                fault::point("before-exec");
+                self.connection.write(EXEC)?;
+                fault::point("between-send-and-reply");
+                Ok(())
+            }
+        }
     }
 
     /// Reads what came of a batch. Returns how many of its lines reached no subscriber (`pubsub`).
     pub fn finish(&mut self, batch: &Batch, claim: &Claim) -> Result<u64, Failure> {
         let outcome = match self.delivery {
-            Delivery::AtLeastOnce => self.count_replies(batch.lines)?,
+            Delivery::AtLeastOnce => self.count_replies(batch)?,
             Delivery::ExactlyOnce => self.finish_transaction(batch, claim)?,
         };
         fault::point("after-reply");
@@ -245,36 +330,55 @@ impl Session {
 
     fn finish_transaction(&mut self, batch: &Batch, claim: &Claim) -> Result<Outcome, Failure> {
         // The lines, and the record.
-        let commands = batch.lines + 1;
+        let commands = batch.replies(self.mode) + 1;
         let mut outcome = Outcome::default();
         for _ in 0..commands {
-            match self.wire.reply()? {
-                Reply::Simple(b"QUEUED") => {}
+            match self.connection.reply()? {
+                Value::SimpleString(word) if word == "QUEUED" => {}
                 other => outcome.refuse(self.address.unexpected(&other)),
             }
+            if outcome.is_too_long() {
+                return Ok(outcome);
+            }
         }
-        match self.wire.reply()? {
-            Reply::Array(length) if length == commands => {
-                outcome = self.count_replies(length)?;
+        match self.connection.reply()? {
+            Value::Array(replies) if replies.len() == commands => {
+                outcome = Outcome::default();
+                for (index, reply) in replies.into_iter().enumerate() {
+                    self.count(batch, index, &reply, &mut outcome);
+                }
                 outcome.refused = outcome.refused.map(|why| self.undone(why, claim));
             }
-            Reply::Null => return Err(self.lost_turn(&claim.key)),
+            Value::Nil => return Err(self.lost_turn(&claim.key)),
             other => outcome.refuse(self.address.unexpected(&other)),
         }
         Ok(outcome)
     }
 
-    /// Reads the replies of executed commands, and only counts them.
-    fn count_replies(&mut self, count: usize) -> Result<Outcome, Failure> {
+    /// The replies of commands that are executed one by one.
+    fn count_replies(&mut self, batch: &Batch) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::default();
-        for _ in 0..count {
-            match self.wire.reply()? {
-                Reply::Integer(0) if self.mode == Mode::Pubsub => outcome.unheard += 1,
-                Reply::Error(text) => outcome.refuse(self.address.error_reply(text)),
-                _ => {}
+        for index in 0..batch.replies(self.mode) {
+            let reply = self.connection.reply()?;
+            self.count(batch, index, &reply, &mut outcome);
+            if outcome.is_too_long() {
+                break;
             }
         }
         Ok(outcome)
+    }
+
+    /// The reply to a batch's command of this index.
+    fn count(&self, batch: &Batch, index: usize, reply: &Value, outcome: &mut Outcome) {
+        match reply {
+            Value::Int(0) if self.mode == Mode::Pubsub => outcome.unheard += 1,
+            Value::ServerError(error) if error.code() == "WRONGTYPE" => {
+                let why = error.details().unwrap_or_default();
+                outcome.refuse(self.wrong_type(batch.target(index), why));
+            }
+            Value::ServerError(error) => outcome.refuse(self.address.error_reply(error)),
+            _ => {}
+        }
     }
 
     /// Why a line was refused; if the record cannot be set back before it, that ends the watcher, and is said.
@@ -293,11 +397,11 @@ impl Session {
     ///
     /// On a connection of its own, as on this one the next batch is under way.
     fn undo(&self, claim: &Claim) -> Result<(), Failure> {
-        let mut wire = greet(&self.address, None)?;
+        let mut connection = Connection::open(&self.address, NAME, None)?;
         let key = claim.key.as_bytes();
-        wire.ask(&[b"WATCH", key])?;
-        if wire.ask(&[b"GET", key])? == Reply::Bulk(&claim.after) {
-            set_watched(&mut wire, &self.address, &[(&claim.key, &claim.before)])?;
+        connection.ask(&[b"WATCH", key])?;
+        if connection.ask(&[b"GET", key])? == Value::BulkString(claim.after.clone()) {
+            set_watched(&mut connection, &[(&claim.key, &claim.before)])?;
         }
         Ok(())
     }
@@ -309,7 +413,7 @@ impl Session {
         }
         let keys = keys.iter().map(|key| key.as_bytes());
         let command: Vec<_> = std::iter::once(b"DEL".as_slice()).chain(keys).collect();
-        self.wire.ask(&command).map(drop)
+        self.connection.ask(&command).map(drop)
     }
 
     /// A wrong type is looked for beforehand, as Redis itself tells of it only after it has run the neighbours.
@@ -319,16 +423,24 @@ impl Session {
         } else {
             "list"
         };
-        match self.wire.reply()? {
-            Reply::Simple(kind) if kind == wanted.as_bytes() || kind == b"none" => Ok(()),
-            Reply::Simple(kind) => {
-                let (key, kind) = (String::from_utf8_lossy(key), kind.escape_ascii());
-                Err(self.address.refusal(
-                    "WRONGTYPE",
-                    &format!("the key {key} holds a {kind}, not a {wanted}"),
-                ))
+        match self.connection.reply()? {
+            Value::SimpleString(kind) if kind == wanted || kind == "none" => Ok(()),
+            Value::SimpleString(kind) => {
+                Err(self.wrong_type(key, &format!("it holds a {kind}, not a {wanted}")))
             }
             other => Err(self.address.unexpected(&other)),
+        }
+    }
+
+    fn wrong_type(&self, key: &[u8], why: &str) -> Failure {
+        let detail = format!("for the key {}: {why}", String::from_utf8_lossy(key));
+        match self.address.refusal("WRONGTYPE", &detail) {
+            // Whoever logs a line chooses its type: no reason to stop the others.
+            _ if self.is_typed => Failure::Refused {
+                what: Refusal::Key(key.to_vec()),
+                why: format!("redis {}: WRONGTYPE {detail}", self.address),
+            },
+            failure => failure,
         }
     }
 
@@ -348,6 +460,18 @@ impl Session {
     }
 }
 
+/// How much is published between two looks at who listens.
+const LOOK_AFTER: usize = 1024 * 1024;
+
+fn look_after(options: &cli::Watch) -> Option<usize> {
+    match options.hold {
+        _ if options.mode != Mode::Pubsub => None,
+        cli::Hold::Off => None,
+        cli::Hold::Slow => Some(LOOK_AFTER),
+        cli::Hold::Absent => Some(0),
+    }
+}
+
 /// What came of a batch's commands.
 #[derive(Default)]
 struct Outcome {
@@ -361,44 +485,34 @@ impl Outcome {
     fn refuse(&mut self, failure: Failure) {
         self.refused.get_or_insert(failure);
     }
-}
 
-/// Connects, authenticates and selects the database.
-fn greet(address: &Address, deadline: Option<Instant>) -> Result<Wire, Failure> {
-    let (mut wire, replies) = Wire::connect(address, deadline)?;
-    for _ in 0..replies {
-        wire.expect_ok()?;
+    /// Behind this error Redis closes the connection.
+    fn is_too_long(&self) -> bool {
+        let what = Refusal::TooLong;
+        matches!(&self.refused, Some(Failure::Refused { what: refused, .. }) if *refused == what)
     }
-    Ok(wire)
 }
 
 /// Sets watched keys; false: one has changed in between, and none is set.
-fn set_watched(
-    wire: &mut Wire,
-    address: &Address,
-    values: &[(&str, &[u8])],
-) -> Result<bool, Failure> {
+fn set_watched(connection: &mut Connection, values: &[(&str, &[u8])]) -> Result<bool, Failure> {
     let mut out = Vec::new();
     push_command(&[b"MULTI"], &mut out);
     for (key, value) in values {
         push_command(&[b"SET", key.as_bytes(), value], &mut out);
     }
     push_command(&[b"EXEC"], &mut out);
-    wire.write(&out)?;
-    wire.expect_ok()?;
+    connection.write(&out)?;
+    connection.expect_ok()?;
     for _ in values {
-        match wire.reply()? {
-            Reply::Simple(b"QUEUED") => {}
-            other => return Err(address.unexpected(&other)),
+        match connection.reply()? {
+            Value::SimpleString(word) if word == "QUEUED" => {}
+            other => return Err(connection.address().unexpected(&other)),
         }
     }
-    match wire.reply()? {
-        Reply::Null => return Ok(false),
-        Reply::Array(length) if length == values.len() => {}
-        other => return Err(address.unexpected(&other)),
-    }
-    for _ in values {
-        wire.expect_ok()?;
+    match connection.reply()? {
+        Value::Nil => return Ok(false),
+        Value::Array(replies) if replies.iter().all(|reply| *reply == Value::Okay) => {}
+        other => return Err(connection.address().unexpected(&other)),
     }
     Ok(true)
 }
@@ -411,7 +525,7 @@ pub fn read_records(
     address: &Address,
     sources: &[String],
 ) -> Result<Vec<Result<Option<Progress>>>, Failure> {
-    let mut wire = greet(address, None)?;
+    let mut connection = Connection::open(address, "tailcast-status", None)?;
     let keys: Vec<_> = sources
         .iter()
         .map(|source| record::key_of(source))
@@ -420,9 +534,9 @@ pub fn read_records(
     for keys in keys.chunks(AT_ONCE) {
         let mut out = Vec::new();
         push_gets(keys.iter().map(String::as_str), &mut out);
-        wire.write(&out)?;
+        connection.write(&out)?;
         for key in keys {
-            let record = read_reply(&mut wire, address, key)?;
+            let record = read_reply(&mut connection, key)?;
             records.push(record.map(|record| record.map(|record| record.progress)));
         }
     }
@@ -436,16 +550,12 @@ fn push_gets<'k>(keys: impl Iterator<Item = &'k str>, out: &mut Vec<u8>) {
 }
 
 /// Reads the reply to a record's `GET`. The inner error: what stands there is no record.
-fn read_reply(
-    wire: &mut Wire,
-    address: &Address,
-    key: &str,
-) -> Result<Result<Option<Record>>, Failure> {
-    let stored = match wire.reply()? {
-        Reply::Null => return Ok(Ok(None)),
-        Reply::Bulk(stored) => Some(stored),
-        Reply::Error(text) if text.starts_with(b"WRONGTYPE") => None,
-        other => return Err(address.unexpected(&other)),
+fn read_reply(connection: &mut Connection, key: &str) -> Result<Result<Option<Record>>, Failure> {
+    let stored = match connection.reply()? {
+        Value::Nil => return Ok(Ok(None)),
+        Value::BulkString(stored) => Some(stored),
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => None,
+        other => return Err(connection.address().unexpected(&other)),
     };
-    Ok(Record::parse(key, stored).map(Some))
+    Ok(Record::parse(key, stored.as_deref()).map(Some))
 }

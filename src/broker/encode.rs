@@ -3,7 +3,7 @@
 //! Pure. The wire format is RESP: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 use crate::cli::Mode;
-use crate::position::Progress;
+use crate::position::{Position, Progress};
 use crate::route::Route;
 
 /// What is published and acknowledged as one: lines of one source, and the progress that they lead to.
@@ -18,10 +18,34 @@ pub struct Batch {
     pub bytes: u64,
     /// None only while it is being filled.
     pub end: Option<Progress>,
-    /// A command for each line.
+    /// The commands; in `list` mode only once the batch is sealed.
     pub(super) commands: Vec<u8>,
     /// The keys that the commands write to, each once (`stream` and `list`).
-    pub(super) keys: Vec<Vec<u8>>,
+    pub(super) keys: Vec<Key>,
+    /// Where each line ends.
+    ends: Vec<u64>,
+    /// Whether Redis was asked, with this batch, who listens.
+    pub(super) asks_who_listens: bool,
+    /// Bytes of the lines that are not in the commands yet.
+    unsealed: usize,
+}
+
+/// A key that a batch writes to.
+#[derive(Debug, Default)]
+pub(super) struct Key {
+    pub name: Vec<u8>,
+    /// Which of the batch's lines go there, in order.
+    lines: Vec<usize>,
+    /// In `list` mode: these lines as arguments, until the batch is sealed.
+    arguments: Vec<u8>,
+}
+
+/// A line that is taken out of its batch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Removed {
+    pub line: Vec<u8>,
+    /// The offset at which it ends.
+    pub end: u64,
 }
 
 /// A buffer that a giant line has blown up is given back to the system.
@@ -31,17 +55,120 @@ impl Batch {
     /// Empties it for the next use.
     pub fn clear(&mut self) {
         let mut commands = std::mem::take(&mut self.commands);
+        let mut ends = std::mem::take(&mut self.ends);
         commands.clear();
         commands.shrink_to(KEEP_CAPACITY);
+        ends.clear();
         *self = Batch {
             commands,
+            ends,
             ..Batch::default()
         };
     }
 
     /// Bytes of the commands.
     pub fn len(&self) -> usize {
-        self.commands.len()
+        self.commands.len() + self.unsealed
+    }
+
+    /// Of which generation its lines are.
+    pub fn generation(&self) -> u64 {
+        let Some(end) = &self.end else { return 0 };
+        let of_last = |position: &&Position| self.ends.last() == Some(&position.offset);
+        let position = end.positions().find(of_last).unwrap_or(&end.current);
+        position.generation
+    }
+
+    /// Makes one command of all lines for a key (`list`): one reply, and less work for Redis. Harmless when done before.
+    pub(super) fn seal(&mut self) {
+        self.unsealed = 0;
+        for key in self.keys.iter_mut().filter(|key| !key.arguments.is_empty()) {
+            push_length(b'*', key.lines.len() + 2, &mut self.commands);
+            self.commands.extend_from_slice(b"$5\r\nRPUSH\r\n");
+            push_bulk(&key.name, &mut self.commands);
+            self.commands.append(&mut key.arguments);
+        }
+    }
+
+    /// How many commands it is in this mode, and so how many replies.
+    pub(super) fn replies(&self, mode: Mode) -> usize {
+        match mode {
+            Mode::List => self.keys.len(),
+            Mode::Pubsub | Mode::Stream => self.lines,
+        }
+    }
+
+    /// Which key or channel its command of this index is for.
+    pub(super) fn target(&self, index: usize) -> &[u8] {
+        let mut rest = self.commands.as_slice();
+        let mut commands = std::iter::from_fn(|| split_command(&mut rest));
+        let command = commands.nth(index);
+        command.map_or(b"", |(words, _)| words[1])
+    }
+
+    /// The key of this name, with one line more.
+    fn key(&mut self, name: &[u8]) -> &mut Key {
+        let found = self.keys.iter().position(|key| key.name == name);
+        let index = found.unwrap_or_else(|| {
+            self.keys.push(Key {
+                name: name.to_vec(),
+                ..Key::default()
+            });
+            self.keys.len() - 1
+        });
+        let key = &mut self.keys[index];
+        key.lines.push(self.lines);
+        key
+    }
+
+    /// Takes out of a sealed batch every line of which `is_refused` says so, given its target and its bytes. The
+    /// batch's end stays where it is.
+    pub(super) fn remove(
+        &mut self,
+        mode: Mode,
+        is_refused: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Vec<Removed> {
+        let sealed = std::mem::take(self);
+        let mut removed = Vec::new();
+        let mut rest = sealed.commands.as_slice();
+        while let Some((words, command)) = split_command(&mut rest) {
+            let target = words[1];
+            let lines = match mode {
+                Mode::Pubsub | Mode::List => &words[2..],
+                Mode::Stream => &words[4..5],
+            };
+            let key = sealed.keys.iter().find(|key| key.name == target);
+            for (nth, line) in lines.iter().enumerate() {
+                let index = match (mode, key) {
+                    (Mode::List, Some(key)) => key.lines[nth],
+                    _ => self.lines + removed.len(),
+                };
+                let end = sealed.ends[index];
+                if is_refused(target, line) {
+                    let line = line.to_vec();
+                    removed.push(Removed { line, end });
+                } else {
+                    self.keep(mode, target, line, command, end);
+                }
+            }
+        }
+        self.seal();
+        (self.source, self.epoch) = (sealed.source, sealed.epoch);
+        (self.bytes, self.end) = (sealed.bytes, sealed.end);
+        removed
+    }
+
+    fn keep(&mut self, mode: Mode, target: &[u8], line: &[u8], command: &[u8], end: u64) {
+        match mode {
+            Mode::List => push_bulk(line, &mut self.key(target).arguments),
+            Mode::Stream => _ = self.key(target),
+            Mode::Pubsub => {}
+        }
+        if mode != Mode::List {
+            self.commands.extend_from_slice(command);
+        }
+        self.ends.push(end);
+        self.lines += 1;
     }
 }
 
@@ -60,7 +187,7 @@ impl Encoder {
         }
     }
 
-    /// Appends the command that publishes a line of `source` which ends at offset `end`.
+    /// Adds a line of `source` which ends at offset `end`.
     pub fn push(&self, batch: &mut Batch, source: &str, line: &[u8], end: u64) {
         let needs_type = self.route.is_typed() || self.mode == Mode::Stream;
         let kind = if needs_type {
@@ -68,34 +195,73 @@ impl Encoder {
         } else {
             b"".into()
         };
-        let out = &mut batch.commands;
-        out.extend_from_slice(match self.mode {
-            Mode::Pubsub => b"*3\r\n$7\r\nPUBLISH\r\n".as_slice(),
-            Mode::List => b"*3\r\n$5\r\nRPUSH\r\n",
-            Mode::Stream => b"*11\r\n$4\r\nXADD\r\n",
-        });
-        push_length(b'$', self.route.target_len(&kind), out);
-        let start = out.len();
-        self.route.push_target(&kind, out);
-        let target = start..out.len();
-        out.extend_from_slice(b"\r\n");
-        if self.mode == Mode::Stream {
-            out.extend_from_slice(b"$1\r\n*\r\n$4\r\nline\r\n");
+        match self.mode {
+            Mode::Pubsub => self.push_publish(batch, &kind, line),
+            Mode::Stream => self.push_add(batch, &kind, source, line, end),
+            Mode::List => self.push_element(batch, &kind, line),
         }
-        push_bulk(line, out);
-        if self.mode == Mode::Stream {
-            out.extend_from_slice(b"$4\r\ntype\r\n");
-            push_bulk(&kind, out);
-            out.extend_from_slice(b"$6\r\nsource\r\n");
-            push_bulk(source.as_bytes(), out);
-            out.extend_from_slice(b"$6\r\noffset\r\n");
-            push_bulk(end.to_string().as_bytes(), out);
-        }
-        if self.mode != Mode::Pubsub && !batch.keys.iter().any(|key| **key == out[target.clone()]) {
-            batch.keys.push(out[target].to_vec());
-        }
+        batch.ends.push(end);
         batch.lines += 1;
     }
+
+    fn push_publish(&self, batch: &mut Batch, kind: &[u8], line: &[u8]) {
+        let out = &mut batch.commands;
+        out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n");
+        self.push_target(kind, out);
+        push_bulk(line, out);
+    }
+
+    fn push_add(&self, batch: &mut Batch, kind: &[u8], source: &str, line: &[u8], end: u64) {
+        let out = &mut batch.commands;
+        out.extend_from_slice(b"*11\r\n$4\r\nXADD\r\n");
+        self.push_target(kind, out);
+        out.extend_from_slice(b"$1\r\n*\r\n$4\r\nline\r\n");
+        push_bulk(line, out);
+        out.extend_from_slice(b"$4\r\ntype\r\n");
+        push_bulk(kind, out);
+        out.extend_from_slice(b"$6\r\nsource\r\n");
+        push_bulk(source.as_bytes(), out);
+        out.extend_from_slice(b"$6\r\noffset\r\n");
+        push_bulk(end.to_string().as_bytes(), out);
+        batch.key(&self.route.target(kind));
+    }
+
+    fn push_element(&self, batch: &mut Batch, kind: &[u8], line: &[u8]) {
+        let key = batch.key(&self.route.target(kind));
+        let before = key.arguments.len();
+        push_bulk(line, &mut key.arguments);
+        let added = key.arguments.len() - before;
+        batch.unsealed += added;
+    }
+
+    /// Appends the channel or key.
+    fn push_target(&self, kind: &[u8], out: &mut Vec<u8>) {
+        push_length(b'$', self.route.target_len(kind), out);
+        self.route.push_target(kind, out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Takes the first of encoded commands off: its words, and the whole of it.
+fn split_command<'c>(rest: &mut &'c [u8]) -> Option<(Vec<&'c [u8]>, &'c [u8])> {
+    let whole = *rest;
+    let count = take_length(rest)?;
+    let mut words = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = take_length(rest)?;
+        let (word, behind) = rest.split_at_checked(length)?;
+        words.push(word);
+        *rest = behind.strip_prefix(b"\r\n")?;
+    }
+    Some((words, &whole[..whole.len() - rest.len()]))
+}
+
+/// Takes `<sign><number>\r\n` off.
+fn take_length(rest: &mut &[u8]) -> Option<usize> {
+    let end = rest.iter().position(|byte| *byte == b'\r')?;
+    let digits = std::str::from_utf8(rest.get(1..end)?).ok()?;
+    *rest = rest.get(end + 2..)?;
+    digits.parse().ok()
 }
 
 /// Appends a command of plain arguments.
@@ -134,14 +300,19 @@ fn push_length(sign: u8, number: usize, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn encoded(mode: Mode, target: &str, line: &[u8]) -> (String, Vec<Vec<u8>>) {
+    fn encoded(mode: Mode, target: &str, lines: &[&[u8]]) -> (String, Vec<String>) {
         let mut batch = Batch::default();
-        Encoder::new(mode, target, "type").push(&mut batch, "h:/a", line, 42);
+        let encoder = Encoder::new(mode, target, "type");
+        for line in lines {
+            encoder.push(&mut batch, "h:/a", line, 42);
+        }
+        let length = batch.len();
+        batch.seal();
+        assert!(length <= batch.len(), "it does not get full too late");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
         (
-            String::from_utf8(batch.commands)
-                .unwrap()
-                .replace("\r\n", " "),
-            batch.keys,
+            text(batch.commands).replace("\r\n", " "),
+            batch.keys.into_iter().map(|key| text(key.name)).collect(),
         )
     }
 
@@ -149,24 +320,81 @@ mod tests {
     fn a_line_becomes_the_command_of_its_mode() {
         let line = br#"{"type":"INFO"}"#;
         assert_eq!(
-            encoded(Mode::Pubsub, "logs:{type}", line).0,
+            encoded(Mode::Pubsub, "logs:{type}", &[line]).0,
             r#"*3 $7 PUBLISH $9 logs:INFO $15 {"type":"INFO"} "#
         );
         assert_eq!(
-            encoded(Mode::Pubsub, "all", line).0,
+            encoded(Mode::Pubsub, "all", &[line]).0,
             r#"*3 $7 PUBLISH $3 all $15 {"type":"INFO"} "#
         );
         assert_eq!(
-            encoded(Mode::List, "l:{type}", b"x"),
+            encoded(Mode::Stream, "logs", &[line]),
             (
-                "*3 $5 RPUSH $9 l:UNKNOWN $1 x ".into(),
-                vec![b"l:UNKNOWN".to_vec()]
+                r#"*11 $4 XADD $4 logs $1 * $4 line $15 {"type":"INFO"} $4 type $4 INFO $6 source $4 h:/a $6 offset $2 42 "#.into(),
+                vec!["logs".into()]
+            )
+        );
+    }
+
+    #[test]
+    fn lines_for_one_list_become_one_command() {
+        let lines = [&b"x"[..], br#"{"type":"A"}"#, b"yy"];
+        assert_eq!(
+            encoded(Mode::List, "l", &lines),
+            (
+                r#"*5 $5 RPUSH $1 l $1 x $12 {"type":"A"} $2 yy "#.into(),
+                vec!["l".into()]
             )
         );
         assert_eq!(
-            encoded(Mode::Stream, "logs", line).0,
-            r#"*11 $4 XADD $4 logs $1 * $4 line $15 {"type":"INFO"} $4 type $4 INFO $6 source $4 h:/a $6 offset $2 42 "#
+            encoded(Mode::List, "l:{type}", &lines),
+            (
+                r#"*4 $5 RPUSH $9 l:UNKNOWN $1 x $2 yy *3 $5 RPUSH $3 l:A $12 {"type":"A"} "#
+                    .into(),
+                vec!["l:UNKNOWN".into(), "l:A".into()]
+            )
         );
+    }
+
+    #[test]
+    fn a_sealed_batch_stays_as_it_is() {
+        let mut batch = Batch::default();
+        Encoder::new(Mode::List, "l", "type").push(&mut batch, "h:/a", b"x", 1);
+        batch.seal();
+        let once = batch.commands.clone();
+        batch.seal();
+        assert_eq!(batch.commands, once);
+    }
+
+    #[test]
+    fn lines_are_taken_out_of_a_batch_and_its_others_stay() {
+        let lines = [&b"x"[..], br#"{"type":"A"}"#, b"yy", br#"{"type":"B"}"#];
+        for mode in [Mode::Pubsub, Mode::Stream, Mode::List] {
+            let encoder = Encoder::new(mode, "l:{type}", "type");
+            let encode = |lines: &[(&[u8], u64)]| {
+                let mut batch = Batch::default();
+                for (line, end) in lines {
+                    encoder.push(&mut batch, "h:/a", line, *end);
+                }
+                batch.seal();
+                batch
+            };
+            let numbered: Vec<_> = lines.into_iter().zip(1..).collect();
+            let mut batch = encode(&numbered);
+            let removed = batch.remove(mode, |target, line| target == b"l:A" || line == b"yy");
+            let mut places: Vec<_> = removed.iter().map(|removed| removed.end).collect();
+            places.sort();
+            assert_eq!(places, [2, 3], "{mode:?}");
+            assert!(removed.iter().any(|removed| removed.line == b"yy"));
+            let rest = encode(&[numbered[0], numbered[3]]);
+            assert_eq!(
+                batch.commands.escape_ascii().to_string(),
+                rest.commands.escape_ascii().to_string()
+            );
+            assert_eq!((batch.lines, batch.replies(mode)), (2, 2));
+            let all = batch.remove(mode, |_, _| true);
+            assert_eq!((all.len(), batch.replies(mode), batch.len()), (2, 0, 0));
+        }
     }
 
     #[test]

@@ -93,7 +93,12 @@ Which files:
 
 Where the lines go:
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too
+                            redis://127.0.0.1:6379/); redis+unix:// works too,
+                            and redis+sentinel://HOST:PORT,.../MASTER
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
       --mode MODE           pubsub: PUBLISH; stream: XADD; list: RPUSH
                             (default: pubsub)
       --target NAME         channel or key, may hold {type}
@@ -104,6 +109,10 @@ Where the lines go:
                             (default: HOST:ABSOLUTE-PATH)
       --delivery HOW        exactly-once or at-least-once
                             (default: exactly-once)
+      --hold WHOM           pubsub: wait for slow subscribers, also while one is
+                            absent, or off (default: slow), as Redis cuts off
+                            who has too much to read
+      --hold-for DURATION   how long for one that does not move (default: 30s)
       --batch-lines N       most lines in one transaction (default: 1000)
       --max-line SIZE       longer lines are skipped, and reported
                             (default: 16MiB)
@@ -157,7 +166,12 @@ and says that there was a gap.
 
 Flags:
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too
+                            redis://127.0.0.1:6379/); redis+unix:// works too,
+                            and redis+sentinel://HOST:PORT,.../MASTER
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
       --format FORMAT       raw: the line's own bytes; pretty: time, coloured
                             type, message, other fields
                             (default: pretty on a terminal, else raw)
@@ -192,7 +206,12 @@ Flags:
       --max-lag SIZE        exit 1 when a file is further behind
                             (default: any lag will do)
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too
+                            redis://127.0.0.1:6379/); redis+unix:// works too,
+                            and redis+sentinel://HOST:PORT,.../MASTER
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
       --state-dir DIR       folder for checkpoints (default: $STATE_DIRECTORY,
                             else $XDG_STATE_HOME/tailcast, else
                             ~/.local/state/tailcast)

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{Arg, Args, closest, shown, usage};
-use super::{Delivery, Env, Format, From, Generate, Mode, Status, Subscribe, Verbosity, Watch};
+use super::{
+    Delivery, Env, Format, From, Generate, Hold, Mode, Status, Subscribe, Tls, Verbosity, Watch,
+};
 use crate::error::{Error, Result};
 use crate::route::is_type;
 
@@ -17,6 +19,7 @@ const DEFAULT_TYPE_FIELD: &str = "type";
 const NAME: &str = "give a name";
 const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
 const FIELD: &str = "give the name of a top-level JSON field";
+const PEM: &str = "give a PEM file";
 const FOLDER: &str = "give a folder";
 const GLOB: &str = "give a glob, as in '*.gz'";
 const TARGET: &str = "give a channel or key, as in logs:{type}";
@@ -30,6 +33,9 @@ const WATCH_FLAGS: &[&str] = &[
     "--rotated",
     "--once",
     "--redis",
+    "--tls-ca",
+    "--tls-cert",
+    "--tls-key",
     "--mode",
     "--target",
     "--type-field",
@@ -45,17 +51,31 @@ const WATCH_FLAGS: &[&str] = &[
     "--batch-lines",
     "--max-line",
     "--delivery",
+    "--hold",
+    "--hold-for",
     "--timeout",
     "--verbose",
     "-v",
     "--quiet",
     "-q",
 ];
-const SUBSCRIBE_FLAGS: &[&str] = &["--redis", "--format", "--type", "--type-field", "--count"];
+const SUBSCRIBE_FLAGS: &[&str] = &[
+    "--redis",
+    "--tls-ca",
+    "--tls-cert",
+    "--tls-key",
+    "--format",
+    "--type",
+    "--type-field",
+    "--count",
+];
 const STATUS_FLAGS: &[&str] = &[
     "--exclude",
     "--rotated",
     "--redis",
+    "--tls-ca",
+    "--tls-cert",
+    "--tls-key",
     "--json",
     "--max-lag",
     "--state-dir",
@@ -71,6 +91,12 @@ const PLACES: &[(&str, From)] = &[("start", From::Start), ("end", From::End)];
 const DELIVERIES: &[(&str, Delivery)] = &[
     ("exactly-once", Delivery::ExactlyOnce),
     ("at-least-once", Delivery::AtLeastOnce),
+];
+
+const HOLDS: &[(&str, Hold)] = &[
+    ("slow", Hold::Slow),
+    ("absent", Hold::Absent),
+    ("off", Hold::Off),
 ];
 
 pub fn generate(mut args: Args) -> Result<Generate> {
@@ -120,6 +146,7 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--rotated" => options.rotated.push(args.value(FOLDER)?.into()),
             "--once" => options.once = true,
             "--redis" => redis = Some(args.text(URL)?),
+            "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
             "--mode" => options.mode = args.choice("not a mode", MODES)?,
             "--target" => target = Some(args.text(TARGET)?),
             "--type-field" => options.type_field = args.text(FIELD)?,
@@ -135,6 +162,8 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--batch-lines" => options.batch_lines = batch_lines(&mut args)?,
             "--max-line" => options.max_line = args.size_above_zero()?,
             "--delivery" => options.delivery = args.choice("not a kind of delivery", DELIVERIES)?,
+            "--hold" => options.hold = args.choice("not a way to hold back", HOLDS)?,
+            "--hold-for" => options.hold_for = args.duration()?,
             "--timeout" => options.timeout = args.duration()?,
             "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
             "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
@@ -156,6 +185,7 @@ fn watch_defaults() -> Watch {
         rotated: Vec::new(),
         once: false,
         redis: String::new(),
+        tls: Tls::default(),
         mode: Mode::Pubsub,
         target: String::new(),
         type_field: DEFAULT_TYPE_FIELD.to_owned(),
@@ -171,6 +201,8 @@ fn watch_defaults() -> Watch {
         batch_lines: 1000,
         max_line: 16 << 20,
         delivery: Delivery::ExactlyOnce,
+        hold: Hold::Slow,
+        hold_for: Duration::from_secs(30),
         timeout: Duration::from_secs(30),
         verbosity: Verbosity::Normal,
     }
@@ -181,6 +213,7 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
     let mut options = Subscribe {
         patterns: Vec::new(),
         redis: String::new(),
+        tls: Tls::default(),
         format: None,
         types: Vec::new(),
         type_field: DEFAULT_TYPE_FIELD.to_owned(),
@@ -196,6 +229,7 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
         };
         match flag.as_str() {
             "--redis" => redis = Some(args.text(URL)?),
+            "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
             "--format" => options.format = Some(args.read("give one of raw, pretty", read_format)?),
             "--type" => {
                 options.types = args.read("give one or more, as in ERROR,WARNING", read_types)?
@@ -216,6 +250,7 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
 pub fn status(mut args: Args, env: Env) -> Result<Status> {
     let (mut files, mut redis, mut state_dir) = (Vec::new(), None, None);
     let (mut exclude, mut rotated) = (Vec::new(), Vec::new());
+    let mut tls = Tls::default();
     let (mut source, mut json, mut max_lag) = (None, false, None);
     while let Some(arg) = args.next()? {
         match arg {
@@ -224,6 +259,7 @@ pub fn status(mut args: Args, env: Env) -> Result<Status> {
                 "--exclude" => exclude.push(args.value(GLOB)?.into()),
                 "--rotated" => rotated.push(args.value(FOLDER)?.into()),
                 "--redis" => redis = Some(args.text(URL)?),
+                "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut tls, &flag, &mut args)?,
                 "--json" => json = true,
                 "--max-lag" => max_lag = Some(args.size()?),
                 "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
@@ -240,6 +276,7 @@ pub fn status(mut args: Args, env: Env) -> Result<Status> {
         exclude,
         rotated,
         redis,
+        tls,
         source,
         state_dir,
         json,
@@ -312,6 +349,16 @@ fn variable(env: Env, name: &str) -> Option<OsString> {
 }
 
 /// Whether it is a URL is for the broker to say.
+fn set_tls(tls: &mut Tls, flag: &str, args: &mut Args) -> Result<()> {
+    let file = Some(PathBuf::from(args.value(PEM)?));
+    match flag {
+        "--tls-ca" => tls.ca = file,
+        "--tls-cert" => tls.cert = file,
+        _ => tls.key = file,
+    }
+    Ok(())
+}
+
 fn redis_url(given: Option<String>, env: Env) -> Result<String> {
     if let Some(url) = given {
         return Ok(url);

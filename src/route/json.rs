@@ -1,16 +1,15 @@
 //! One pass over a line that should be a JSON object: its top-level members, in order, as slices of the line.
 //!
-//! Builds no tree, copies nothing, does not recurse. It is strict: what `serde_json` refuses (bad grammar or
-//! UTF-8, lone surrogates, numbers out of range, deep nesting) is refused here too, and the property tests in
-//! `route` hold it to that.
+//! Builds no tree, copies nothing, does not recurse. It is strict: what is not JSON by the grammar (RFC 8259), or not
+//! UTF-8, is refused, and the property tests in `route` hold it to what `serde_json` skips as a raw value.
+//!
+//! Why not `serde_json` alone: a map of raw values per line makes the whole watcher need 1.35 times the processor time,
+//! and loses the order of the members, which `parse` shows; a visitor of our own would take `serde` as a fourth library.
 
 use std::borrow::Cow;
 
 /// How many objects and arrays may be open at once. `serde_json` refuses the 128th, and so do we.
 const MAX_DEPTH: u32 = 127;
-
-/// A number this short, with an exponent of at most two digits, stays below 1e300 and so within an f64.
-const SURELY_IN_RANGE: usize = 200;
 
 /// A string as it stands in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +29,12 @@ impl<'l> Text<'l> {
         self.escaped
     }
 
-    /// What the string means. Borrowed unless there are escapes to undo.
+    /// What the string means. Borrowed unless there are escapes to undo, or one that means nothing: half of a surrogate
+    /// pair, which the grammar allows.
     pub fn decoded(self) -> Cow<'l, [u8]> {
-        if self.escaped {
-            // Fails only on bad UTF-8, and then `members` refuses the line whatever is said here.
-            let decoded: String = serde_json::from_slice(self.quoted).unwrap_or_default();
+        if self.escaped
+            && let Ok(decoded) = serde_json::from_slice::<String>(self.quoted)
+        {
             return Cow::Owned(decoded.into_bytes());
         }
         Cow::Borrowed(&self.quoted[1..self.quoted.len() - 1])
@@ -140,34 +140,22 @@ impl<'l> Scanner<'l> {
         Some(Text { quoted, escaped })
     }
 
-    /// What follows a backslash. A surrogate must be the first of a pair, with the second right behind it.
+    /// What follows a backslash.
     fn escape(&mut self) -> Option<()> {
         match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => return Some(()),
-            b'u' => {}
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+            b'u' => {
+                for _ in 0..4 {
+                    self.next().filter(u8::is_ascii_hexdigit)?;
+                }
+            }
             _ => return None,
         }
-        match self.hex4()? {
-            0xDC00..=0xDFFF => None,
-            0xD800..=0xDBFF => {
-                self.expect(b'\\')?;
-                self.expect(b'u')?;
-                matches!(self.hex4()?, 0xDC00..=0xDFFF).then_some(())
-            }
-            _ => Some(()),
-        }
+        Some(())
     }
 
-    fn hex4(&mut self) -> Option<u32> {
-        let mut code = 0;
-        for _ in 0..4 {
-            code = code * 16 + char::from(self.next()?).to_digit(16)?;
-        }
-        Some(code)
-    }
-
+    /// Whatever its size: what it means is its reader's affair.
     fn number(&mut self) -> Option<()> {
-        let start = self.at;
         self.eat(b'-');
         match self.next()? {
             b'0' => {}
@@ -177,14 +165,11 @@ impl<'l> Scanner<'l> {
         if self.eat(b'.') {
             self.some_digits()?;
         }
-        let mut exponent = 0;
         if self.eat(b'e') || self.eat(b'E') {
             let _signed = self.eat(b'+') || self.eat(b'-');
-            exponent = self.some_digits()?;
+            self.some_digits()?;
         }
-        let text = &self.bytes[start..self.at];
-        let in_range = exponent <= 2 && text.len() <= SURELY_IN_RANGE;
-        (in_range || serde_json::from_slice::<serde_json::Value>(text).is_ok()).then_some(())
+        Some(())
     }
 
     /// How many digits are next.
@@ -193,11 +178,11 @@ impl<'l> Scanner<'l> {
         rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
     }
 
-    /// Steps over one or more digits; how many there were.
-    fn some_digits(&mut self) -> Option<usize> {
+    /// Steps over one or more digits.
+    fn some_digits(&mut self) -> Option<()> {
         let count = self.digits();
         self.at += count;
-        (count > 0).then_some(count)
+        (count > 0).then_some(())
     }
 
     fn literal(&mut self, word: &[u8]) -> Option<()> {
@@ -431,21 +416,22 @@ mod tests {
     #[test]
     fn values_are_checked_against_the_grammar() {
         let good = [
-            "0", "-0", "10", "0.5", "1e5", "1E+05", "-1.25e-3", "1e308", "0e999", "1e-999", "true",
-            "null",
+            "0", "-0", "10", "0.5", "1e5", "1E+05", "-1.25e-3", "1e308", "0e999", "1e-999",
+            "1e999", "true", "null",
         ];
         let strings = [
             r#""""#,
             r#""\n\/\u00e9""#,
             r#""\ud83d\ude00""#,
+            r#""\ud83d""#,
+            r#""\ude00\n""#,
             "\"\u{7f}\u{e9}\"",
         ];
         for value in good.iter().chain(&strings) {
             assert!(keys(&format!(r#"{{"a":{value}}}"#)).is_some(), "{value}");
         }
         let numbers = [
-            "", "-", "+1", "01", "-01", ".5", "1.", "1e", "1e+", "1.e5", "1e309", "0x1", "NaN",
-            "--1",
+            "", "-", "+1", "01", "-01", ".5", "1.", "1e", "1e+", "1.e5", "0x1", "NaN", "--1",
         ];
         let others = [
             "tru",
@@ -453,27 +439,24 @@ mod tests {
             "nul",
             r#""\x""#,
             r#""\u12g4""#,
-            r#""\ud83d""#,
-            r#""\ud83dx""#,
-            r#""\ude00""#,
-        ];
-        let rest = [
-            r#""\ud83d\n""#,
-            r#""\ud83d\ud83d""#,
+            r#""\u123""#,
             "\"\t\"",
             "\"\0\"",
             "'a'",
         ];
-        for value in numbers.iter().chain(&others).chain(&rest) {
+        for value in numbers.iter().chain(&others) {
             assert_eq!(keys(&format!(r#"{{"a":{value}}}"#)), None, "{value}");
         }
     }
 
     #[test]
-    fn a_long_integer_is_out_of_range_without_any_exponent() {
-        let line = |digits: usize| format!(r#"{{"a":{}}}"#, "9".repeat(digits));
-        assert!(keys(&line(308)).is_some());
-        assert_eq!(keys(&line(309)), None);
+    fn what_half_a_surrogate_pair_means_is_left_as_it_stands() {
+        let mut seen = Vec::new();
+        members(br#"{"a\ud83d":1}"#, |key, _| {
+            seen.push(key.decoded().into_owned())
+        })
+        .unwrap();
+        assert_eq!(seen, [br"a\ud83d"]);
     }
 
     #[test]

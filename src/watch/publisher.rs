@@ -10,10 +10,14 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::hold::{Hold, Verdict};
+use super::refused::Refused;
 use super::source::{Stage, State};
 use super::trouble::Trouble;
 use super::{Answer, Resume, Shared, Work};
-use crate::broker::{Batch, Candidate, Claim, Failure, Session, Taken, key_of};
+use crate::broker::{
+    Audience, Batch, Candidate, Claim, Failure, Session, Subscriber, Taken, key_of,
+};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::position::Progress;
@@ -23,6 +27,10 @@ use crate::talk;
 const IN_FLIGHT: usize = 2;
 /// So many sources are taken over together.
 const TOGETHER: usize = 500;
+/// The shortest `timeout` that a Redis can have.
+const REST: Duration = Duration::from_secs(1);
+/// Shorter waits for a subscriber are its daily life.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
 /// How soon a pause notices that it is to end.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -39,14 +47,20 @@ pub struct Publisher {
     again: VecDeque<Box<Batch>>,
     /// A `Close` or `Forget`, behind all that is to be sent before it.
     ending: Option<Work>,
+    refused: Refused,
+    hold: Hold,
     trouble: Trouble,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
+    /// It has not been asked for a while, and may have closed the connection for that (its `timeout`).
+    rested: bool,
 }
 
 impl Publisher {
     pub fn new(shared: Arc<Shared>, work: Receiver<Work>, answers: Sender<Answer>) -> Publisher {
         Publisher {
+            refused: Refused::in_state_dir(&shared.options.state_dir),
+            hold: Hold::new(shared.options.hold, shared.options.hold_for),
             shared,
             work,
             answers,
@@ -57,6 +71,7 @@ impl Publisher {
             ending: None,
             trouble: Trouble::default(),
             progressed: Instant::now(),
+            rested: false,
         }
     }
 
@@ -66,7 +81,17 @@ impl Publisher {
             match self.run_session() {
                 Ok(()) => break,
                 Err(Failure::Fatal(error)) => return Err(error),
-                Err(failure) => self.wait(&failure)?,
+                Err(_) if self.shared.halts() => break,
+                Err(failure) => {
+                    while let Some((batch, _)) = self.flying.pop_back() {
+                        self.again.push_front(batch);
+                    }
+                    let rested = std::mem::take(&mut self.rested);
+                    let waits = !rested && !matches!(failure, Failure::Interrupted);
+                    if let Some(failure) = self.put_aside(failure).filter(|_| waits) {
+                        self.wait(&failure)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -74,17 +99,16 @@ impl Publisher {
 
     /// Publishes with one session. Ok: there is nothing more to do.
     fn run_session(&mut self) -> Result<(), Failure> {
-        let options = &self.shared.options;
-        let (mode, delivery) = (options.mode, options.delivery);
-        let mut session = Session::open(&self.shared.address, mode, delivery, self.deadline())?;
-        self.lapse(delivery);
+        let (options, address) = (&self.shared.options, &self.shared.address);
+        let mut session = Session::open(address, options, self.deadline())?;
+        self.lapse(options.delivery);
         loop {
             let ended = self.send_ahead(&mut session)?;
             if let Some((batch, claim)) = self.flying.front() {
                 let unheard = session.finish(batch, claim);
                 // Kept in `flying` until it is known to have arrived.
                 self.acknowledge_first(unheard?);
-                session.set_deadline(self.deadline());
+                session.set_deadline(self.deadline())?;
             }
             if self.flying.is_empty() {
                 self.take_over(&mut session)?;
@@ -93,9 +117,7 @@ impl Publisher {
             if self.shared.halts() || ended && self.flying.is_empty() && self.again.is_empty() {
                 return Ok(());
             }
-            if let Some((batch, claim)) = self.flying.front() {
-                session.execute(batch, claim)?;
-            }
+            self.execute_first(&mut session)?;
         }
     }
 
@@ -136,8 +158,9 @@ impl Publisher {
             None if self.ending.is_some() => return Ok(false),
             None if self.flying.is_empty() => match self.work.recv() {
                 Ok(work) => {
+                    self.rested = self.progressed.elapsed() > REST;
                     self.progressed = Instant::now();
-                    session.set_deadline(self.deadline());
+                    session.set_deadline(self.deadline())?;
                     work
                 }
                 Err(_) => return Ok(true),
@@ -193,8 +216,7 @@ impl Publisher {
         self.flying.push_back((batch, claim));
         sent?;
         if self.flying.len() == 1 {
-            let (batch, claim) = &self.flying[0];
-            session.execute(batch, claim)?;
+            self.execute_first(session)?;
         }
         Ok(())
     }
@@ -219,6 +241,68 @@ impl Publisher {
             before: std::mem::replace(record, after.clone()),
             after,
         })
+    }
+
+    /// Lets the first batch in flight go, if it may, and when those who listen are ready for more.
+    fn execute_first(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let Some((batch, claim)) = self.flying.front() else {
+            return Ok(());
+        };
+        if let Some(audience) = session.check(batch, claim)? {
+            self.hold_back(audience)?;
+            session.set_deadline(self.deadline())?;
+        }
+        match self.flying.front() {
+            Some((batch, _)) => session.execute(batch),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for those who listen.
+    fn hold_back(&mut self, mut audience: Vec<Subscriber>) -> Result<(), Failure> {
+        let mut looker = None;
+        let began = Instant::now();
+        loop {
+            let why = match self.hold.judge(&audience, Instant::now()) {
+                Verdict::Go => return Ok(()),
+                Verdict::WaitForOne => "there is no subscriber (--hold absent)".to_string(),
+                Verdict::WaitFor(slow) => {
+                    self.progressed = Instant::now();
+                    let mebibytes = slow.pending >> 20;
+                    format!("subscriber {} has {mebibytes} MiB to read", slow.address)
+                }
+                Verdict::GiveUp(stuck) => {
+                    talk::warn(&format!(
+                        "redis {}: subscriber {} has not read for {:?}: not waiting for it any more",
+                        self.shared.address, stuck.address, self.shared.options.hold_for
+                    ));
+                    continue;
+                }
+            };
+            let why = format!("redis {}: {why}", self.shared.address);
+            if self.shared.halts() {
+                return Err(Failure::Wait(why));
+            }
+            if self.deadline().is_some_and(|end| end <= Instant::now()) {
+                return Err(Failure::Fatal(self.out_of_time(&why)));
+            }
+            if began.elapsed() > WORTH_SAYING && !self.shared.options.once {
+                self.trouble.say_waiting(&format!("{why}; waiting for it"));
+            }
+            thread::sleep(SLICE);
+            let looker = match &mut looker {
+                Some(looker) => looker,
+                None => looker.insert(Audience::open(&self.shared.address, self.deadline())?),
+            };
+            audience = looker.look()?;
+        }
+    }
+
+    fn out_of_time(&self, why: &str) -> Error {
+        let timeout = self.shared.options.timeout;
+        Error::TryLater(format!(
+            "{why}; not better within --timeout ({timeout:?}), try again later"
+        ))
     }
 
     /// The first batch in flight has arrived.
@@ -262,7 +346,7 @@ impl Publisher {
                 self.taken(source, taken);
             }
             self.has_progressed();
-            session.set_deadline(self.deadline());
+            session.set_deadline(self.deadline())?;
         }
         Ok(())
     }
@@ -403,21 +487,52 @@ impl Publisher {
 
     fn has_progressed(&mut self) {
         self.progressed = Instant::now();
+        self.rested = false;
         self.trouble.end(&self.shared.address);
+    }
+
+    /// Where the failure is about lines that Redis refuses, these are kept elsewhere, and their batch goes without them.
+    /// Returns what is left to be waited for.
+    fn put_aside(&mut self, failure: Failure) -> Option<Failure> {
+        let Failure::Refused { what, why } = &failure else {
+            return Some(failure);
+        };
+        let mode = self.shared.options.mode;
+        for index in 0..self.again.len() {
+            let batch = &mut self.again[index];
+            let source = batch.source;
+            let generation = batch.generation();
+            let lines = what.take_out(batch, mode);
+            let state = self.sources.get_mut(&source);
+            let Some(state) = state.filter(|_| !lines.is_empty()) else {
+                continue;
+            };
+            return match self.refused.keep(&state.path, generation, &lines, why) {
+                Ok(kept_in) => {
+                    state.say_refused(&lines, why, &kept_in);
+                    let count = lines.len() as u64;
+                    self.shared.counters.refused.fetch_add(count, Relaxed);
+                    self.progressed = Instant::now();
+                    None
+                }
+                Err(error) => {
+                    // The lines are out of their batch, and nowhere else: they are read again.
+                    if let Some(known) = state.known.clone() {
+                        self.rewind(source, known);
+                    }
+                    Some(Failure::Wait(error.to_string()))
+                }
+            };
+        }
+        Some(failure)
     }
 
     /// Redis cannot do it now: nothing moves, and it is tried again after a pause.
     fn wait(&mut self, failure: &Failure) -> Result<()> {
-        while let Some((batch, _)) = self.flying.pop_back() {
-            self.again.push_front(batch);
-        }
         let mut until = Instant::now() + self.trouble.pause();
         match self.deadline() {
             Some(deadline) if Instant::now() >= deadline => {
-                let timeout = self.shared.options.timeout;
-                return Err(Error::TryLater(format!(
-                    "{failure}; not better within --timeout ({timeout:?}), try again later"
-                )));
+                return Err(self.out_of_time(&failure.to_string()));
             }
             Some(deadline) => until = until.min(deadline),
             None => self.trouble.say(&match failure {

@@ -1,13 +1,14 @@
 //! A source that is being published: where it stands, and where it goes on from when its record is taken over.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Source;
-use crate::broker::{Batch, Record, key_of};
+use crate::broker::{Batch, Record, Removed, key_of};
 use crate::cli::Mode;
 use crate::error::{Error, Result};
 use crate::position::Progress;
+use crate::talk;
 
 /// A source, as the publisher knows it.
 pub struct State {
@@ -22,6 +23,8 @@ pub struct State {
     /// Batches of earlier resumptions are void.
     pub epoch: u64,
     turns: Turns,
+    /// When it was last said that Redis refuses lines.
+    refusal_said: Option<Instant>,
 }
 
 /// Whose the source's commit record is.
@@ -45,6 +48,7 @@ impl State {
             initial: source.initial,
             epoch: 0,
             turns: Turns::default(),
+            refusal_said: None,
         }
     }
 
@@ -87,6 +91,31 @@ impl State {
             )));
         }
         Ok(true)
+    }
+}
+
+/// How often it is said of a source that Redis refuses its lines.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+impl State {
+    /// Says what was refused; who logs such a line all the time is not to flood our log as well.
+    pub fn say_refused(&mut self, lines: &[Removed], why: &str, kept_in: &Path) {
+        let text = format!(
+            "{}: {why}; {} of its lines, the last one before offset {}, are kept in {}, and those behind them go on",
+            self.path.display(),
+            lines.len(),
+            lines.last().map_or(0, |removed| removed.end),
+            kept_in.display(),
+        );
+        if self
+            .refusal_said
+            .is_none_or(|said| said.elapsed() > SAY_AGAIN)
+        {
+            self.refusal_said = Some(Instant::now());
+            talk::warn(&text);
+        } else {
+            talk::detail(&text);
+        }
     }
 }
 

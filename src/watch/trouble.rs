@@ -18,6 +18,8 @@ pub struct Trouble {
     said: Option<(String, Instant)>,
     /// Whether this trouble was said, so that its end is worth saying.
     announced: bool,
+    /// When it was last said that a subscriber is waited for.
+    waiting_said: Option<Instant>,
 }
 
 impl Trouble {
@@ -38,6 +40,17 @@ impl Trouble {
             self.announced = true;
         } else {
             talk::detail(text);
+        }
+    }
+
+    /// Not a trouble, but worth knowing now and then.
+    pub fn say_waiting(&mut self, text: &str) {
+        if self
+            .waiting_said
+            .is_none_or(|said| said.elapsed() > SAY_AGAIN)
+        {
+            self.waiting_said = Some(Instant::now());
+            talk::note(text);
         }
     }
 

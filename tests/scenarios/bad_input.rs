@@ -439,6 +439,17 @@ fn a_bad_redis_url_exits_1_and_never_shows_its_password() {
 }
 
 #[test]
+fn a_user_without_a_password_does_not_connect_as_the_default_user() {
+    let scene = Scene::new();
+    scene.append("app.log", text(0..1));
+    let oracle = scene.subscriber();
+    let url = format!("redis://bob@127.0.0.1:{}/", scene.redis.port);
+    let run = scene.watch_through(&url, "app.log").arg("--once").run();
+    run.assert_fails(1, &["bob has no password"]);
+    assert_exactly::<&str, _>(&[], &oracle.settle());
+}
+
+#[test]
 fn a_password_is_never_shown_when_redis_is_absent_or_refuses_it() {
     let scene = Scene::with(Redis::start_with(&["--requirepass", "the-right-one"]));
     scene.append("app.log", text(0..1));

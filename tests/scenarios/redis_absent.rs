@@ -169,3 +169,29 @@ fn sigterm_ends_a_watcher_that_waits_for_redis() {
     scene.once("app.log");
     assert_exactly(&lines(0..3), &oracle.settle());
 }
+
+#[test]
+fn a_connection_that_idled_out_is_renewed_without_a_word() {
+    for delivery in ["exactly-once", "at-least-once"] {
+        let scene = Scene::with(Redis::start_with(&["--timeout", "1"]));
+        let oracle = scene.subscriber();
+        scene.append("app.log", text(0..10));
+        let watcher = scene
+            .watch("app.log")
+            .args(["--delivery", delivery])
+            .spawn();
+        oracle.wait_for(10);
+        let clients = || scene.redis.ask::<String>(&["CLIENT", "LIST"]);
+        wait_until("Redis has closed the idle connection", || {
+            !clients().contains("name=tailcast-watch")
+        });
+        scene.append("app.log", text(10..20));
+        oracle.wait_for(20);
+        assert!(
+            clients().contains("name=tailcast-watch"),
+            "it is told apart"
+        );
+        assert_eq!(watcher.complaints(), [] as [&str; 0]);
+        scene.assert_arrives(watcher, &oracle, &lines(0..20));
+    }
+}

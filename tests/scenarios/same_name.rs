@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -97,6 +98,12 @@ fn cloned_host(scene: &Scene, name: &str, mode: &str) -> Process {
     run.under(&["env", "-C", folder]).spawn()
 }
 
+fn append(log: &Path, text: &str) {
+    let file = fs::File::options().create(true).append(true).open(log);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.expect("append to a log");
+}
+
 #[test]
 fn two_files_of_one_path_and_one_name_are_told_apart_before_long() {
     if !Path::new("/proc/self/cwd").exists() {
@@ -114,9 +121,7 @@ fn two_files_of_one_path_and_one_name_are_told_apart_before_long() {
         };
         wait_until("one of them is told", || {
             for (n, log) in logs.iter().enumerate() {
-                let mut text = fs::read_to_string(log).unwrap_or_default();
-                text += &format!("{n} {written}\n");
-                fs::write(log, text).expect("append");
+                append(log, &format!("{n} {written}\n"));
             }
             written += 1;
             hosts.iter().any(refused)
@@ -126,8 +131,7 @@ fn two_files_of_one_path_and_one_name_are_told_apart_before_long() {
         ended.assert_fails(1, &["--source", "/proc/self/cwd/app.log"]);
         // The other goes on, alone and in peace.
         let last = format!("{} the last", 1 - loser);
-        let log = &logs[1 - loser];
-        fs::write(log, fs::read_to_string(log).expect("read") + &last + "\n").expect("append");
+        append(&logs[1 - loser], &format!("{last}\n"));
         let arrived = || scene.arrived(mode, &oracle);
         wait_until("its line is there", || {
             arrived().iter().any(|line| *line == last.as_bytes())

@@ -90,3 +90,51 @@ fn a_signal_ends_a_watcher_that_looks_only_once_an_hour() {
     let watcher = scene.watch("app.log").args(["--poll", "1h"]).spawn();
     scene.assert_arrives(watcher, &oracle, &lines(0..10));
 }
+
+/// A pipe that is open at its other end, where nobody reads.
+fn clogged_pipe(scene: &Scene) -> (std::path::PathBuf, std::fs::File) {
+    let pipe = scene.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("run mkfifo").success());
+    // For reading and writing: that does not wait for anybody.
+    let both = std::fs::File::options().read(true).write(true).open(&pipe);
+    (pipe, both.expect("open the pipe"))
+}
+
+#[test]
+fn a_signal_ends_whoever_hangs_in_a_pipe_that_nobody_reads() {
+    let scene = Scene::new();
+    let (pipe, _both) = clogged_pipe(&scene);
+    let into_pipe = [
+        "sh",
+        "-c",
+        "exec \"$@\" >\"$0\"",
+        pipe.to_str().expect("UTF-8"),
+    ];
+    let generator = scene
+        .tailcast(&["generate", "--interval", "0", "--quiet", "-"])
+        .under(&into_pipe)
+        .spawn();
+    let full = || {
+        let args = [
+            "-c",
+            "timeout 0.2 dd if=/dev/zero bs=1 count=1 2>/dev/null >\"$0\"",
+        ];
+        let written = std::process::Command::new("sh")
+            .args(args)
+            .arg(&pipe)
+            .status();
+        !written.expect("run sh").success()
+    };
+    wait_until("the pipe is full", full);
+    generator.sigterm();
+    let subscriber = scene
+        .tailcast(&["subscribe", "--redis", &scene.redis.url()])
+        .under(&into_pipe)
+        .spawn();
+    wait_until("it subscribes", || {
+        scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) == 1
+    });
+    let _: usize = scene.redis.ask(&["PUBLISH", "logs:INFO", &line(0)]);
+    subscriber.sigterm();
+}

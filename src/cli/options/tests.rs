@@ -49,6 +49,7 @@ fn without_flags_the_defaults_hold() {
     let watch = Watch {
         files: vec!["app.log".into()],
         redis: "redis://127.0.0.1:6379/".to_owned(),
+        tls: Tls::default(),
         target: "logs:{type}".to_owned(),
         state_dir: "/home/ann/.local/state/tailcast".into(),
         ..watch_defaults()
@@ -57,6 +58,7 @@ fn without_flags_the_defaults_hold() {
     let subscribe = Subscribe {
         patterns: vec!["logs:*".into()],
         redis: "redis://127.0.0.1:6379/".to_owned(),
+        tls: Tls::default(),
         format: None,
         types: vec![],
         type_field: "type".to_owned(),
@@ -68,6 +70,7 @@ fn without_flags_the_defaults_hold() {
         exclude: vec![],
         rotated: vec![],
         redis: "redis://127.0.0.1:6379/".to_owned(),
+        tls: Tls::default(),
         source: None,
         state_dir: "/home/ann/.local/state/tailcast".into(),
         json: false,
@@ -91,14 +94,16 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
     assert_eq!(options.max_line, 16 * 1024 * 1024);
     assert_eq!(options.timeout, Duration::from_secs(30));
     assert_eq!(options.delivery, Delivery::ExactlyOnce);
+    assert_eq!(options.hold, Hold::Slow);
+    assert_eq!(options.hold_for, Duration::from_secs(30));
     assert_eq!(options.from, From::Start);
 }
 
 #[test]
 fn every_flag_of_watch_is_read() {
-    let line = "a.log --once --redis redis://h/ --mode stream --target t --type-field level --source s \
+    let line = "a.log --once --redis redis://h/ --tls-ca /ca --tls-cert c --tls-key k --mode stream --target t --type-field level --source s \
         --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --forget-after 1.5d --checkpoint-lines 1 \
-        --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --timeout 0 -v \
+        --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --hold off --hold-for 2s --timeout 0 -v \
         --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
     let want = Watch {
         files: vec!["a.log".into(), "b.log".into()],
@@ -106,6 +111,11 @@ fn every_flag_of_watch_is_read() {
         rotated: vec!["old".into(), "/y".into()],
         once: true,
         redis: "redis://h/".to_owned(),
+        tls: Tls {
+            ca: Some("/ca".into()),
+            cert: Some("c".into()),
+            key: Some("k".into()),
+        },
         mode: Mode::Stream,
         target: "t".to_owned(),
         type_field: "level".to_owned(),
@@ -121,6 +131,8 @@ fn every_flag_of_watch_is_read() {
         batch_lines: 1,
         max_line: 1,
         delivery: Delivery::AtLeastOnce,
+        hold: Hold::Off,
+        hold_for: Duration::from_secs(2),
         timeout: Duration::ZERO,
         verbosity: Verbosity::Verbose,
     };
@@ -146,6 +158,7 @@ fn every_flag_of_the_others_is_read() {
     let subscribe = Subscribe {
         patterns: vec!["a*".into(), "b".into()],
         redis: "r".to_owned(),
+        tls: Tls::default(),
         format: Some(Format::Pretty),
         types: vec!["ERROR".to_owned(), "WARN".to_owned()],
         type_field: "level".to_owned(),
@@ -158,6 +171,7 @@ fn every_flag_of_the_others_is_read() {
         exclude: vec!["b*".into()],
         rotated: vec!["old".into()],
         redis: "r".to_owned(),
+        tls: Tls::default(),
         source: Some("s".to_owned()),
         state_dir: "/d".into(),
         json: true,

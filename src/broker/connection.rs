@@ -1,0 +1,208 @@
+//! A connection to Redis: the crate's own, greeted, and with errors that say what they mean for us.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::{ErrorKind, RedisConnectionInfo, RedisError, Value};
+
+use super::encode::push_command;
+use super::{Address, Failure, REPLY_TIMEOUT, lower, sentinel, tls};
+
+/// A connection, and how long it may take.
+pub struct Connection {
+    address: Address,
+    inner: redis::Connection,
+    /// Beyond this no reply is waited for.
+    deadline: Option<Instant>,
+}
+
+/// What is left before a deadline is never nothing, as the system takes that for "without end".
+const SHORTEST: Duration = Duration::from_millis(20);
+
+impl Connection {
+    /// Connects, to the master where there are sentinels; authenticates, selects the database, and says who we are.
+    pub fn open(
+        address: &Address,
+        name: &str,
+        deadline: Option<Instant>,
+    ) -> Result<Connection, Failure> {
+        let Some(sentinels) = &address.sentinels else {
+            return Connection::open_direct(address, name, deadline);
+        };
+        let master = sentinels.find_master(address, deadline)?;
+        let mut connection = Connection::open_direct(&master, name, deadline)?;
+        sentinel::expect_master(&mut connection)?;
+        Ok(connection)
+    }
+
+    fn open_direct(
+        address: &Address,
+        name: &str,
+        deadline: Option<Instant>,
+    ) -> Result<Connection, Failure> {
+        // The crate's own greeting would not tell a wrong password from a Redis that has no room for us.
+        let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let timeout = left(deadline);
+        let inner = address
+            .client(bare)
+            .and_then(|client| client.get_connection_with_timeout(timeout))
+            .map_err(|error| failure(address, &error))?;
+        let mut connection = Connection {
+            address: address.clone(),
+            inner,
+            deadline,
+        };
+        connection.set_timeout(timeout)?;
+        connection.greet(name)?;
+        Ok(connection)
+    }
+
+    fn greet(&mut self, name: &str) -> Result<(), Failure> {
+        let settings = self.address.info.redis_settings().clone();
+        let mut out = Vec::new();
+        let mut replies = 0;
+        if let Some(password) = settings.password() {
+            let user = settings.username().map(str::as_bytes);
+            let auth = [b"AUTH".as_slice()].into_iter().chain(user);
+            let words: Vec<_> = auth.chain([password.as_bytes()]).collect();
+            push_command(&words, &mut out);
+            replies += 1;
+        }
+        if settings.db() != 0 {
+            let number = settings.db().to_string();
+            push_command(&[b"SELECT", number.as_bytes()], &mut out);
+            replies += 1;
+        }
+        push_command(&[b"CLIENT", b"SETNAME", name.as_bytes()], &mut out);
+        self.write(&out)?;
+        for _ in 0..replies {
+            self.expect_ok()?;
+        }
+        // It is a courtesy: a user who may not name itself does without. But a Redis that cannot serve says so here.
+        match self.reply()? {
+            Value::ServerError(error) if !matches!(error.code(), "NOPERM" | "ERR") => {
+                Err(self.address.error_reply(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The crate's connection, for what it does beyond commands and replies.
+    pub fn inner(&mut self) -> &mut redis::Connection {
+        &mut self.inner
+    }
+
+    /// From here on no reply is waited for beyond this.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        let (before, after) = (left(self.deadline), left(deadline));
+        self.deadline = deadline;
+        if before != after {
+            self.set_timeout(after)?;
+        }
+        Ok(())
+    }
+
+    fn set_timeout(&self, timeout: Duration) -> Result<(), Failure> {
+        let set = self.inner.set_read_timeout(Some(timeout));
+        set.and_then(|()| self.inner.set_write_timeout(Some(timeout)))
+            .map_err(|error| failure(&self.address, &error))
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if bytes.is_empty() {
+            // As the crate takes nothing for a mistake.
+            return Ok(());
+        }
+        let sent = self.inner.send_packed_command(bytes);
+        sent.map_err(|error| {
+            self.last_word(&error)
+                .unwrap_or_else(|| failure(&self.address, &error))
+        })
+    }
+
+    /// Why Redis has closed the connection while it was written to, where it said so.
+    fn last_word(&mut self, error: &RedisError) -> Option<Failure> {
+        if error.is_timeout() {
+            return None;
+        }
+        while let Ok(reply) = self.inner.recv_response() {
+            if let Value::ServerError(error) = reply
+                && let refused @ Failure::Refused { .. } = self.address.error_reply(&error)
+            {
+                return Some(refused);
+            }
+        }
+        None
+    }
+
+    /// The next reply, waited for; an error reply is one like another.
+    pub fn reply(&mut self) -> Result<Value, Failure> {
+        let reply = self.inner.recv_response();
+        reply.map_err(|error| failure(&self.address, &error))
+    }
+
+    /// One command, and its reply; an error reply is a failure.
+    pub fn ask(&mut self, words: &[&[u8]]) -> Result<Value, Failure> {
+        let mut bytes = Vec::new();
+        push_command(words, &mut bytes);
+        self.write(&bytes)?;
+        match self.reply()? {
+            Value::ServerError(error) => Err(self.address.error_reply(&error)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Sees that the next reply is `OK`.
+    pub fn expect_ok(&mut self) -> Result<(), Failure> {
+        match self.reply()? {
+            Value::Okay => Ok(()),
+            other => Err(self.address.unexpected(&other)),
+        }
+    }
+}
+
+/// The time that an answer has.
+fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(REPLY_TIMEOUT, |deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        left.clamp(SHORTEST, REPLY_TIMEOUT)
+    })
+}
+
+/// Whether a signal cut a wait short.
+pub fn is_interrupted(error: &RedisError) -> bool {
+    let source = error.source();
+    let inner = source.and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    inner.is_some_and(|inner| inner.kind() == io::ErrorKind::Interrupted)
+}
+
+/// What went wrong on a connection.
+pub fn failure(address: &Address, error: &RedisError) -> Failure {
+    if is_interrupted(error) {
+        return Failure::Interrupted;
+    }
+    let cause = match error.kind() {
+        _ if error.is_timeout() => "no answer in time".into(),
+        ErrorKind::Io if error.to_string() == "unexpected end of file" => {
+            "it closed the connection".into()
+        }
+        ErrorKind::Parse => "what answers there does not speak the Redis protocol".into(),
+        _ => {
+            let text = error.to_string();
+            lower(text.split(" (os error").next().unwrap_or_default())
+        }
+    };
+    let text = format!("redis {address}: {cause}");
+    match tls::mend(&error.to_string()) {
+        Some(mend) => Failure::Fatal(crate::error::Error::Failed(format!("{text}; {mend}"))),
+        None => Failure::Wait(text),
+    }
+}

@@ -1,0 +1,130 @@
+//! Whether to publish on, given who listens: Redis cuts off a subscriber for which it has to hold too much.
+//!
+//! Pure: what was seen, and when, comes in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::broker::Subscriber;
+use crate::cli;
+
+/// Redis may hold so much for a subscriber; by default it cuts one off at 32 MiB, or at 8 MiB for a minute.
+const ENOUGH: u64 = 4 << 20;
+
+/// Who is waited for.
+pub struct Hold {
+    policy: cli::Hold,
+    /// How long one that does not move is waited for.
+    patience: Duration,
+    /// By id: the least that was pending, and since when it is no less.
+    waited_for: BTreeMap<u64, (u64, Instant)>,
+    given_up: BTreeSet<u64>,
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Go,
+    /// Nobody is there.
+    WaitForOne,
+    /// This one has enough to read.
+    WaitFor(Subscriber),
+    /// This one does not move, and is not waited for any more; ask again.
+    GiveUp(Subscriber),
+}
+
+impl Hold {
+    pub fn new(policy: cli::Hold, patience: Duration) -> Hold {
+        Hold {
+            policy,
+            patience,
+            waited_for: BTreeMap::new(),
+            given_up: BTreeSet::new(),
+        }
+    }
+
+    pub fn judge(&mut self, audience: &[Subscriber], now: Instant) -> Verdict {
+        if self.policy == cli::Hold::Absent && audience.is_empty() {
+            return Verdict::WaitForOne;
+        }
+        let is_slow = |subscriber: &&Subscriber| subscriber.pending > ENOUGH;
+        let slow: BTreeSet<_> = audience.iter().filter(is_slow).map(|one| one.id).collect();
+        // Who has read it all, or is gone, begins anew.
+        self.waited_for.retain(|id, _| slow.contains(id));
+        self.given_up.retain(|id| slow.contains(id));
+        for subscriber in audience.iter().filter(is_slow) {
+            if self.given_up.contains(&subscriber.id) {
+                continue;
+            }
+            let pending = subscriber.pending;
+            let (least, since) = self
+                .waited_for
+                .entry(subscriber.id)
+                .or_insert((pending, now));
+            if pending < *least {
+                (*least, *since) = (pending, now);
+            }
+            if now.duration_since(*since) < self.patience {
+                return Verdict::WaitFor(subscriber.clone());
+            }
+            self.given_up.insert(subscriber.id);
+            return Verdict::GiveUp(subscriber.clone());
+        }
+        Verdict::Go
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(id: u64, mebibytes: u64) -> Subscriber {
+        Subscriber {
+            id,
+            address: "a".into(),
+            pending: mebibytes << 20,
+        }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn one_with_enough_to_read_is_waited_for_while_it_moves_and_as_long_as_patience_lasts() {
+        let mut hold = Hold::new(cli::Hold::Slow, seconds(30));
+        let start = Instant::now();
+        let mut judge = |at, audience: &[_]| hold.judge(audience, start + seconds(at));
+        assert_eq!(judge(0, &[]), Verdict::Go);
+        assert_eq!(judge(0, &[one(1, 4), one(2, 0)]), Verdict::Go);
+        assert_eq!(judge(0, &[one(1, 9)]), Verdict::WaitFor(one(1, 9)));
+        assert_eq!(
+            judge(29, &[one(1, 8)]),
+            Verdict::WaitFor(one(1, 8)),
+            "it moves"
+        );
+        assert_eq!(judge(58, &[one(1, 8)]), Verdict::WaitFor(one(1, 8)));
+        assert_eq!(judge(59, &[one(1, 8)]), Verdict::GiveUp(one(1, 8)));
+        assert_eq!(judge(59, &[one(1, 8)]), Verdict::Go);
+        let other = [one(1, 8), one(2, 5)];
+        assert_eq!(judge(60, &other), Verdict::WaitFor(one(2, 5)), "others are");
+        assert_eq!(judge(61, &[one(1, 1)]), Verdict::Go);
+        assert_eq!(
+            judge(62, &[one(1, 5)]),
+            Verdict::WaitFor(one(1, 5)),
+            "it woke up"
+        );
+    }
+
+    #[test]
+    fn nobody_is_waited_for_only_where_that_was_asked_for() {
+        for (policy, verdict) in [
+            (cli::Hold::Slow, Verdict::Go),
+            (cli::Hold::Absent, Verdict::WaitForOne),
+        ] {
+            let mut hold = Hold::new(policy, seconds(0));
+            assert_eq!(hold.judge(&[], Instant::now()), verdict);
+            assert_eq!(hold.judge(&[one(1, 0)], Instant::now()), Verdict::Go);
+        }
+    }
+}
