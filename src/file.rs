@@ -90,6 +90,8 @@ pub struct Tail<'w> {
     /// With their reasons, and not yet said.
     gaps: Vec<(Gap, String)>,
     looking: Looking,
+    /// The path as it was before the last look.
+    looked_at: Option<State>,
     /// Something was done since the last commit.
     has_moved: bool,
     /// What stands in the way, as said on stderr; said once until it changes.
@@ -104,7 +106,7 @@ enum Looking {
     /// When the path changes.
     Settled,
     /// The last look at a path that was so did not help: not before this time, while it stays so.
-    Vain(Option<(FileId, u64, SystemTime)>, Instant),
+    Vain(Option<State>, Instant),
 }
 
 /// What a poll is to do.
@@ -127,8 +129,20 @@ enum Late {
     Closed,
 }
 
-/// What the newest open file and a look at the path say.
-fn next_step(newest: Option<(&Position, Stat)>, path: Option<Stat>, was_absent: bool) -> Step {
+/// By this a path is seen to change.
+type State = (FileId, u64, SystemTime);
+
+fn state_of(stat: Stat) -> State {
+    (stat.id, stat.size, stat.modified)
+}
+
+/// What the newest open file and a look at the path say. `looked_at`: the path as it was before the last look.
+fn next_step(
+    newest: Option<(&Position, Stat)>,
+    path: Option<Stat>,
+    was_absent: bool,
+    looked_at: Option<State>,
+) -> Step {
     let Some((end, seen)) = newest else {
         return match path {
             Some(_) => Step::Look,
@@ -141,7 +155,7 @@ fn next_step(newest: Option<(&Position, Stat)>, path: Option<Stat>, was_absent: 
         None => Step::Look,
         Some(path) if path.id != seen.id || path.size < end.offset => Step::Look,
         // Nothing was read of it, so that no anchor tells of a truncation.
-        Some(path) if end.offset == 0 && path.modified != seen.modified => Step::Look,
+        Some(path) if end.offset == 0 && Some(state_of(path)) != looked_at => Step::Look,
         Some(path) if path.size != seen.size || path.modified != seen.modified => Step::Read,
         Some(_) => Step::Idle,
     }
@@ -184,6 +198,7 @@ impl<'w> Tail<'w> {
             inspector: Inspector::default(),
             gaps: Vec::new(),
             looking: Looking::Due,
+            looked_at: None,
             has_moved: false,
             trouble: String::new(),
         }
@@ -210,6 +225,16 @@ impl<'w> Tail<'w> {
                 let (end, ended) = (sought.end, sought.ended);
                 *sought = Generation::new(end, old.name.clone(), stat, body);
                 sought.ended = ended;
+            }
+        }
+        for sought in tail.chain.iter_mut().filter(|g| g.is_sought()) {
+            // A copy that is shorter than what was read has this place, if it was made behind it.
+            let earlier = self.committed.positions().find(|earlier| {
+                (earlier.generation, earlier.file) == (sought.end.generation, sought.end.file)
+                    && earlier.offset < sought.end.offset
+            });
+            if let Some(earlier) = earlier {
+                sought.trail.push(earlier.offset, earlier.anchor);
             }
         }
         // It lets go of its claims.
@@ -299,10 +324,10 @@ impl<'w> Tail<'w> {
         let newest = newest.map(|g| (&g.end, g.stat));
         let step = match self.looking {
             Looking::Due => Step::Look,
-            _ => next_step(newest, path, self.was_absent),
+            _ => next_step(newest, path, self.was_absent, self.looked_at),
         };
         self.was_absent |= path.is_none();
-        let state = path.map(|path| (path.id, path.size, path.modified));
+        let state = path.map(state_of);
         if step != Step::Look {
             self.was_absent = path.is_none();
             self.since = Some(looked);
@@ -311,6 +336,7 @@ impl<'w> Tail<'w> {
         if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
             return Some(Step::Read);
         }
+        self.looked_at = state;
         match self.try_to_look() {
             Some(Looked::Pending) => {
                 self.looking = Looking::Due;

@@ -235,11 +235,14 @@ impl Look<'_> {
             }
             (Hold::No, Some(file)) if self.holds(file, index)? => Ok(Place::At(file)),
             (Hold::No, _) => {
-                let found = match self.taken_at_its_word(known) {
-                    Some(path) => Some(path),
-                    None => self.search(index, bound, newer)?,
-                };
-                Ok(found.map_or(Place::Lost, Place::At))
+                if let Some(path) = self.taken_at_its_word(known) {
+                    return Ok(Place::At(path));
+                }
+                match self.search(index, bound, newer)? {
+                    Some(file) => Ok(Place::At(file)),
+                    None if known.is_read() => self.place_of_earlier_copy(index, bound, newer),
+                    None => Ok(Place::Lost),
+                }
             }
         }
     }
@@ -261,10 +264,22 @@ impl Look<'_> {
         if let Some(file) = self.search(index, bound, newer)? {
             return Ok(Place::Copy(file));
         }
+        self.place_of_earlier_copy(index, bound, newer)
+    }
+
+    fn place_of_earlier_copy(
+        &self,
+        index: usize,
+        bound: usize,
+        newer: &HashSet<FileId>,
+    ) -> Result<Place, Ask> {
         let own = self.known[index].file;
         for file in (0..bound).rev() {
             let fact = &self.facts.files[file];
-            let may_be = fact.file != own && !fact.claimed && fact.name.kind != Kind::Other;
+            let may_be = fact.file != own
+                && !fact.claimed
+                && !newer.contains(&fact.file)
+                && !matches!(fact.name.kind, Kind::Other | Kind::Path);
             let ask = Ask::IsEarlierCopy { file, known: index };
             if may_be && fact.size > 0 && *self.ask(ask)? == Reply::Yes {
                 return Ok(Place::EarlierCopy(file));
@@ -311,13 +326,16 @@ impl Look<'_> {
 
     /// What stands behind the newest generation that lines were read of.
     fn unread(&self, places: &[Place]) -> Result<Unread, Ask> {
-        let read = (0..self.known.len())
+        let mut read = (0..self.known.len())
             .rev()
             .filter(|index| self.known[*index].is_read());
-        let base = read.map(|index| places[index]).find_map(Place::file);
-        let first = match base {
-            Some(base) => base + 1,
-            None => self.first_unread(),
+        let newest = read.clone().next().map(|index| places[index]);
+        let base = read.find_map(|index| places[index].file());
+        let first = match (base, newest) {
+            // What stands behind an older one may be what was read of the newest.
+            (Some(base), Some(Place::Lost)) => (base + 1).max(self.first_unread()),
+            (Some(base), _) => base + 1,
+            (None, _) => self.first_unread(),
         };
         let mut files = Vec::new();
         for file in first..self.facts.files.len() {
@@ -336,7 +354,10 @@ impl Look<'_> {
 
     /// Where nothing that lines were read of lies among the files: the first one that was written later.
     fn first_unread(&self) -> usize {
-        let is_known = |fact: &Fact| self.known.iter().any(|known| known.file == fact.file);
+        let is_known = |fact: &Fact| {
+            let mut unread = self.known.iter().filter(|known| !known.is_read());
+            unread.any(|known| known.file == fact.file)
+        };
         let is_later = |fact: &Fact| self.facts.since.is_some_and(|since| fact.modified > since);
         let counts = |fact: &Fact| !matches!(fact.name.kind, Kind::Other | Kind::Weak);
         let mut files = self.facts.files.iter();
@@ -512,8 +533,8 @@ impl Look<'_> {
         }
         let is_path = |(file, _): &(usize, _)| self.facts.files[*file].name.kind == Kind::Path;
         let why = match place {
-            // What only the path follows was removed, and made anew.
-            Place::Unlisted if !unread.files.iter().all(is_path) => {
+            // What only the path follows was removed, and made anew. What was empty may be an empty archive.
+            Place::Unlisted if !unread.files.iter().all(is_path) && known.probe.is_some() => {
                 "it was removed, or moved to where nobody looks (--rotated): what followed it is not known"
             }
             Place::Lost if known.hold == Hold::Cut => {

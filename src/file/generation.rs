@@ -487,7 +487,7 @@ impl Generation {
 }
 
 impl Trail {
-    fn push(&mut self, offset: u64, anchor: Anchor) {
+    pub fn push(&mut self, offset: u64, anchor: Anchor) {
         if self.places.len() == PLACES {
             let mut index = 0;
             self.places.retain(|_| {
@@ -498,10 +498,10 @@ impl Trail {
         self.places.push((offset, anchor));
     }
 
-    /// Whether these first bytes of a file, at most 64, are those of an earlier copy.
-    pub fn begins_with(&self, head: &[u8]) -> bool {
+    /// Whether these first bytes of a file, at most 64, may be those of an earlier copy. None: they are not known.
+    pub fn begins_with(&self, head: &[u8]) -> Option<bool> {
         let known = self.head.len().min(head.len());
-        known > 0 && self.head[..known] == head[..known]
+        (known > 0).then(|| self.head[..known] == head[..known])
     }
 
     /// The last place that a file of this size must have, to be an earlier copy.

@@ -505,11 +505,14 @@ fn is_earlier_copy(
         return Ok(false);
     };
     let trail = &generation.trail;
-    if size >= known.offset || !trail.begins_with(head) {
+    let begins = trail.begins_with(head);
+    if size >= known.offset || begins == Some(false) {
         return Ok(false);
     }
-    let place = trail.place_before(size);
-    place.map_or(Ok(true), |(offset, anchor)| holds(offset, anchor))
+    match trail.place_before(size).filter(|(offset, _)| *offset > 0) {
+        Some((offset, anchor)) => holds(offset, anchor),
+        None => Ok(begins == Some(true)),
+    }
 }
 
 /// Whether a file is a copy of one that comes behind it, truncated since: that one is the known file, or was born before
