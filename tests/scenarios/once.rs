@@ -127,7 +127,7 @@ fn once_does_not_wait_for_the_timeout_while_there_is_progress() {
     scene.append("app.log", text(0..60_000));
     let run = scene
         .watch("app.log")
-        .args(["--once", "--timeout", "300ms", "--batch-lines", "5"])
+        .args(["--once", "--timeout", "1s", "--batch-lines", "5"])
         .run();
     assert_eq!((run.code, &*run.stderr), (0, ""));
     assert_exactly(&lines(0..60_000), &oracle.settle());
