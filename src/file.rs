@@ -71,6 +71,8 @@ pub struct Tail<'w> {
     surroundings: &'w Surroundings,
     /// Oldest generation first. The last one is the path's own, or was until the path vanished.
     chain: Vec<Generation>,
+    /// The files of it that are open, as others were told.
+    claimed: Vec<FileId>,
     /// The newest generation that is read and closed: while its successor is at offset 0, it alone tells what is unread.
     finished: Option<Position>,
     /// Files without a line that were rotated away and are not waited for any longer, with their sizes.
@@ -81,14 +83,15 @@ pub struct Tail<'w> {
     committed: Progress,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
     since: Option<SystemTime>,
+    /// What that was at first.
+    began_with: Option<SystemTime>,
     was_absent: bool,
     inspector: Inspector,
-    gaps: Vec<Gap>,
+    /// With their reasons, and not yet said.
+    gaps: Vec<(Gap, String)>,
     looking: Looking,
     /// Something was done since the last commit.
     has_moved: bool,
-    /// Gaps are not said, as for who only asks how much is unread.
-    is_silent: bool,
     /// What stands in the way, as said on stderr; said once until it changes.
     trouble: String,
 }
@@ -170,30 +173,34 @@ impl<'w> Tail<'w> {
             limits,
             surroundings,
             chain,
+            claimed: Vec::new(),
             finished: None,
             given_up: Vec::new(),
             before: None,
             committed: progress,
             since,
+            began_with: since,
             was_absent: false,
             inspector: Inspector::default(),
             gaps: Vec::new(),
             looking: Looking::Due,
             has_moved: false,
-            is_silent: false,
             trouble: String::new(),
         }
     }
 
-    /// Goes on from another progress, with the files that are open where they are the same.
+    /// Goes on from a progress: as it is, where that is the one that it began with; or else with the files that are open,
+    /// where they are the same.
     pub fn resume_again(self, progress: Progress) -> Tail<'w> {
-        let place = self.place.clone();
-        let is_same = progress == self.progress();
-        if is_same {
+        if progress == self.committed {
             return self;
         }
         let (source, limits, surroundings) = (self.source, self.limits, self.surroundings);
-        let mut tail = Tail::resume(source, place, limits, surroundings, progress, None);
+        // Of a place further back nobody knows when it was the present one.
+        let is_further = self.committed.later(&progress) == progress;
+        let since = self.began_with.filter(|_| is_further);
+        let place = self.place.clone();
+        let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
         for sought in &mut tail.chain {
             let is_it = |g: &&Generation| g.stat.id == sought.end.file;
             let Some(old) = self.chain.iter().find(is_it) else {
@@ -256,16 +263,11 @@ impl<'w> Tail<'w> {
         self.chain.iter().map(Generation::unread).sum()
     }
 
-    /// What was found to be missing since this was last asked.
-    pub fn take_gaps(&mut self) -> Vec<Gap> {
-        std::mem::take(&mut self.gaps)
-    }
-
     /// Looks at the path once and reads at most one chunk, which `buffer` must hold.
     pub fn poll(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
         match self.step(now) {
-            // Somebody reads an archive for us.
-            None => Polled::Idle,
+            // An archive is being read through.
+            None => Polled::Read,
             Some(Step::Idle) if !self.is_any_due(now) => self.commit(sink, Polled::Idle),
             Some(_) => self.read(now, buffer, sink),
         }
@@ -287,6 +289,12 @@ impl<'w> Tail<'w> {
                 return Some(Step::Read);
             }
         };
+        if let (Some(path), Some(newest)) = (path, self.chain.last_mut())
+            && path.id == newest.stat.id
+            && !newest.is_sought()
+        {
+            newest.seen = newest.seen.max(path.size);
+        }
         let newest = self.chain.last().filter(|g| !g.is_sought());
         let newest = newest.map(|g| (&g.end, g.stat));
         let step = match self.looking {
@@ -465,7 +473,7 @@ impl<'w> Tail<'w> {
         let (is_newest, is_older) = (index + 1 == self.chain.len(), index + 2 < self.chain.len());
         let generation = &mut self.chain[index];
         let is_gone = generation.look().is_none_or(|stat| stat.links == 0);
-        if is_newest && !(is_gone && self.was_absent) {
+        if is_newest && !self.was_absent {
             return Late::Waits;
         }
         let is_silent = now.duration_since(generation.touched) >= self.limits.rotate_wait;
@@ -500,7 +508,7 @@ impl<'w> Tail<'w> {
                 offset: end.offset,
                 bytes: Some(rest),
             };
-            self.say_gap(gap, "it could not be read as long as it was there");
+            self.note_gap(gap, "it could not be read as long as it was there");
         } else if rest > 0 {
             talk::warn(&format!(
                 "{name}: its last {rest} bytes, from offset {}, have no newline and were not published",
@@ -525,7 +533,7 @@ impl<'w> Tail<'w> {
                 offset: generation.end.offset,
                 bytes: None,
             };
-            self.say_gap(gap, "the rotated file was truncated");
+            self.note_gap(gap, "the rotated file was truncated");
         }
         self.claim();
     }
@@ -533,7 +541,7 @@ impl<'w> Tail<'w> {
 
 impl Drop for Tail<'_> {
     fn drop(&mut self) {
-        self.surroundings.claim(self.source, std::iter::empty());
+        self.surroundings.claim(self.source, &self.claimed, &[]);
     }
 }
 
@@ -546,7 +554,6 @@ pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io
     };
     let surroundings = Surroundings::default();
     let mut tail = Tail::resume(0, place, limits, &surroundings, progress, since);
-    tail.is_silent = true;
     while tail.look()? == Looked::Pending {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -84,6 +84,17 @@ pub struct Gap {
     pub bytes: Option<u64>,
 }
 
+impl Gap {
+    /// A generation of which nothing was read.
+    pub fn of_all(generation: u64) -> Gap {
+        Gap {
+            generation,
+            offset: 0,
+            bytes: None,
+        }
+    }
+}
+
 /// The place in the newest generation, and in the older ones that may still get lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {

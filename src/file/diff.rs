@@ -25,6 +25,8 @@ pub struct Known {
     /// The place by which it is found in a file that is not held. None: there is none yet.
     pub probe: Option<(u64, Anchor)>,
     pub hold: Hold,
+    /// The largest size that it was seen to have; 0 where nobody has seen it.
+    pub seen: u64,
 }
 
 /// Whether its file is open.
@@ -68,8 +70,12 @@ pub struct Facts {
     pub files: Vec<Fact>,
     /// What was written later than this is unread. It decides only where no known generation lies among the files.
     pub since: Option<SystemTime>,
+    /// Names of rotated files that are something else: links, pipes, folders.
+    pub others: Vec<Name>,
     /// The path was seen to be absent: so what appears there is the successor, however late.
     pub was_absent: bool,
+    /// The number of the next generation, where none is known.
+    pub next: u64,
 }
 
 /// A question about the content of a file.
@@ -214,7 +220,7 @@ impl Look<'_> {
         let known = &self.known[index];
         let same = self
             .file_with(known.file)
-            .filter(|_| !newer.contains(&known.file));
+            .filter(|file| !newer.contains(&known.file) && !self.facts.files[*file].claimed);
         match (known.hold, same) {
             // The inode is held, so it is not another file's.
             (Hold::Intact, Some(file)) => Ok(Place::At(file)),
@@ -345,19 +351,22 @@ impl Look<'_> {
         base: Option<usize>,
     ) -> Result<Option<Option<String>>, Ask> {
         let fact = &self.facts.files[file];
-        let is_known = self.known.iter().any(|known| known.file == fact.file);
+        let is_held = |known: &Known| known.file == fact.file && known.hold != Hold::No;
+        let is_held = self.known.iter().any(is_held);
         let base = base.map(|base| &self.facts.files[base].name);
         match fact.name.kind {
             _ if fact.claimed || fact.given_up => return Ok(None),
             Kind::Path => return Ok(Some(None)),
-            _ if is_known => return Ok(Some(None)),
-            Kind::Other => return Ok(None),
+            _ if is_held => return Ok(Some(None)),
+            Kind::Other if !self.known.iter().any(|known| known.file == fact.file) => {
+                return Ok(None);
+            }
             Kind::Weak if base.is_none_or(|base| base.series != fact.name.series) => {
                 return Ok(None);
             }
             _ => {}
         }
-        if self.is_copy_of_path(file)? {
+        if self.may_be_begun(fact) || self.is_copy_of_path(file)? {
             return Ok(None);
         }
         Ok(match self.ask(Ask::IsText { file })? {
@@ -367,18 +376,20 @@ impl Look<'_> {
         })
     }
 
+    /// Whether an empty file may be a copy of the path's that was just begun.
+    fn may_be_begun(&self, fact: &Fact) -> bool {
+        let path = self.path().map(|path| &self.facts.files[path]);
+        fact.size == 0 && path.is_some_and(|path| !is_born_before(fact, path))
+    }
+
     /// A copy that is not followed by the truncation, or not yet: its lines are still in the path.
     fn is_copy_of_path(&self, file: usize) -> Result<bool, Ask> {
         let (fact, Some(path)) = (&self.facts.files[file], self.path()) else {
             return Ok(false);
         };
         let path = &self.facts.files[path];
-        let is_older = fact
-            .born
-            .zip(path.born)
-            .is_some_and(|(copy, own)| copy < own);
         let is_long = fact.size == 0 || fact.size > path.size;
-        if fact.name.packing.is_some() || is_older || is_long {
+        if fact.name.packing.is_some() || is_born_before(fact, path) || is_long {
             return Ok(false);
         }
         Ok(*self.ask(Ask::IsCopyOfPath { file })? == Reply::Yes)
@@ -386,10 +397,14 @@ impl Look<'_> {
 
     fn events(&self, places: &[Place], unread: &Unread) -> Vec<Event> {
         let mut events = Vec::new();
-        let is_waiting = unread.files.is_empty() && self.path().is_none();
         for (index, place) in places.iter().enumerate() {
             let known = &self.known[index];
             let (held, numbered) = (known.hold != Hold::No, known.generation.is_some());
+            // While there is nothing to go on with, it may come back.
+            let is_passed = !unread.files.is_empty()
+                || places[index + 1..]
+                    .iter()
+                    .any(|place| *place != Place::Lost);
             match *place {
                 // It is said below, with its number.
                 Place::At(file) if !known.is_read() && unread.has(file) => {}
@@ -403,12 +418,11 @@ impl Look<'_> {
                     known: index,
                     copy: Some(file),
                 }),
-                // While there is nothing to go on with, it may come back.
-                Place::Lost if !is_waiting && held => events.push(Event::Truncated {
+                Place::Lost if held => events.push(Event::Truncated {
                     known: index,
                     copy: None,
                 }),
-                Place::Lost if !is_waiting && numbered => {
+                Place::Lost if is_passed && numbered => {
                     events.push(Event::Vanished { known: index })
                 }
                 _ => {}
@@ -418,68 +432,88 @@ impl Look<'_> {
         events
     }
 
-    /// The unread files with their numbers, and the gaps before and between them.
+    /// The unread files with their numbers, and the gaps before and between them. A gap before a known file was said when
+    /// that got its number, which is so much higher.
     fn push_unread(&self, places: &[Place], unread: &Unread, events: &mut Vec<Event>) {
         let mut next = self.next_generation(places, unread);
-        if !unread.files.is_empty() {
-            events.extend(self.gap_behind_known(places, unread));
+        let mut files = unread.files.as_slice();
+        if let Some((gap, why)) = self.gap_behind_known(places, unread) {
+            // A file that cannot be read is taken for the one that is missing.
+            let unreadable = files.first().and_then(|(_, reason)| reason.as_ref());
+            files = &files[usize::from(unreadable.is_some())..];
+            events.push(Event::Gap(gap, unreadable.cloned().unwrap_or(why)));
         }
+        let floor = self.floor(next);
         let mut before = unread.base;
-        for (file, reason) in &unread.files {
-            let file_id = self.facts.files[*file].file;
-            let is_it = |known: &&Known| known.file == file_id && !known.is_read();
-            let own = self
-                .known
-                .iter()
-                .find(is_it)
-                .and_then(|known| known.generation);
-            // A number never falls, as a position never goes back.
-            next = next.max(own.unwrap_or(0));
+        let mut gaps = Vec::new();
+        for (file, reason) in files {
             if let Some((files, why)) = self.missing_between(before, *file) {
-                events.push(gap(next, 0, why));
+                gaps.push(Event::Gap(Gap::of_all(next), why));
                 next += files;
             }
-            match reason {
-                None => events.push(Event::Appeared {
+            if let Some(reason) = reason {
+                gaps.push(Event::Gap(Gap::of_all(next), reason.clone()));
+            } else {
+                let own = self.number_of_unread(*file);
+                let is_said = own >= Some(next);
+                events.extend(std::mem::take(&mut gaps).into_iter().filter(|_| !is_said));
+                next = next.max(own.unwrap_or(floor));
+                events.push(Event::Appeared {
                     file: *file,
                     generation: next,
-                }),
-                Some(reason) => events.push(gap(next, 0, reason.clone())),
+                });
             }
             next += 1;
             before = Some(*file);
         }
+        events.extend(gaps);
     }
 
-    /// The number of the first unread file: behind those of the files that stay, and not before that of a known one of
-    /// which nothing was read.
+    /// The number that a file has of which nothing was read.
+    fn number_of_unread(&self, file: usize) -> Option<u64> {
+        let file = self.facts.files[file].file;
+        let is_it = |known: &&Known| known.file == file && !known.is_read();
+        self.known.iter().find(is_it)?.generation
+    }
+
+    /// The number behind those of the files that stay.
     fn next_generation(&self, places: &[Place], unread: &Unread) -> u64 {
-        let (mut next, mut first) = (0, None);
-        for (known, place) in self.known.iter().zip(places) {
-            let Some(generation) = known.generation else {
-                continue;
-            };
+        let stays = |(known, place): (&Known, &Place)| {
             let is_to_be_read = match place {
                 Place::At(file) => self.facts.files[*file].file == known.file && unread.has(*file),
                 Place::Lost => known.hold == Hold::No,
                 Place::Copy(_) | Place::EarlierCopy(_) | Place::Unlisted => false,
             };
-            if !known.is_read() && is_to_be_read {
-                first = first.or(Some(generation));
-            } else {
-                next = generation + 1;
-            }
+            let stays = known.is_read() || !is_to_be_read;
+            known.generation.filter(|_| stays)
+        };
+        let newest = self.known.iter().zip(places).filter_map(stays).max();
+        let first = || self.known.iter().filter_map(|known| known.generation).min();
+        match newest {
+            Some(newest) => newest + 1,
+            None => first().unwrap_or(self.facts.next),
         }
-        next.max(first.unwrap_or(0))
+    }
+
+    /// The number of the oldest known generation of which nothing was read, and that is to be: no file that is read
+    /// before it gets a lower one, as a position never goes back.
+    fn floor(&self, next: u64) -> u64 {
+        let unread = self.known.iter().filter(|known| !known.is_read());
+        let numbers = unread.filter_map(|known| known.generation);
+        numbers.filter(|number| *number >= next).min().unwrap_or(0)
     }
 
     /// Whether something may be missing behind the newest known generation.
-    fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<Event> {
+    fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<(Gap, String)> {
         let (known, place) = self.known.iter().zip(places).next_back()?;
         let generation = known.generation?;
+        if unread.files.is_empty() && known.hold != Hold::Cut {
+            return None;
+        }
         let is_path = |(file, _): &(usize, _)| self.facts.files[*file].name.kind == Kind::Path;
         let why = match place {
-            Place::Unlisted => {
+            // What only the path follows was removed, and made anew.
+            Place::Unlisted if !unread.files.iter().all(is_path) => {
                 "it was removed, or moved to where nobody looks (--rotated): what followed it is not known"
             }
             Place::Lost if known.hold == Hold::Cut => {
@@ -495,8 +529,15 @@ impl Look<'_> {
             _ => return None,
         };
         let probed = known.probe.map_or(0, |(offset, _)| offset);
-        let offset = known.offset.max(probed);
-        Some(gap(generation, offset, why.to_string()))
+        let gap = Gap {
+            generation,
+            offset: known.offset.max(probed),
+            bytes: known
+                .seen
+                .checked_sub(known.offset)
+                .filter(|bytes| *bytes > 0),
+        };
+        Some((gap, why.to_string()))
     }
 
     /// How many files are missing between two by their names, or may be by their times; and the words for it.
@@ -530,9 +571,9 @@ impl Look<'_> {
     }
 
     fn has_number(&self, series: &str, number: u32) -> bool {
-        let is_it =
-            |fact: &Fact| fact.name.series == series && fact.name.kind == Kind::Number(number);
-        self.facts.files.iter().any(is_it)
+        let files = self.facts.files.iter().map(|fact| &fact.name);
+        let mut names = files.chain(&self.facts.others);
+        names.any(|name| name.series == series && name.kind == Kind::Number(number))
     }
 
     /// Whether a file was born so long after its predecessor was renamed that there may have been another between them.
@@ -546,14 +587,10 @@ impl Look<'_> {
     }
 }
 
-/// A gap, and what is known of its cause.
-fn gap(generation: u64, offset: u64, why: String) -> Event {
-    let gap = Gap {
-        generation,
-        offset,
-        bytes: None,
-    };
-    Event::Gap(gap, why)
+fn is_born_before(fact: &Fact, other: &Fact) -> bool {
+    fact.born
+        .zip(other.born)
+        .is_some_and(|(born, other)| born < other)
 }
 
 #[cfg(test)]
@@ -586,7 +623,7 @@ mod tests {
         Facts {
             files: files.iter().map(fact).collect(),
             since: since.map(at),
-            was_absent: false,
+            ..Facts::default()
         }
     }
 
@@ -602,6 +639,7 @@ mod tests {
             offset,
             probe: (offset > 0).then_some((offset, anchor)),
             hold,
+            seen: 0,
         }
     }
 

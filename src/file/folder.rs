@@ -34,6 +34,15 @@ pub struct Candidate {
     pub name: Name,
 }
 
+impl Candidate {
+    /// By this it stands among others: when it was born, which the next one was after it; an archive is born at any time,
+    /// and has its original's time of last write.
+    fn time(&self) -> SystemTime {
+        let born = self.stat.born.filter(|_| self.name.packing.is_none());
+        born.unwrap_or(self.stat.modified)
+    }
+}
+
 /// What the logs of one process share: listings, and which source has which file open.
 #[derive(Debug, Default)]
 pub struct Surroundings {
@@ -58,12 +67,16 @@ const LISTED_FOR: Duration = Duration::from_secs(5);
 const LOOKS: usize = 50;
 
 impl Surroundings {
-    /// Says which files a source has open, instead of what it said before.
-    pub fn claim(&self, source: usize, files: impl Iterator<Item = FileId>) {
+    /// Says which files a source has open now, and which it had.
+    pub fn claim(&self, source: usize, had: &[FileId], has: &[FileId]) {
         let mut claims = self.claims.borrow_mut();
-        claims.retain(|_, owner| *owner != source);
-        for file in files {
-            claims.entry(file).or_insert(source);
+        for file in had {
+            if claims.get(file) == Some(&source) {
+                claims.remove(file);
+            }
+        }
+        for file in has {
+            claims.entry(*file).or_insert(source);
         }
     }
 
@@ -110,16 +123,17 @@ impl Surroundings {
         Ok(listing)
     }
 
-    /// The path's own file and what may be its rotated ones, oldest first, the path's own last. A file of `known` is
-    /// found under any name. A rotation renames file by file; so it looks until two looks agree.
-    pub fn look(&self, place: &Place, known: &[FileId]) -> io::Result<Vec<Candidate>> {
+    /// The path's own file and what may be its rotated ones, oldest first, the path's own last; and names like those of
+    /// other things. A file of `known` is found under any name. A rotation renames file by file; so it looks until two
+    /// looks agree.
+    pub fn look(&self, place: &Place, known: &[FileId]) -> io::Result<(Vec<Candidate>, Vec<Name>)> {
         let mut previous = self.look_once(place, known)?;
         for _ in 0..LOOKS {
             let next = self.look_once(place, known)?;
             let names = |look: &[Candidate]| -> Vec<_> {
                 look.iter().map(|c| (c.path.clone(), c.stat.id)).collect()
             };
-            if names(&previous) == names(&next) {
+            if names(&previous.0) == names(&next.0) {
                 return Ok(next);
             }
             previous = next;
@@ -127,11 +141,22 @@ impl Surroundings {
         Err(io::Error::other("its folder does not stop changing"))
     }
 
-    fn look_once(&self, place: &Place, known: &[FileId]) -> io::Result<Vec<Candidate>> {
-        let mut found = Vec::new();
+    fn look_once(
+        &self,
+        place: &Place,
+        known: &[FileId],
+    ) -> io::Result<(Vec<Candidate>, Vec<Name>)> {
+        let (mut found, mut others) = (Vec::new(), Vec::new());
         for (folder, name) in homes(place) {
             match self.list(&folder) {
-                Ok(listing) => push_candidates(&listing, &folder, &name, known, &mut found)?,
+                Ok(listing) => {
+                    for (path, name) in alike(&listing, &folder, &name, known) {
+                        match candidate(path, name, known)? {
+                            Ok(candidate) => found.push(candidate),
+                            Err(name) => others.push(name),
+                        }
+                    }
+                }
                 // A folder that may be searched and not listed: there is just the path.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 Err(error) if is_absent(&error) => {}
@@ -144,13 +169,13 @@ impl Surroundings {
         found.sort_by_key(|candidate| candidate.name.kind == Kind::Other);
         found.retain(|candidate| seen.insert(candidate.stat.id));
         drop_doubled_archives(&mut found);
-        sort_oldest_first(&mut found, |c| (c.stat.modified, c.name.clone()));
+        sort_oldest_first(&mut found, |c| (c.time(), c.name.clone()));
         found.extend(own.map(|stat| Candidate {
             path: place.path.clone(),
             stat,
             name: Name::of_path(),
         }));
-        Ok(found)
+        Ok((found, others))
     }
 }
 
@@ -181,40 +206,48 @@ fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
     homes
 }
 
-fn push_candidates(
-    listing: &Listing,
-    folder: &Path,
-    name: &[u8],
-    known: &[FileId],
-    found: &mut Vec<Candidate>,
-) -> io::Result<()> {
+/// The entries of a folder that are called as a log's rotated files would be, or are known by their inodes.
+fn alike(listing: &Listing, folder: &Path, name: &[u8], known: &[FileId]) -> Vec<(PathBuf, Name)> {
     let dot = name
         .iter()
         .rposition(|byte| *byte == b'.')
         .filter(|d| *d > 0);
     let stem = &name[..dot.unwrap_or(name.len())];
-    let begins = |entry: &[u8]| entry.starts_with(stem);
-    let first = listing
-        .entries
-        .partition_point(|(entry, _)| **entry < *stem);
-    let like_it = listing.entries[first..]
+    let entries = &listing.entries;
+    let first = entries.partition_point(|(entry, _)| **entry < *stem);
+    let like_it = entries[first..]
         .iter()
-        .take_while(|(entry, _)| begins(entry));
+        .take_while(|(entry, _)| entry.starts_with(stem));
     let by_name = like_it.filter_map(|(entry, _)| Some((entry, Name::of(entry, name)?)));
     let is_known = |ino: u64| known.iter().any(|file| file.ino == ino);
     let is_other = |entry: &[u8]| entry != name && Name::of(entry, name).is_none();
-    let by_inode = listing
-        .entries
+    let by_inode = entries
         .iter()
         .filter(|(entry, ino)| is_known(*ino) && is_other(entry))
         .map(|(entry, _)| (entry, Name::of_stranger()));
-    for (entry, name) in by_name.chain(by_inode) {
-        let path = folder.join(OsStr::from_bytes(entry));
-        if let Some(stat) = stat_entry(&path)? {
-            found.push(Candidate { path, stat, name });
-        }
+    by_name
+        .chain(by_inode)
+        .map(|(entry, name)| (folder.join(OsStr::from_bytes(entry)), name))
+        .collect()
+}
+
+/// A regular file as a candidate; or just its name, if it is something else. A link is that, unless it leads to a file
+/// that is known: so `app.log.1` may be the link that `app.log` was.
+fn candidate(
+    path: PathBuf,
+    name: Name,
+    known: &[FileId],
+) -> io::Result<std::result::Result<Candidate, Name>> {
+    if let Some(stat) = stat_entry(&path)? {
+        return Ok(Ok(Candidate { path, stat, name }));
     }
-    Ok(())
+    // A link to nowhere, or to where we may not look, is something else.
+    let target = fs::canonicalize(&path).ok();
+    let target = target.and_then(|path| Some((stat_entry(&path).ok().flatten()?, path)));
+    Ok(match target {
+        Some((stat, path)) if known.contains(&stat.id) => Ok(Candidate { path, stat, name }),
+        _ => Err(name),
+    })
 }
 
 /// An archive beside the file that it was made from is being made, or is that file once more.

@@ -26,6 +26,8 @@ pub struct Generation {
     pub end: Position,
     /// As it was when it was last read.
     pub stat: Stat,
+    /// The largest size that it was seen to have.
+    pub seen: u64,
     /// Made by copytruncate: a line that it ends in goes on in another file.
     pub is_copy: bool,
     /// It was read to its end once, or cannot be read on: what follows it may begin.
@@ -112,6 +114,7 @@ impl Generation {
             name,
             end,
             stat,
+            seen: stat.size,
             is_copy: false,
             ended: false,
             at_end: false,
@@ -180,6 +183,7 @@ impl Generation {
                 self.scan = Scan::default();
             }
             self.stat = stat;
+            self.seen = self.seen.max(stat.size);
         }
         match self.take(limits, buffer, sink) {
             Ok(taken) => {

@@ -11,7 +11,7 @@ use super::Tail;
 use super::diff::{Ask, Event, Fact, Facts, Hold, Known, Replies, Reply, diff};
 use super::folder::Candidate;
 use super::generation::{Body, Generation};
-use super::names::{Kind, Packing};
+use super::names::{Kind, Name, Packing};
 use super::open::{
     Links, Stat, anchor_at, bytes_before, equals_beginning, holds, is_absent, last_line_end, open,
     position_at,
@@ -74,8 +74,8 @@ impl Tail<'_> {
         self.inspector.again_at = None;
         let known = self.known()?;
         let ids: Vec<_> = known.iter().map(|known| known.file).collect();
-        let candidates = self.surroundings.look(&self.place, &ids)?;
-        let facts = self.facts(&candidates);
+        let (candidates, others) = self.surroundings.look(&self.place, &ids)?;
+        let facts = self.facts(&candidates, others);
         let mut replies = Replies::new();
         let events = loop {
             let ask = match diff(&known, &facts, &replies) {
@@ -111,6 +111,7 @@ impl Tail<'_> {
             offset: end.offset,
             probe: (end.anchor.len > 0).then_some((end.offset, end.anchor)),
             hold: Hold::No,
+            seen: 0,
         };
         let is_open = |end: &Position| {
             self.chain
@@ -120,6 +121,7 @@ impl Tail<'_> {
         known.extend(self.finished.filter(|end| !is_open(end)).map(closed));
         for generation in &self.chain {
             let mut found = closed(generation.end);
+            found.seen = generation.seen;
             if let Body::Plain(file) = &generation.body {
                 let end = generation.end;
                 let is_intact = holds(file, end.offset, end.anchor)?;
@@ -138,7 +140,7 @@ impl Tail<'_> {
         Ok(known)
     }
 
-    fn facts(&self, candidates: &[Candidate]) -> Facts {
+    fn facts(&self, candidates: &[Candidate], others: Vec<Name>) -> Facts {
         let fact = |candidate: &Candidate| {
             let owner = self.surroundings.owner(candidate.stat.id);
             Fact {
@@ -157,7 +159,9 @@ impl Tail<'_> {
         Facts {
             files: candidates.iter().map(fact).collect(),
             since: self.since,
+            others,
             was_absent: self.was_absent,
+            next: self.committed.current.generation + 1,
         }
     }
 
@@ -290,7 +294,7 @@ impl Tail<'_> {
                     changed |= self.appeared(candidate, *generation, is_copy, &mut opened);
                 }
                 Event::Gap(gap, why) => {
-                    self.say_gap(*gap, why);
+                    self.note_gap(*gap, why);
                     changed = true;
                 }
             }
@@ -302,9 +306,14 @@ impl Tail<'_> {
             // Its last lines may have been written before it was renamed.
             generation.at_end = false;
         }
-        if changed {
-            let path = self.place.path.display();
-            talk::detail(&format!("{path}: its files are others now"));
+        for generation in self.chain.iter().filter(|_| changed) {
+            let (path, name) = (self.place.path.display(), generation.name.display());
+            let Position {
+                generation, offset, ..
+            } = generation.end;
+            talk::detail(&format!(
+                "{path}: generation {generation} is {name}, read to offset {offset}"
+            ));
         }
         Ok(changed)
     }
@@ -454,30 +463,32 @@ impl Tail<'_> {
         self.before = older.iter().rfind(rotated).and_then(file_before);
     }
 
-    pub(super) fn claim(&self) {
+    /// Says which files it has open.
+    pub(super) fn claim(&mut self) {
         let open = self.chain.iter().filter(|g| !g.is_sought());
-        self.surroundings
-            .claim(self.source, open.map(|g| g.stat.id));
+        let has: Vec<_> = open.map(|g| g.stat.id).collect();
+        self.surroundings.claim(self.source, &self.claimed, &has);
+        self.claimed = has;
     }
 
-    pub(super) fn say_gap(&mut self, gap: Gap, why: &str) {
+    pub(super) fn note_gap(&mut self, gap: Gap, why: &str) {
+        self.gaps.push((gap, why.to_string()));
+    }
+
+    /// Says what was found to be missing since this was last asked, and returns it.
+    pub fn say_gaps(&mut self) -> Vec<Gap> {
         let path = self.place.path.display();
-        let Gap {
-            generation,
-            offset,
-            bytes,
-        } = gap;
-        let missing = match bytes {
-            Some(bytes) => format!("{bytes} bytes can no longer be read"),
-            None => "an unknown number of bytes may be missing".to_string(),
-        };
-        if self.is_silent {
-            return;
+        for (gap, why) in &self.gaps {
+            let (generation, offset) = (gap.generation, gap.offset);
+            let missing = match gap.bytes {
+                Some(bytes) => format!("{bytes} bytes can no longer be read"),
+                None => "an unknown number of bytes may be missing".to_string(),
+            };
+            talk::warn(&format!(
+                "{path}: gap: generation {generation}, from offset {offset}: {missing}: {why}"
+            ));
         }
-        talk::warn(&format!(
-            "{path}: gap: generation {generation}, from offset {offset}: {missing}: {why}"
-        ));
-        self.gaps.push(gap);
+        self.gaps.drain(..).map(|(gap, _)| gap).collect()
     }
 }
 
@@ -501,15 +512,20 @@ fn is_earlier_copy(
     place.map_or(Ok(true), |(offset, anchor)| holds(offset, anchor))
 }
 
-/// Whether a file is a copy of one that comes behind it, truncated since: that one was the known file, or was born before
-/// its copy. When an archive was born tells nothing.
+/// Whether a file is a copy of one that comes behind it, truncated since: that one is the known file, or was born before
+/// its copy. A file that was born after the copy was written has just the same inode; when an archive was born tells
+/// nothing.
 fn is_copy(file: usize, candidates: &[Candidate], known: Option<FileId>) -> bool {
-    let candidate = &candidates[file];
+    let copy = &candidates[file];
     let is_plain = |candidate: &Candidate| candidate.name.packing.is_none();
     let is_original = |later: &Candidate| {
-        let is_born_before = later.stat.born.zip(candidate.stat.born);
-        let is_born_before = is_born_before.is_some_and(|(later, copy)| later < copy);
-        Some(later.stat.id) == known || is_born_before && is_plain(later) && is_plain(candidate)
+        let born = later.stat.born;
+        let is_known =
+            Some(later.stat.id) == known && born.is_none_or(|born| born <= copy.stat.modified);
+        let is_older = born
+            .zip(copy.stat.born)
+            .is_some_and(|(own, copy)| own < copy);
+        is_known || is_older && is_plain(later) && is_plain(copy)
     };
     candidates[file + 1..].iter().any(is_original)
 }
@@ -534,6 +550,7 @@ fn file_before(candidate: &Candidate) -> Option<Known> {
         offset: 0,
         probe: (anchor.len > 0).then_some((stat.size, anchor)),
         hold: Hold::No,
+        seen: 0,
     })
 }
 

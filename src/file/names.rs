@@ -183,9 +183,14 @@ fn rotated(part: &[u8], place: &str) -> Option<Name> {
         return None;
     }
     let ordered = is_year_first(&runs);
+    let mut numbers: Vec<_> = runs.iter().map(rank).collect();
+    if !ordered && numbers.len() > 2 {
+        // Only where their times do not tell: most such dates begin with the day.
+        numbers.swap(0, 2);
+    }
     Some(Name {
         series: if ordered { series } else { String::new() },
-        rank: runs.iter().map(rank).collect(),
+        rank: numbers,
         ..Name::plain(Kind::Date)
     })
 }
@@ -227,8 +232,8 @@ fn is_year_first(runs: &[&str]) -> bool {
     is_numbers || first.len() == 10 && begins("1")
 }
 
-/// Sorts rotated files oldest first: by the time of last write; but those of one series among themselves by their
-/// names, as a late line may be the last write of any of them, and clocks are set back.
+/// Sorts rotated files oldest first: by a time; but those of one series among themselves by their names, as a late line
+/// may be the last write of any of them, and clocks are set back.
 pub fn sort_oldest_first<T: Clone>(files: &mut [T], look: impl Fn(&T) -> (SystemTime, Name)) {
     files.sort_by_cached_key(|file| {
         let (modified, name) = look(file);

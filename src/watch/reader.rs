@@ -3,7 +3,7 @@
 //! A file that gets lines is polled quickly, an idle one every `--poll`, and a thousand idle ones less often, so that
 //! looking costs next to nothing. While the publisher has all batches, files are looked at and opened, not read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -17,7 +17,7 @@ use super::{Answer, BATCHES, Resume, Shared, Source, TICK, Work};
 use crate::checkpoint::{Lock, Store};
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::file::{Limits, Place, Polled, Surroundings, Tail};
+use crate::file::{Limits, Place, Polled, Sink, Surroundings, Tail};
 use crate::talk;
 
 /// Bytes read at once.
@@ -48,10 +48,8 @@ pub struct Reader<'w> {
     /// The number of each watched path.
     numbers: HashMap<PathBuf, usize>,
     next_number: usize,
-    /// Who is polled first, so that each gets its turn.
-    turn: usize,
-    /// Who found no empty batch, and has lines to read.
-    starved: BTreeSet<usize>,
+    /// Who waits for a batch, in the order in which they get one.
+    hungry: VecDeque<usize>,
     /// FILEs that were not there at the start.
     missing: Vec<PathBuf>,
     /// Accepted and not yet sent to the publisher.
@@ -74,6 +72,8 @@ struct Entry<'w> {
     epoch: u64,
     next_poll: Instant,
     quick_until: Instant,
+    /// It waits for a batch.
+    is_hungry: bool,
     lock: Lock,
 }
 
@@ -118,8 +118,7 @@ impl<'w> Reader<'w> {
             entries: BTreeMap::new(),
             numbers: HashMap::new(),
             next_number: 0,
-            turn: 0,
-            starved: BTreeSet::new(),
+            hungry: VecDeque::new(),
             missing: Vec::new(),
             opening: Vec::new(),
             next_scan: now,
@@ -235,11 +234,6 @@ impl<'w> Reader<'w> {
         match answer {
             Answer::Batch(batch) => {
                 sink.pool.push_back(batch);
-                for number in std::mem::take(&mut self.starved) {
-                    if let Some(entry) = self.entries.get_mut(&number) {
-                        entry.next_poll = self.progressed;
-                    }
-                }
                 Ok(())
             }
             Answer::Resume(resume) => {
@@ -257,18 +251,21 @@ impl<'w> Reader<'w> {
         buffer: &mut [u8],
         sink: &mut BatchSink<'_>,
     ) -> Option<Instant> {
+        while let (true, Some(number)) = (sink.has_room(), self.hungry.pop_front()) {
+            if let Some(entry) = self.entries.get_mut(&number) {
+                entry.is_hungry = false;
+            }
+            if !self.poll(number, now, buffer, sink) {
+                return None;
+            }
+        }
         let due = match self.entries.len() {
             0 | 1 => now,
             _ => now + self.at_most_every(self.shared.options.poll) / TOGETHER,
         };
-        let numbers = self
-            .entries
-            .range(self.turn..)
-            .chain(self.entries.range(..self.turn));
-        let numbers: Vec<_> = numbers
-            .filter(|(_, entry)| entry.next_poll <= due)
-            .map(|(number, _)| *number)
-            .collect();
+        let is_due =
+            |(number, entry): (&usize, &Entry)| (entry.next_poll <= due).then_some(*number);
+        let numbers: Vec<_> = self.entries.iter().filter_map(is_due).collect();
         for number in numbers {
             if !self.poll(number, now, buffer, sink) {
                 return None;
@@ -312,25 +309,17 @@ impl<'w> Reader<'w> {
             Stage::Reading(tail) | Stage::ReadingTo(tail, _) => tail.poll(now, buffer, sink),
             Stage::Done | Stage::Refused => Polled::Idle,
         };
-        for gap in entry
-            .stage
-            .tail()
-            .map(|tail| tail.take_gaps())
-            .into_iter()
-            .flatten()
-        {
-            // It was said on stderr; the count in `status` is a help, not the truth.
-            let _ = self.admission.store.note_gap(&entry.path, &gap);
-        }
+        self.say_gaps(&mut entry);
         entry.next_poll = match polled {
             Polled::Read => {
                 entry.quick_until = now + QUICK_FOR;
-                (self.turn, self.progressed) = (number + 1, now);
+                self.progressed = now;
                 now
             }
-            // A batch that comes back wakes it.
             Polled::NoRoom => {
-                self.starved.insert(number);
+                if !std::mem::replace(&mut entry.is_hungry, true) {
+                    self.hungry.push_back(number);
+                }
                 now + self.at_most_every(self.shared.options.poll)
             }
             Polled::Idle | Polled::Stopped => now + pause(&entry, self),
@@ -338,6 +327,17 @@ impl<'w> Reader<'w> {
         self.move_on(&mut entry);
         self.entries.insert(number, entry);
         polled != Polled::Stopped
+    }
+
+    /// Says what is missing. Before the publisher has said where to begin, nothing is.
+    fn say_gaps(&self, entry: &mut Entry<'w>) {
+        let (Stage::Reading(tail) | Stage::ReadingTo(tail, _)) = &mut entry.stage else {
+            return;
+        };
+        for gap in tail.say_gaps() {
+            // It was said on stderr; the count in `status` is a help, not the truth.
+            let _ = self.admission.store.note_gap(&entry.path, &gap);
+        }
     }
 
     /// With `--once`: how far is to be read, and whether that is reached.
@@ -417,6 +417,7 @@ impl<'w> Reader<'w> {
             epoch: 0,
             next_poll: now,
             quick_until: now,
+            is_hungry: false,
             lock: found.lock,
         };
         self.entries.insert(number, entry);

@@ -240,6 +240,17 @@ fn packed_while_down(spoil: impl Fn(&Scene, &str)) -> (Scene, Subscriber) {
     (scene, oracle)
 }
 
+/// Gaps are said, each once, and one of them names `part`. Whether the archive is what was being read is not known, so
+/// that both the file and the archive may be named.
+#[track_caller]
+fn assert_gaps_name(stderr: &str, part: &str) {
+    let mut said = gaps(stderr);
+    assert!(said.iter().any(|l| l.contains(part)), "{stderr}");
+    said.sort_unstable();
+    said.dedup();
+    assert_eq!(said.len(), gaps(stderr).len(), "each once: {stderr}");
+}
+
 #[test]
 fn a_broken_archive_is_a_gap_that_is_said() {
     let (scene, oracle) = packed_while_down(|scene, archive| {
@@ -250,7 +261,7 @@ fn a_broken_archive_is_a_gap_that_is_said() {
     });
     let run = watch(&scene).arg("--once").run();
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_one_gap(&run.stderr, &["/app.log", "app.log.1.gz"]);
+    assert_gaps_name(&run.stderr, "app.log.1.gz");
     let arrived = oracle.settle();
     // What was unpacked before it broke may have come; nothing else, and the rest is there.
     let tail = &arrived[arrived.len() - 10..];
@@ -270,6 +281,6 @@ fn without_its_program_an_archive_is_a_gap_that_is_said() {
     fs::create_dir(&nothing).expect("create a folder");
     let run = watch(&scene).arg("--once").env("PATH", &nothing).run();
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_one_gap(&run.stderr, &["/app.log", "gzip"]);
+    assert_gaps_name(&run.stderr, "gzip");
     assert_exactly(&lines((0..10).chain(20..30)), &oracle.settle());
 }

@@ -21,6 +21,7 @@ fn ten(scene: &Scene) -> usize {
 /// Ten lines, which were rotated away; nothing was written since.
 fn ten_and_empty(scene: &Scene) -> usize {
     scene.append("app.log", text(0..10));
+    scene.once("app.log");
     scene.rename("app.log", "app.log.1");
     scene.append("app.log", "");
     10
