@@ -11,6 +11,7 @@ mod encode;
 mod record;
 mod sentinel;
 mod subscription;
+mod take_over;
 mod tls;
 
 use std::fmt;
@@ -26,10 +27,11 @@ use crate::error::{Error, Result};
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
-pub use commit::{Candidate, Claim, Session, Taken, read_records};
+pub use commit::{Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use record::{Record, key_of, source_name};
 pub use subscription::Subscription;
+pub use take_over::{Candidate, Taken, read_records};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
