@@ -17,6 +17,7 @@ mod tls;
 use std::fmt;
 use std::time::Duration;
 
+use redis::io::tcp::TcpSettings;
 use redis::{
     Client, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisResult, ServerError,
     Value,
@@ -128,10 +129,10 @@ impl Address {
 
     /// What the crate connects with; the greeting is ours.
     fn client(&self, bare: RedisConnectionInfo) -> RedisResult<Client> {
-        tls::client(
-            self.info.clone().set_redis_settings(bare),
-            &self.certificates,
-        )
+        // A batch goes out in several writes: held back by the system, each would wait for an answer to the one before.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = self.info.clone().set_redis_settings(bare);
+        tls::client(info.set_tcp_settings(tcp), &self.certificates)
     }
 
     /// An error reply, as what it means for us.
