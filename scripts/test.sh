@@ -4,6 +4,7 @@
 # usage: scripts/test.sh [ARGUMENT...]
 #
 # Arguments are passed on to cargo test: "scripts/test.sh rotation", "scripts/test.sh --test once -- --nocapture".
+# REDIS_SERVER names another server than the redis-server in PATH, as in "REDIS_SERVER=valkey-server scripts/test.sh".
 # It installs redis-server when there is none, and says so first. Nothing but Rust and a C linker has to be there.
 
 set -eu

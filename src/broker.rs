@@ -11,11 +11,13 @@ mod encode;
 mod record;
 mod sentinel;
 mod subscription;
+mod take_over;
 mod tls;
 
 use std::fmt;
 use std::time::Duration;
 
+use redis::io::tcp::TcpSettings;
 use redis::{
     Client, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisResult, ServerError,
     Value,
@@ -26,10 +28,11 @@ use crate::error::{Error, Result};
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
-pub use commit::{Candidate, Claim, Session, Taken, read_records};
+pub use commit::{Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use record::{Record, key_of, source_name};
 pub use subscription::Subscription;
+pub use take_over::{Candidate, Taken, read_records};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -126,10 +129,10 @@ impl Address {
 
     /// What the crate connects with; the greeting is ours.
     fn client(&self, bare: RedisConnectionInfo) -> RedisResult<Client> {
-        tls::client(
-            self.info.clone().set_redis_settings(bare),
-            &self.certificates,
-        )
+        // A batch goes out in several writes: held back by the system, each would wait for an answer to the one before.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = self.info.clone().set_redis_settings(bare);
+        tls::client(info.set_tcp_settings(tcp), &self.certificates)
     }
 
     /// An error reply, as what it means for us.

@@ -1,12 +1,11 @@
 //! Exactly once: a batch and the position that it leads to are one Redis transaction, a compare-and-set of the
 //! source's commit record.
 //!
-//! A session takes the record over before it sends anything. A predecessor's last transaction may still lie unread in
-//! a socket: it was built on the record as it was, so Redis either ran it before the take-over, which then sees it, or
-//! refuses it afterwards because the watched key has changed. So what the take-over reads is the truth.
+//! A session takes the record over (`take_over`) before it sends anything.
 //!
 //! `send` writes a batch without its `EXEC`, `check` sees that it may go, `execute` lets it, `finish` reads what came of
-//! it; so the next batch can be sent while this one executes. After any error the session is dropped, and with it all that was not executed.
+//! it; so the next batch can be sent while this one executes. After any error the session is dropped, and with it all
+//! that was not executed.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +15,8 @@ use redis::Value;
 use super::audience::{self, LIST, Subscriber};
 use super::connection::Connection;
 use super::encode::{Batch, push_command};
-use super::record::{self, Record};
+use super::record;
+use super::take_over::set_watched;
 use super::{Address, Failure, Refusal};
 use crate::cli::{self, Delivery, Mode};
 use crate::error::{Error, Result};
@@ -35,26 +35,12 @@ pub struct Claim {
     pub after: Vec<u8>,
 }
 
-/// Gets what stands in a record, and says where to go on from; an error keeps the record as it is.
-type Choice<'s> = dyn Fn(Option<&Record>) -> Result<Progress> + 's;
-
-/// A source whose record a session makes its own.
-pub struct Candidate<'s> {
-    pub key: &'s str,
-    /// The log's.
-    pub path: &'s Path,
-    pub choose: Box<Choice<'s>>,
-}
-
-/// Where a source goes on from, and its record's new value; an error is the source's alone.
-pub type Taken = Result<(Progress, Vec<u8>)>;
-
 /// A connection that publishes, from its first take-over to its first error.
 pub struct Session {
-    address: Address,
-    connection: Connection,
-    mode: Mode,
-    delivery: Delivery,
+    pub(super) address: Address,
+    pub(super) connection: Connection,
+    pub(super) mode: Mode,
+    pub(super) delivery: Delivery,
     /// Whether a line's own type names the key that it goes to.
     is_typed: bool,
     /// After how many bytes to look at who listens; None: it does not matter.
@@ -69,8 +55,6 @@ pub struct Session {
 /// What Redis calls us.
 const NAME: &str = "tailcast-watch";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
-/// Give up on a take-over when others keep changing the record.
-const TAKE_OVERS: usize = 100;
 
 impl Session {
     /// Nothing that it does lasts beyond `deadline`, where there is one.
@@ -101,99 +85,6 @@ impl Session {
     /// The record's value for a progress.
     pub fn record(&self, progress: &Progress, path: &Path) -> Vec<u8> {
         record::write(progress, path, &self.token, self.mode)
-    }
-
-    /// Makes the records of these sources this session's own, in two round trips for all of them. Nothing may be in
-    /// flight. Without exactly-once delivery there is no record: what an earlier watcher left is removed, so that it
-    /// does not count again when it is outdated.
-    pub fn take_over(&mut self, sources: &[Candidate<'_>]) -> Result<Vec<Taken>, Failure> {
-        if self.delivery == Delivery::AtLeastOnce {
-            return self.take_over_without_records(sources);
-        }
-        if let Some(taken) = self.try_take_over(sources)? {
-            return Ok(taken);
-        }
-        // Somebody has changed one of the records in between. Which one is seen when each is taken over by itself.
-        let mut all = Vec::with_capacity(sources.len());
-        for source in sources {
-            all.extend(self.take_over_one(source)?);
-        }
-        Ok(all)
-    }
-
-    fn take_over_one(&mut self, source: &Candidate<'_>) -> Result<Vec<Taken>, Failure> {
-        for _ in 0..TAKE_OVERS {
-            if let Some(taken) = self.try_take_over(std::slice::from_ref(source))? {
-                return Ok(taken);
-            }
-        }
-        Err(Failure::Wait(format!(
-            "redis {}: others keep changing {}",
-            self.address, source.key
-        )))
-    }
-
-    /// None: one of the records has changed in between, and all are as they were.
-    fn try_take_over(&mut self, sources: &[Candidate<'_>]) -> Result<Option<Vec<Taken>>, Failure> {
-        let mut out = Vec::new();
-        let keys = sources.iter().map(|source| source.key.as_bytes());
-        let watch: Vec<_> = std::iter::once(b"WATCH".as_slice()).chain(keys).collect();
-        push_command(&watch, &mut out);
-        push_gets(sources.iter().map(|source| source.key), &mut out);
-        self.connection.write(&out)?;
-        self.connection.expect_ok()?;
-        let chosen = self.choose(sources)?;
-        let taken: Vec<Taken> = chosen
-            .into_iter()
-            .zip(sources)
-            .map(|(chosen, source)| {
-                chosen.map(|(_, progress)| {
-                    let value = self.record(&progress, source.path);
-                    (progress, value)
-                })
-            })
-            .collect();
-        let values = taken.iter().zip(sources).filter_map(|(taken, source)| {
-            let (_, value) = taken.as_ref().ok()?;
-            Some((source.key, value.as_slice()))
-        });
-        let is_set = set_watched(&mut self.connection, &values.collect::<Vec<_>>())?;
-        Ok(is_set.then_some(taken))
-    }
-
-    fn take_over_without_records(
-        &mut self,
-        sources: &[Candidate<'_>],
-    ) -> Result<Vec<Taken>, Failure> {
-        let mut out = Vec::new();
-        push_gets(sources.iter().map(|source| source.key), &mut out);
-        self.connection.write(&out)?;
-        let chosen = self.choose(sources)?;
-        let outdated = chosen.iter().zip(sources).filter_map(|(chosen, source)| {
-            let is_there = chosen.as_ref().is_ok_and(|(is_there, _)| *is_there);
-            is_there.then_some(source.key)
-        });
-        self.forget(&outdated.collect::<Vec<_>>())?;
-        let taken = chosen.into_iter().map(|chosen| {
-            let (_, progress) = chosen?;
-            Ok((progress, Vec::new()))
-        });
-        Ok(taken.collect())
-    }
-
-    /// Reads the replies to a `GET` of each record: whether it is there, and where to go on from.
-    fn choose(
-        &mut self,
-        sources: &[Candidate<'_>],
-    ) -> Result<Vec<Result<(bool, Progress)>>, Failure> {
-        let mut chosen = Vec::with_capacity(sources.len());
-        for source in sources {
-            let stored = read_reply(&mut self.connection, source.key)?;
-            let progress =
-                stored.and_then(|record| Ok((record.is_some(), (source.choose)(record.as_ref())?)));
-            chosen.push(progress);
-        }
-        Ok(chosen)
     }
 
     /// Sends a batch. With exactly-once delivery, or where it depends on who listens, nothing of it takes effect before
@@ -406,16 +297,6 @@ impl Session {
         Ok(())
     }
 
-    /// Removes records. Nothing may be in flight.
-    pub fn forget(&mut self, keys: &[&str]) -> Result<(), Failure> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let keys = keys.iter().map(|key| key.as_bytes());
-        let command: Vec<_> = std::iter::once(b"DEL".as_slice()).chain(keys).collect();
-        self.connection.ask(&command).map(drop)
-    }
-
     /// A wrong type is looked for beforehand, as Redis itself tells of it only after it has run the neighbours.
     fn expect_type(&mut self, key: &[u8]) -> Result<(), Failure> {
         let wanted = if self.mode == Mode::Stream {
@@ -491,71 +372,4 @@ impl Outcome {
         let what = Refusal::TooLong;
         matches!(&self.refused, Some(Failure::Refused { what: refused, .. }) if *refused == what)
     }
-}
-
-/// Sets watched keys; false: one has changed in between, and none is set.
-fn set_watched(connection: &mut Connection, values: &[(&str, &[u8])]) -> Result<bool, Failure> {
-    let mut out = Vec::new();
-    push_command(&[b"MULTI"], &mut out);
-    for (key, value) in values {
-        push_command(&[b"SET", key.as_bytes(), value], &mut out);
-    }
-    push_command(&[b"EXEC"], &mut out);
-    connection.write(&out)?;
-    connection.expect_ok()?;
-    for _ in values {
-        match connection.reply()? {
-            Value::SimpleString(word) if word == "QUEUED" => {}
-            other => return Err(connection.address().unexpected(&other)),
-        }
-    }
-    match connection.reply()? {
-        Value::Nil => return Ok(false),
-        Value::Array(replies) if replies.iter().all(|reply| *reply == Value::Okay) => {}
-        other => return Err(connection.address().unexpected(&other)),
-    }
-    Ok(true)
-}
-
-/// How many records are asked for at once: a command that is neither short nor held up.
-const AT_ONCE: usize = 500;
-
-/// Reads sources' records without touching them. An error inside is that source's alone.
-pub fn read_records(
-    address: &Address,
-    sources: &[String],
-) -> Result<Vec<Result<Option<Progress>>>, Failure> {
-    let mut connection = Connection::open(address, "tailcast-status", None)?;
-    let keys: Vec<_> = sources
-        .iter()
-        .map(|source| record::key_of(source))
-        .collect();
-    let mut records = Vec::with_capacity(keys.len());
-    for keys in keys.chunks(AT_ONCE) {
-        let mut out = Vec::new();
-        push_gets(keys.iter().map(String::as_str), &mut out);
-        connection.write(&out)?;
-        for key in keys {
-            let record = read_reply(&mut connection, key)?;
-            records.push(record.map(|record| record.map(|record| record.progress)));
-        }
-    }
-    Ok(records)
-}
-
-fn push_gets<'k>(keys: impl Iterator<Item = &'k str>, out: &mut Vec<u8>) {
-    for key in keys {
-        push_command(&[b"GET", key.as_bytes()], out);
-    }
-}
-
-/// Reads the reply to a record's `GET`. The inner error: what stands there is no record.
-fn read_reply(connection: &mut Connection, key: &str) -> Result<Result<Option<Record>>, Failure> {
-    let stored = match connection.reply()? {
-        Value::Nil => return Ok(Ok(None)),
-        Value::BulkString(stored) => Some(stored),
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => None,
-        other => return Err(connection.address().unexpected(&other)),
-    };
-    Ok(Record::parse(key, stored.as_deref()).map(Some))
 }

@@ -23,7 +23,7 @@ impl Sentinels {
                 folder.path().display()
             );
             std::fs::write(&file, text).expect("write");
-            let started = Command::new("redis-server")
+            let started = Command::new(server_program())
                 .arg(&file)
                 .arg("--sentinel")
                 .stdin(Stdio::null())

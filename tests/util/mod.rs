@@ -18,7 +18,7 @@ pub use absence::*;
 pub use archive::{GZIP, Packer, packers};
 pub use process::{Finished, Process, Tailcast, signal};
 pub use proxy::{Proxy, Way};
-pub use redis_server::{Redis, free_port};
+pub use redis_server::{Redis, free_port, server_program};
 pub use scene::Scene;
 pub use subscriber::{Message, Subscriber};
 

@@ -1,5 +1,6 @@
 //! A redis-server of the test's own: a port below the ephemeral range, a folder that goes with it, ended by its pid.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -83,7 +84,8 @@ impl Redis {
     /// the `MULTI`: the next restart would run what is left, as a part of the transaction that comes behind it
     /// (Valkey has mended that: <https://github.com/valkey-io/valkey/pull/4342>).
     pub fn restart(&mut self) {
-        if let Some(manifest) = self.append_only_file("manifest") {
+        let is_valkey = server_program().to_string_lossy().contains("valkey");
+        if let Some(manifest) = self.append_only_file("manifest").filter(|_| !is_valkey) {
             repair(&manifest);
         }
         wait_until("redis-server has its old port again", || {
@@ -195,8 +197,13 @@ fn lines_of(entries: Entries) -> Vec<Vec<u8>> {
     entries.into_iter().map(line).collect()
 }
 
+/// `redis-server`, or what `REDIS_SERVER` names: another version, or Valkey.
+pub fn server_program() -> OsString {
+    std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
 fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {
-    Command::new("redis-server")
+    Command::new(server_program())
         .args([
             "--port",
             &port.to_string(),
