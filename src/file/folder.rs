@@ -186,7 +186,10 @@ fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
         let (folder, name) = (path.parent()?, path.file_name()?);
         Some((folder.to_path_buf(), name.as_bytes().to_vec()))
     };
-    let target = fs::canonicalize(&place.path).ok();
+    let is_link = fs::symlink_metadata(&place.path).is_ok_and(|entry| entry.is_symlink());
+    let target = is_link
+        .then(|| fs::canonicalize(&place.path).ok())
+        .flatten();
     let own: Vec<_> = [Some(place.path.clone()), target]
         .into_iter()
         .flatten()

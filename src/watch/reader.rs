@@ -251,7 +251,9 @@ impl<'w> Reader<'w> {
         buffer: &mut [u8],
         sink: &mut BatchSink<'_>,
     ) -> Option<Instant> {
-        while let (true, Some(number)) = (sink.has_room(), self.hungry.pop_front()) {
+        while sink.has_room()
+            && let Some(number) = self.hungry.pop_front()
+        {
             if let Some(entry) = self.entries.get_mut(&number) {
                 entry.is_hungry = false;
             }
