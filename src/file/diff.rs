@@ -225,12 +225,15 @@ impl Look<'_> {
             // The inode is held, so it is not another file's.
             (Hold::Intact, Some(file)) => Ok(Place::At(file)),
             (Hold::Intact, None) => {
-                let found = self.search(index, bound, newer)?;
+                let found = self.search(index, newer)?;
                 Ok(found.map_or(Place::Unlisted, Place::At))
             }
             (Hold::Cut, _) => self.place_of_copy(index, bound, newer),
             (Hold::No, Some(file)) if known.probe.is_none() => {
-                let is_it = known.offset == 0 || self.facts.files[file].size >= known.offset;
+                // An inode that nobody holds may be any stranger's by now.
+                let fact = &self.facts.files[file];
+                let is_it = fact.name.kind != Kind::Other
+                    && (known.offset == 0 || fact.size >= known.offset);
                 Ok(if is_it { Place::At(file) } else { Place::Lost })
             }
             (Hold::No, Some(file)) if self.holds(file, index)? => Ok(Place::At(file)),
@@ -238,7 +241,7 @@ impl Look<'_> {
                 if let Some(path) = self.taken_at_its_word(known) {
                     return Ok(Place::At(path));
                 }
-                match self.search(index, bound, newer)? {
+                match self.search(index, newer)? {
                     Some(file) => Ok(Place::At(file)),
                     None if known.is_read() => self.place_of_earlier_copy(index, bound, newer),
                     None => Ok(Place::Lost),
@@ -261,7 +264,7 @@ impl Look<'_> {
         bound: usize,
         newer: &HashSet<FileId>,
     ) -> Result<Place, Ask> {
-        if let Some(file) = self.search(index, bound, newer)? {
+        if let Some(file) = self.search(index, newer)? {
             return Ok(Place::Copy(file));
         }
         self.place_of_earlier_copy(index, bound, newer)
@@ -288,13 +291,9 @@ impl Look<'_> {
         Ok(Place::Lost)
     }
 
-    /// The file that has the generation's probe: the newest, rather plain than packed, rather rotated than a backup.
-    fn search(
-        &self,
-        index: usize,
-        bound: usize,
-        newer: &HashSet<FileId>,
-    ) -> Result<Option<usize>, Ask> {
+    /// The file that has the generation's probe: the newest, rather rotated than a backup, rather plain than packed.
+    /// A late line in it, or an odd name, may have it stand behind its successors.
+    fn search(&self, index: usize, newer: &HashSet<FileId>) -> Result<Option<usize>, Ask> {
         let known = &self.known[index];
         let Some((offset, _)) = known.probe else {
             return Ok(None);
@@ -308,9 +307,9 @@ impl Look<'_> {
         };
         let cost = |file: &usize| {
             let name = &files[*file].name;
-            (name.packing.is_some(), name.kind == Kind::Other)
+            (name.kind == Kind::Other, name.packing.is_some())
         };
-        let mut candidates: Vec<_> = (0..bound).rev().filter(may_be).collect();
+        let mut candidates: Vec<_> = (0..files.len()).rev().filter(may_be).collect();
         candidates.sort_by_key(cost);
         for file in candidates {
             if self.holds(file, index)? {
@@ -379,9 +378,7 @@ impl Look<'_> {
             _ if fact.claimed || fact.given_up => return Ok(None),
             Kind::Path => return Ok(Some(None)),
             _ if is_held => return Ok(Some(None)),
-            Kind::Other if !self.known.iter().any(|known| known.file == fact.file) => {
-                return Ok(None);
-            }
+            Kind::Other => return Ok(None),
             Kind::Weak if base.is_none_or(|base| base.series != fact.name.series) => {
                 return Ok(None);
             }

@@ -155,13 +155,13 @@ impl History {
         file.unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits for the next step of the file system's clock: files that are born in the same one cannot be told by age.
+    /// Waits for the next step of the clock by which files are born: those of one step cannot be told by age.
     fn step_clock(&self) {
         let probe = || {
             let path = self.folder.path().join("probe");
-            fs::write(&path, "")
-                .and_then(|()| fs::metadata(path)?.modified())
-                .unwrap()
+            let _ = fs::remove_file(&path);
+            let born = fs::write(&path, "").and_then(|()| fs::metadata(&path)?.created());
+            born.unwrap()
         };
         let now = probe();
         while probe() == now {}

@@ -124,10 +124,11 @@ impl Tail<'_> {
             found.seen = generation.seen;
             if let Body::Plain(file) = &generation.body {
                 let end = generation.end;
-                let is_intact = holds(file, end.offset, end.anchor)?;
+                let size = file.metadata()?.len();
+                let is_intact =
+                    !generation.is_cut_unread(size) && holds(file, end.offset, end.anchor)?;
                 found.hold = if is_intact { Hold::Intact } else { Hold::Cut };
-                if end.offset == 0 {
-                    let size = file.metadata()?.len();
+                if end.offset == 0 && is_intact {
                     let anchor = anchor_at(file, size)?;
                     found.probe = anchor.filter(|a| a.len > 0).map(|anchor| (size, anchor));
                 }

@@ -3,7 +3,7 @@
 //! A file that gets lines is polled quickly, an idle one every `--poll`, and a thousand idle ones less often, so that
 //! looking costs next to nothing. While the publisher has all batches, files are looked at and opened, not read.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -482,6 +482,12 @@ impl<'w> Reader<'w> {
         } else {
             self.admission.undecided()
         };
+        let logs: BTreeSet<_> = found
+            .iter()
+            .flat_map(|path| self.known_logs(path))
+            .collect();
+        let there: HashSet<_> = found.iter().cloned().collect();
+        found.extend(logs.into_iter().filter(|log| !there.contains(log)));
         found.retain(|path| !self.numbers.contains_key(path));
         // What may be another log's rotated file comes behind that log, which may have it open by then.
         found.sort_by_key(|path| crate::file::weak_log_of(path).is_some());
@@ -502,6 +508,18 @@ impl<'w> Reader<'w> {
                 Err(error) => talk::warn(&error.to_string()),
             }
         }
+    }
+
+    /// The logs that have a checkpoint, and whose rotated file a match is: they are watched for what is unread of it, also
+    /// while they are not there.
+    fn known_logs(&self, path: &Path) -> Vec<PathBuf> {
+        let mut logs = crate::file::logs_of(path);
+        logs.retain(|log| {
+            !self.numbers.contains_key(log)
+                && self.globs.iter().any(|glob| matches(glob, log))
+                && self.admission.store.file_of(log).exists()
+        });
+        logs
     }
 
     /// Lets go of matches that are gone and read; their state stays for `--forget-after`.

@@ -474,14 +474,21 @@ fn pack_slowly(scene: &Scene, name: &str, packer: Packer, rng: &mut Rng) {
     scene.append(&archive, begin);
     std::thread::sleep(Duration::from_millis(rng.u64(0..40)));
     scene.append(&archive, rest);
+    // As the programs do, and logrotate.
+    let modified = fs::metadata(scene.path(name)).and_then(|file| file.modified());
+    scene
+        .open(&archive)
+        .set_modified(modified.expect("stat"))
+        .expect("set the time");
 }
 
-/// Waits for the next step of the file system's clock: rotations are never as near as that.
+/// Waits for the next step of the clock by which files are born: rotations are never as near as that.
 fn step_clock(scene: &Scene) {
     let probe = || {
         let path = scene.home().join("probe");
+        let _ = fs::remove_file(&path);
         fs::write(&path, "")
-            .and_then(|()| fs::metadata(path)?.modified())
+            .and_then(|()| fs::metadata(&path)?.created())
             .expect("probe the clock")
     };
     let now = probe();

@@ -233,6 +233,7 @@ impl Play {
             watch = watch.arg("--rotated").arg(self.scene.path(olddir));
         }
         watch.args([
+            "-v",
             "--mode",
             mode,
             "--rotate-wait",
@@ -266,6 +267,12 @@ impl Play {
                 .iter()
                 .all(|log| open.iter().any(|file| file.ends_with(log.file())))
         });
+        // Before that it has not begun: nothing tells the next one what was there.
+        for log in &self.logs {
+            wait_until("the first checkpoint is written", || {
+                !self.scene.checkpoint(&log.setup.name).is_empty()
+            });
+        }
     }
 
     fn pause_or_resume(&mut self) {
