@@ -57,6 +57,8 @@ struct Inspected {
 
 /// How long an archive that does not unpack is taken to be in the making, after its last change.
 const MAKING: Duration = Duration::from_secs(5);
+/// A copy of a file has got further than the beginning of a line after so long.
+const BEGUN: Duration = Duration::from_millis(50);
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// Unpacked bytes that are asked for in one go.
 const PIECE: usize = 256 * 1024;
@@ -207,8 +209,16 @@ impl Tail<'_> {
                 })?
             }
             Ask::IsCopyOfPath { .. } => match candidates.last() {
-                Some(path) => equals_beginning(&file, size, &open_candidate(path)?.0)?,
-                None => false,
+                Some(path) if equals_beginning(&file, size, &open_candidate(path)?.0)? => {
+                    let is_line = bytes_before(&file, size, HEAD)?.contains(&b'\n');
+                    let is_younger = candidate.stat.born > path.stat.born;
+                    // The beginning of a line may be a copy's, which goes on at once, or another file's.
+                    if !is_line && !is_younger && candidate.stat.age() < BEGUN {
+                        return Ok(None);
+                    }
+                    is_line || is_younger
+                }
+                _ => false,
             },
             Ask::IsText { .. } => is_text(&bytes_before(&file, size.min(HEAD as u64), HEAD)?),
         };
