@@ -225,7 +225,7 @@ impl Look<'_> {
             // The inode is held, so it is not another file's.
             (Hold::Intact, Some(file)) => Ok(Place::At(file)),
             (Hold::Intact, None) => {
-                let found = self.search(index, newer)?;
+                let found = self.search(index, bound, newer)?;
                 Ok(found.map_or(Place::Unlisted, Place::At))
             }
             (Hold::Cut, _) => self.place_of_copy(index, bound, newer),
@@ -241,7 +241,7 @@ impl Look<'_> {
                 if let Some(path) = self.taken_at_its_word(known) {
                     return Ok(Place::At(path));
                 }
-                match self.search(index, newer)? {
+                match self.search(index, bound, newer)? {
                     Some(file) => Ok(Place::At(file)),
                     None if known.is_read() => self.place_of_earlier_copy(index, bound, newer),
                     None => Ok(Place::Lost),
@@ -264,7 +264,7 @@ impl Look<'_> {
         bound: usize,
         newer: &HashSet<FileId>,
     ) -> Result<Place, Ask> {
-        if let Some(file) = self.search(index, newer)? {
+        if let Some(file) = self.search(index, bound, newer)? {
             return Ok(Place::Copy(file));
         }
         self.place_of_earlier_copy(index, bound, newer)
@@ -292,8 +292,12 @@ impl Look<'_> {
     }
 
     /// The file that has the generation's probe: the newest, rather rotated than a backup, rather plain than packed.
-    /// A late line in it, or an odd name, may have it stand behind its successors.
-    fn search(&self, index: usize, newer: &HashSet<FileId>) -> Result<Option<usize>, Ask> {
+    fn search(
+        &self,
+        index: usize,
+        bound: usize,
+        newer: &HashSet<FileId>,
+    ) -> Result<Option<usize>, Ask> {
         let known = &self.known[index];
         let Some((offset, _)) = known.probe else {
             return Ok(None);
@@ -309,7 +313,7 @@ impl Look<'_> {
             let name = &files[*file].name;
             (name.kind == Kind::Other, name.packing.is_some())
         };
-        let mut candidates: Vec<_> = (0..files.len()).rev().filter(may_be).collect();
+        let mut candidates: Vec<_> = (0..bound).rev().filter(may_be).collect();
         candidates.sort_by_key(cost);
         for file in candidates {
             if self.holds(file, index)? {
@@ -353,9 +357,11 @@ impl Look<'_> {
 
     /// Where nothing that lines were read of lies among the files: the first one that was written later.
     fn first_unread(&self) -> usize {
+        // What has the inode of the newest one, and not its anchor, is closed to us, or another file by now.
+        let newest = self.known.last().map(|known| known.file);
         let is_known = |fact: &Fact| {
             let mut unread = self.known.iter().filter(|known| !known.is_read());
-            unread.any(|known| known.file == fact.file)
+            Some(fact.file) == newest || unread.any(|known| known.file == fact.file)
         };
         let is_later = |fact: &Fact| self.facts.since.is_some_and(|since| fact.modified > since);
         let counts = |fact: &Fact| !matches!(fact.name.kind, Kind::Other | Kind::Weak);

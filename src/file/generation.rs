@@ -144,11 +144,6 @@ impl Generation {
         size.saturating_sub(self.end.offset)
     }
 
-    /// Whether it was truncated, which the size alone tells while nothing was read of it.
-    pub fn is_cut_unread(&self, size: u64) -> bool {
-        self.end.offset == 0 && size < self.seen
-    }
-
     /// Looks at the open file; None where there is none that can change.
     pub fn look(&self) -> Option<Stat> {
         match &self.body {

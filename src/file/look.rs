@@ -126,11 +126,10 @@ impl Tail<'_> {
             found.seen = generation.seen;
             if let Body::Plain(file) = &generation.body {
                 let end = generation.end;
-                let size = file.metadata()?.len();
-                let is_intact =
-                    !generation.is_cut_unread(size) && holds(file, end.offset, end.anchor)?;
+                let is_intact = holds(file, end.offset, end.anchor)?;
                 found.hold = if is_intact { Hold::Intact } else { Hold::Cut };
-                if end.offset == 0 && is_intact {
+                if end.offset == 0 {
+                    let size = file.metadata()?.len();
                     let anchor = anchor_at(file, size)?;
                     found.probe = anchor.filter(|a| a.len > 0).map(|anchor| (size, anchor));
                 }
