@@ -41,8 +41,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub trait Sink {
     /// Whether it can take lines now. They are taken until `line` says that it is full.
     fn has_room(&mut self) -> bool;
-    /// Takes a line, which ends (behind its newline) at `end`. True: it is full and wants a `commit`.
-    fn line(&mut self, line: &[u8], end: u64) -> bool;
+    /// Takes a line, which ends (behind its newline) at `end` of this generation; between two commits all are of one.
+    /// True: it is full and wants a `commit`.
+    fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool;
     /// All lines taken since the last commit lead to this progress. `Break`: the watcher is to stop.
     fn commit(&mut self, progress: Progress) -> ControlFlow<()>;
     /// Lets go of the lines taken since the last commit.

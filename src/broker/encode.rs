@@ -3,7 +3,7 @@
 //! Pure. The wire format is RESP: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 use crate::cli::Mode;
-use crate::position::{Position, Progress};
+use crate::position::Progress;
 use crate::route::Route;
 
 /// What is published and acknowledged as one: lines of one source, and the progress that they lead to.
@@ -13,6 +13,8 @@ pub struct Batch {
     pub source: usize,
     /// Which resumption of the source it belongs to; older ones are void.
     pub epoch: u64,
+    /// Of the source's file that its lines are of.
+    pub generation: u64,
     pub lines: usize,
     /// Bytes of the log that it takes us on.
     pub bytes: u64,
@@ -69,14 +71,6 @@ impl Batch {
     /// Bytes of the commands.
     pub fn len(&self) -> usize {
         self.commands.len() + self.unsealed
-    }
-
-    /// Of which generation its lines are.
-    pub fn generation(&self) -> u64 {
-        let Some(end) = &self.end else { return 0 };
-        let of_last = |position: &&Position| self.ends.last() == Some(&position.offset);
-        let position = end.positions().find(of_last).unwrap_or(&end.current);
-        position.generation
     }
 
     /// Makes one command of all lines for a key (`list`): one reply, and less work for Redis. Harmless when done before.
@@ -154,6 +148,7 @@ impl Batch {
         }
         self.seal();
         (self.source, self.epoch) = (sealed.source, sealed.epoch);
+        self.generation = sealed.generation;
         (self.bytes, self.end) = (sealed.bytes, sealed.end);
         removed
     }
@@ -213,7 +208,7 @@ impl Encoder {
 
     fn push_add(&self, batch: &mut Batch, kind: &[u8], source: &str, line: &[u8], end: u64) {
         let out = &mut batch.commands;
-        out.extend_from_slice(b"*11\r\n$4\r\nXADD\r\n");
+        out.extend_from_slice(b"*13\r\n$4\r\nXADD\r\n");
         self.push_target(kind, out);
         out.extend_from_slice(b"$1\r\n*\r\n$4\r\nline\r\n");
         push_bulk(line, out);
@@ -221,8 +216,10 @@ impl Encoder {
         push_bulk(kind, out);
         out.extend_from_slice(b"$6\r\nsource\r\n");
         push_bulk(source.as_bytes(), out);
+        out.extend_from_slice(b"$3\r\ngen\r\n");
+        push_number(batch.generation, out);
         out.extend_from_slice(b"$6\r\noffset\r\n");
-        push_bulk(end.to_string().as_bytes(), out);
+        push_number(end, out);
         batch.key(&self.route.target(kind));
     }
 
@@ -278,9 +275,22 @@ fn push_bulk(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends a number as an argument.
+fn push_number(number: u64, out: &mut Vec<u8>) {
+    let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    push_length(b'$', digits, out);
+    push_decimal(number, out);
+}
+
 /// Appends `<sign><number>\r\n`.
 fn push_length(sign: u8, number: usize, out: &mut Vec<u8>) {
-    let mut text = *b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n";
+    out.push(sign);
+    push_decimal(number as u64, out);
+}
+
+/// Appends `<number>\r\n`.
+fn push_decimal(number: u64, out: &mut Vec<u8>) {
+    let mut text = *b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n";
     let mut at = text.len() - 2;
     let mut rest = number;
     loop {
@@ -291,8 +301,6 @@ fn push_length(sign: u8, number: usize, out: &mut Vec<u8>) {
             break;
         }
     }
-    at -= 1;
-    text[at] = sign;
     out.extend_from_slice(&text[at..]);
 }
 
@@ -301,7 +309,10 @@ mod tests {
     use super::*;
 
     fn encoded(mode: Mode, target: &str, lines: &[&[u8]]) -> (String, Vec<String>) {
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            generation: 7,
+            ..Batch::default()
+        };
         let encoder = Encoder::new(mode, target, "type");
         for line in lines {
             encoder.push(&mut batch, "h:/a", line, 42);
@@ -330,7 +341,7 @@ mod tests {
         assert_eq!(
             encoded(Mode::Stream, "logs", &[line]),
             (
-                r#"*11 $4 XADD $4 logs $1 * $4 line $15 {"type":"INFO"} $4 type $4 INFO $6 source $4 h:/a $6 offset $2 42 "#.into(),
+                r#"*13 $4 XADD $4 logs $1 * $4 line $15 {"type":"INFO"} $4 type $4 INFO $6 source $4 h:/a $3 gen $1 7 $6 offset $2 42 "#.into(),
                 vec!["logs".into()]
             )
         );
@@ -398,11 +409,16 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_written_in_decimal() {
+    fn a_number_is_written_in_decimal() {
         for number in [0, 9, 10, 105, 16_777_216, usize::MAX] {
             let mut out = Vec::new();
             push_length(b'$', number, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), format!("${number}\r\n"));
+            push_number(number as u64, &mut out);
+            let digits = number.to_string().len();
+            assert_eq!(
+                String::from_utf8(out).unwrap(),
+                format!("${number}\r\n${digits}\r\n{number}\r\n")
+            );
         }
     }
 }

@@ -307,7 +307,7 @@ impl Generation {
 
     fn give_piece(&self, piece: &[u8], end: u64, limits: &Limits, sink: &mut dyn Sink) -> bool {
         if piece.len() as u64 <= limits.max_line {
-            return sink.line(piece, end);
+            return sink.line(piece, self.end.generation, end);
         }
         self.say_too_long(piece.len() as u64, end, limits);
         false
@@ -395,8 +395,9 @@ impl Generation {
             return Ok(Taken::Lines);
         }
         let line = self.bytes(content, length)?;
-        self.give(&line, end, true, limits, sink);
+        // Behind what may fail: a line is given once.
         self.move_end_to(end)?;
+        self.give(&line, end, true, limits, sink);
         Ok(Taken::Lines)
     }
 
@@ -412,11 +413,12 @@ impl Generation {
         self.say_hole(data - hole, data);
         if hole - content <= limits.max_line {
             let torn = self.bytes(content, hole - content)?;
+            self.move_end_to(data)?;
             self.give(&torn, data, true, limits, sink);
         } else {
+            self.move_end_to(data)?;
             self.say_too_long(hole - content, data, limits);
         }
-        self.move_end_to(data)?;
         Ok(Taken::Lines)
     }
 
@@ -429,11 +431,12 @@ impl Generation {
         let end = self.end.offset + rest;
         if rest > limits.max_line {
             self.say_too_long(rest, end, limits);
+            self.move_end_to(end)?;
         } else {
             let line = self.bytes(self.end.offset, rest)?;
+            self.move_end_to(end)?;
             self.give(&line, end, true, limits, sink);
         }
-        self.move_end_to(end)?;
         Ok(Some(rest))
     }
 

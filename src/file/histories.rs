@@ -91,7 +91,7 @@ impl Sink for Told {
         self.pending.clear();
     }
 
-    fn line(&mut self, line: &[u8], _end: u64) -> bool {
+    fn line(&mut self, line: &[u8], _generation: u64, _end: u64) -> bool {
         self.pending
             .push(String::from_utf8_lossy(line).into_owned());
         self.pending.len() >= self.batch

@@ -501,7 +501,7 @@ impl Publisher {
         for index in 0..self.again.len() {
             let batch = &mut self.again[index];
             let source = batch.source;
-            let generation = batch.generation();
+            let generation = batch.generation;
             let lines = what.take_out(batch, mode);
             let state = self.sources.get_mut(&source);
             let Some(state) = state.filter(|_| !lines.is_empty()) else {

@@ -54,10 +54,11 @@ impl Sink for BatchSink<'_> {
         !self.pool.is_empty()
     }
 
-    fn line(&mut self, line: &[u8], end: u64) -> bool {
+    fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool {
         let limit = self.shared.options.batch_lines;
         let (encoder, target) = (&self.encoder, &self.target);
         self.pool.front_mut().is_none_or(|batch| {
+            batch.generation = generation;
             encoder.push(batch, &target.name, line, end);
             batch.bytes += line.len() as u64 + 1;
             batch.lines >= limit || batch.len() >= BATCH_BYTES

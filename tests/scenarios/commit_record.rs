@@ -436,7 +436,7 @@ fn a_redis_that_goes_back_under_a_running_watcher_gets_what_it_lost_again() {
 }
 
 #[test]
-fn stream_entries_have_line_type_source_and_end_offset() {
+fn stream_entries_have_line_type_source_generation_and_end_offset() {
     let scene = Scene::new();
     scene.append("app.log", text(0..2) + "not json\n");
     scene
@@ -458,6 +458,7 @@ fn stream_entries_have_line_type_source_and_end_offset() {
             ("line", line.as_str()),
             ("type", kind),
             ("source", "web-1"),
+            ("gen", "0"),
             ("offset", &end),
         ];
         assert_eq!(
@@ -465,6 +466,41 @@ fn stream_entries_have_line_type_source_and_end_offset() {
             expected.map(|(name, value)| (name.to_string(), value.to_string()))
         );
     }
+}
+
+#[test]
+fn stream_entries_have_the_generation_of_their_file() {
+    let scene = Scene::new();
+    scene.append("app.log", text(0..2));
+    let once = || {
+        let watch = scene.watch("app.log");
+        let args = ["--once", "--mode", "stream", "--batch-lines", "2"];
+        watch.args(args).run().assert_silent_success();
+    };
+    once();
+    // The rest of the old file and the beginning of the new one are read in one run.
+    scene.append("app.log", text(2..5));
+    scene.rename("app.log", "app.log.1");
+    scene.append("app.log", text(5..7));
+    once();
+    scene.copytruncate("app.log", "app.log.2");
+    scene.append("app.log", text(7..8));
+    once();
+    type Entry = (String, Vec<(String, String)>);
+    let entries: Vec<Entry> = scene.redis.ask(&["XRANGE", "logs", "-", "+"]);
+    let place = |(_, fields): Entry| {
+        let names = fields.iter().map(|(name, _)| name.as_str());
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, ["line", "type", "source", "gen", "offset"]);
+        let number = |index: usize| fields[index].1.parse().expect("a number");
+        (number(3), number(4))
+    };
+    let places: Vec<(usize, usize)> = entries.into_iter().map(place).collect();
+    let ends = |generation, from: usize, to: usize| {
+        (from + 1..=to).map(move |end| (generation, text(from..end).len()))
+    };
+    let expected = ends(0, 0, 5).chain(ends(1, 5, 7)).chain(ends(2, 7, 8));
+    assert_eq!(places, expected.collect::<Vec<_>>());
 }
 
 #[test]
