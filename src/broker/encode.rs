@@ -13,7 +13,7 @@ pub struct Batch {
     pub source: usize,
     /// Which resumption of the source it belongs to; older ones are void.
     pub epoch: u64,
-    /// Of the source's file that its lines are of.
+    /// All of its lines are of this one.
     pub generation: u64,
     pub lines: usize,
     /// Bytes of the log that it takes us on.

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -387,17 +388,9 @@ impl Generation {
     ) -> io::Result<Taken> {
         let (content, end) = (self.scan.content, newline + 1);
         self.say_hole(content - self.scan.line, end);
-        let length = newline - content;
         // One byte more may be the `\r`.
-        if length > limits.max_line + 1 {
-            self.say_too_long(length, end, limits);
-            self.move_end_to(end)?;
-            return Ok(Taken::Lines);
-        }
-        let line = self.bytes(content, length)?;
-        // Behind what may fail: a line is given once.
-        self.move_end_to(end)?;
-        self.give(&line, end, true, limits, sink);
+        let most = limits.max_line + 1;
+        self.take_bytes(content..newline, end, most, limits, sink)?;
         Ok(Taken::Lines)
     }
 
@@ -411,14 +404,7 @@ impl Generation {
     ) -> io::Result<Taken> {
         let content = self.scan.content;
         self.say_hole(data - hole, data);
-        if hole - content <= limits.max_line {
-            let torn = self.bytes(content, hole - content)?;
-            self.move_end_to(data)?;
-            self.give(&torn, data, true, limits, sink);
-        } else {
-            self.move_end_to(data)?;
-            self.say_too_long(hole - content, data, limits);
-        }
+        self.take_bytes(content..hole, data, limits.max_line, limits, sink)?;
         Ok(Taken::Lines)
     }
 
@@ -428,16 +414,34 @@ impl Generation {
         if rest == 0 || !sink.has_room() {
             return Ok(None);
         }
-        let end = self.end.offset + rest;
-        if rest > limits.max_line {
-            self.say_too_long(rest, end, limits);
-            self.move_end_to(end)?;
-        } else {
-            let line = self.bytes(self.end.offset, rest)?;
-            self.move_end_to(end)?;
-            self.give(&line, end, true, limits, sink);
-        }
+        let start = self.end.offset;
+        let end = start + rest;
+        self.take_bytes(start..end, end, limits.max_line, limits, sink)?;
         Ok(Some(rest))
+    }
+
+    /// Takes what stands here as a line, where it is not over `most` bytes, and goes on at `end`.
+    fn take_bytes(
+        &mut self,
+        place: Range<u64>,
+        end: u64,
+        most: u64,
+        limits: &Limits,
+        sink: &mut dyn Sink,
+    ) -> io::Result<()> {
+        let length = place.end - place.start;
+        let line = if length <= most {
+            Some(self.bytes(place.start, length)?)
+        } else {
+            None
+        };
+        // What may fail comes first: a line is given once.
+        self.move_end_to(end)?;
+        match line {
+            Some(line) => _ = self.give(&line, end, true, limits, sink),
+            None => self.say_too_long(length, end, limits),
+        }
+        Ok(())
     }
 
     fn bytes(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>> {

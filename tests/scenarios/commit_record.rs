@@ -435,6 +435,13 @@ fn a_redis_that_goes_back_under_a_running_watcher_gets_what_it_lost_again() {
     }
 }
 
+/// A stream's entry: its id and fields.
+type Entry = (String, Vec<(String, String)>);
+
+fn entries(scene: &Scene) -> Vec<Entry> {
+    scene.redis.ask(&["XRANGE", "logs", "-", "+"])
+}
+
 #[test]
 fn stream_entries_have_line_type_source_generation_and_end_offset() {
     let scene = Scene::new();
@@ -444,8 +451,7 @@ fn stream_entries_have_line_type_source_generation_and_end_offset() {
         .args(["--once", "--mode", "stream", "--source", "web-1"])
         .run()
         .assert_silent_success();
-    type Entry = (String, Vec<(String, String)>);
-    let entries: Vec<Entry> = scene.redis.ask(&["XRANGE", "logs", "-", "+"]);
+    let entries = entries(&scene);
     let ends = [text(0..1).len(), text(0..2).len(), text(0..2).len() + 9].map(|n| n.to_string());
     let rows = [
         (line(0), "INFO"),
@@ -486,8 +492,7 @@ fn stream_entries_have_the_generation_of_their_file() {
     scene.copytruncate("app.log", "app.log.2");
     scene.append("app.log", text(7..8));
     once();
-    type Entry = (String, Vec<(String, String)>);
-    let entries: Vec<Entry> = scene.redis.ask(&["XRANGE", "logs", "-", "+"]);
+    let entries = entries(&scene);
     let place = |(_, fields): Entry| {
         let names = fields.iter().map(|(name, _)| name.as_str());
         let names: Vec<_> = names.collect();
