@@ -76,7 +76,8 @@ pub struct Tail<'w> {
     claimed: Vec<FileId>,
     /// The newest generation that is read and closed: while its successor is at offset 0, it alone tells what is unread.
     finished: Option<Position>,
-    /// Files without a line that were rotated away and are not waited for any longer, with their sizes.
+    /// Files without a line that were rotated away and are not waited for any longer, and those that cannot be read, with
+    /// their sizes.
     given_up: Vec<(FileId, u64)>,
     /// While nothing was read at all: the file behind which ours begin.
     before: Option<Known>,

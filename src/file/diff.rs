@@ -59,7 +59,7 @@ pub struct Fact {
     pub name: Name,
     /// It is open as another source's.
     pub claimed: bool,
-    /// It was given up as a file without a line, and is as it was.
+    /// It was given up, as a file without a line or one that cannot be read, and is as it was.
     pub given_up: bool,
 }
 
@@ -117,6 +117,8 @@ pub enum Event {
     Vanished { known: usize },
     /// Something may have been there that cannot be read any more.
     Gap(Gap, String),
+    /// Not to be read at all: what was in it is said to be missing.
+    GivenUp { file: usize },
 }
 
 /// Where a known generation is.
@@ -463,9 +465,14 @@ impl Look<'_> {
         let mut files = unread.files.as_slice();
         if let Some((gap, why)) = self.gap_behind_known(places, unread) {
             // A file that cannot be read is taken for the one that is missing.
-            let unreadable = files.first().and_then(|(_, reason)| reason.as_ref());
-            files = &files[usize::from(unreadable.is_some())..];
-            events.push(Event::Gap(gap, unreadable.cloned().unwrap_or(why)));
+            match files.split_first() {
+                Some(((file, Some(reason)), rest)) => {
+                    files = rest;
+                    events.push(Event::Gap(gap, reason.clone()));
+                    events.push(Event::GivenUp { file: *file });
+                }
+                _ => events.push(Event::Gap(gap, why)),
+            }
         }
         let floor = self.floor(next);
         let mut before = unread.base;
@@ -477,6 +484,7 @@ impl Look<'_> {
             }
             if let Some(reason) = reason {
                 gaps.push(Event::Gap(Gap::of_all(next), reason.clone()));
+                events.push(Event::GivenUp { file: *file });
             } else {
                 let own = self.number_of_unread(*file);
                 let is_said = own >= Some(next);
@@ -711,6 +719,7 @@ mod tests {
             Event::Appeared { file, generation } => format!("#{} is new {generation}", ino(*file)),
             Event::Vanished { known } => format!("{} vanished", number(*known)),
             Event::Gap(gap, _) => format!("gap {}:{}", gap.generation, gap.offset),
+            Event::GivenUp { file } => format!("#{} is given up", ino(*file)),
         };
         events.iter().map(word).collect::<Vec<_>>().join(", ")
     }
@@ -877,7 +886,7 @@ mod tests {
             (
                 known(0, 1, 90, No),
                 &[(2, "0"), (3, "x")],
-                "0 is #2, gap 1:0, #4 is new 2",
+                "0 is #2, #3 is given up, gap 1:0, #4 is new 2",
             ),
             (
                 known(0, 1, 90, No),

@@ -291,7 +291,7 @@ impl Tail<'_> {
                     let copy = copy.map(|copy| &candidates[copy]);
                     let end = copy.and_then(|copy| end_of_copy(copy, &known[*index]));
                     if let (Some(copy), None) = (copy, end) {
-                        self.given_up.push((copy.stat.id, copy.stat.size));
+                        self.give_up(copy);
                     }
                     self.finished = end.or(self.finished);
                 }
@@ -307,6 +307,7 @@ impl Tail<'_> {
                     self.note_gap(*gap, why);
                     changed = true;
                 }
+                Event::GivenUp { file } => self.give_up(&candidates[*file]),
             }
         }
         self.chain
@@ -419,6 +420,11 @@ impl Tail<'_> {
             *generation = Generation::new(end, candidate.path.clone(), stat, body);
             generation.is_copy = candidate.name.kind != Kind::Path;
         }
+    }
+
+    /// It is not looked at again while it is as it is.
+    fn give_up(&mut self, candidate: &Candidate) {
+        self.given_up.push((candidate.stat.id, candidate.stat.size));
     }
 
     /// Of this generation nothing more can be read.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -269,6 +270,11 @@ fn an_unreadable_rotated_file_is_said_once_and_does_not_block_its_successor() {
     scene.once("app.log");
     scene.append("app.log", text(10..20));
     scene.rotate("app.log");
+    // So that its time tells at no look that it is an old one.
+    let rotated = fs::File::open(scene.path("app.log.1")).expect("open");
+    rotated
+        .set_modified(SystemTime::now() + Duration::from_secs(3600))
+        .expect("touch");
     fs::set_permissions(scene.path("app.log.1"), Permissions::from_mode(0o000)).expect("chmod");
     scene.append("app.log", text(20..30));
     let watcher = scene
