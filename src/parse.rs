@@ -88,10 +88,7 @@ mod tests {
             (r#"{"type":"INFO"}"#, "INFO"),
             (r#"{"message":"alone"}"#, "alone"),
             (r#"{"type":"é","message":"x"}"#, "é       x"),
-            (
-                r#"{"type":"A","type":"B","message":"x"}"#,
-                "B       x type=A",
-            ),
+            (r#"{"type":"A","type":"B","message":"x"}"#, "B       x"),
             (
                 r#"{"message":"m","a":"two words","b":"","c":"x=y","d":"q\"q","e e":"f"}"#,
                 r#"m a="two words" b="" c="x=y" d="q\"q" "e e"=f"#,

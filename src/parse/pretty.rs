@@ -1,13 +1,15 @@
 //! A JSON log line for a person: time, coloured type, message, then what else is in it.
 //!
 //! Shows everything that the line says, and nothing that it does not: numbers keep their digits, members
-//! their order.
+//! their order. Of a member that is there twice the last one is shown, as that is the one `route` goes by.
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::escape::push_escaped;
 use super::timestamp::utc_clock;
-use crate::route::json::{self, Text, Value};
+use crate::route::json;
 
 /// Types are padded to the longest of the usual ones, so that messages stand in one column.
 const TYPE_WIDTH: usize = "WARNING".len();
@@ -30,19 +32,18 @@ pub fn push_pretty(line: &[u8], type_field: &str, colour: bool, out: &mut Vec<u8
 
 /// A line's members, those with a place of their own taken out.
 struct Record<'l> {
-    time: Option<Value<'l>>,
-    kind: Option<Value<'l>>,
-    message: Option<Value<'l>>,
-    others: Vec<(Text<'l>, Value<'l>)>,
+    time: Option<&'l RawValue>,
+    kind: Option<&'l RawValue>,
+    message: Option<&'l RawValue>,
+    others: Vec<(String, &'l RawValue)>,
 }
 
 impl<'l> Record<'l> {
     fn read(line: &'l [u8], type_field: &str) -> Option<Record<'l>> {
-        let mut others = Vec::new();
-        json::members(line, |key, value| others.push((key, value)))?;
-        let kind = take_last(&mut others, type_field);
-        let time = take_last(&mut others, "timestamp");
-        let message = take_last(&mut others, "message");
+        let mut others = json::members(line)?;
+        let kind = take(&mut others, type_field);
+        let time = take(&mut others, "timestamp");
+        let message = take(&mut others, "message");
         let known = time.is_some() || kind.is_some() || message.is_some();
         known.then_some(Record {
             time,
@@ -53,11 +54,9 @@ impl<'l> Record<'l> {
     }
 }
 
-/// Takes the member of this name out: the last, where there are several, as that is the one `route` goes by.
-fn take_last<'l>(members: &mut Vec<(Text<'l>, Value<'l>)>, name: &str) -> Option<Value<'l>> {
-    let index = members
-        .iter()
-        .rposition(|(key, _)| key.is(name.as_bytes()))?;
+/// Takes the member of this name out.
+fn take<'l>(members: &mut Vec<(String, &'l RawValue)>, name: &str) -> Option<&'l RawValue> {
+    let index = members.iter().position(|(key, _)| key == name)?;
     Some(members.remove(index).1)
 }
 
@@ -78,11 +77,11 @@ impl Painter<'_> {
         }
         if let Some(message) = record.message {
             self.gap(start);
-            push_escaped(&meaning(message), self.out);
+            push_escaped(meaning(message).as_bytes(), self.out);
         }
         for (key, value) in &record.others {
             self.gap(start);
-            self.painted(DIM, |painter| painter.member(*key, *value));
+            self.painted(DIM, |painter| painter.member(key, value));
         }
     }
 
@@ -102,17 +101,17 @@ impl Painter<'_> {
         self.out.extend_from_slice(RESET);
     }
 
-    fn time(&mut self, time: Value) {
+    fn time(&mut self, time: &RawValue) {
         let text = meaning(time);
-        match utc_clock(&text) {
+        match utc_clock(text.as_bytes()) {
             Some(clock) => self.out.extend_from_slice(clock.as_bytes()),
-            None => push_escaped(&text, self.out),
+            None => push_escaped(text.as_bytes(), self.out),
         }
     }
 
-    fn kind(&mut self, kind: Value, pad: bool) {
+    fn kind(&mut self, kind: &RawValue, pad: bool) {
         let mut text = Vec::new();
-        push_escaped(&meaning(kind), &mut text);
+        push_escaped(meaning(kind).as_bytes(), &mut text);
         self.painted(colour_of(&text), |painter| {
             painter.out.extend_from_slice(&text)
         });
@@ -123,30 +122,27 @@ impl Painter<'_> {
         }
     }
 
-    fn member(&mut self, key: Text, value: Value) {
-        push_escaped(word(key), self.out);
+    fn member(&mut self, key: &str, value: &RawValue) {
+        let key = serde_json::Value::from(key).to_string();
+        push_escaped(word(&key).as_bytes(), self.out);
         self.out.push(b'=');
-        match value {
-            Value::Text(text) => push_escaped(word(text), self.out),
-            Value::Other(json) => push_escaped(json, self.out),
-        }
+        push_escaped(word(value.get()).as_bytes(), self.out);
     }
 }
 
-fn meaning(value: Value<'_>) -> Cow<'_, [u8]> {
-    match value {
-        Value::Text(text) => text.decoded(),
-        Value::Other(json) => Cow::Borrowed(json),
-    }
+fn meaning(value: &RawValue) -> Cow<'_, str> {
+    json::text(value).unwrap_or(Cow::Borrowed(value.get()))
 }
 
-/// A string among `key=value`s: without its quotes where it is clear without them.
-fn word(text: Text<'_>) -> &[u8] {
-    let quoted = text.quoted();
-    let inner = &quoted[1..quoted.len() - 1];
-    let clear = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b'=';
-    let bare = !text.is_escaped() && !inner.is_empty() && inner.iter().all(clear);
-    if bare { inner } else { quoted }
+/// What stands in a line of `key=value`s: a string without its quotes, where it is clear without them.
+fn word(json: &str) -> &str {
+    let inner = json
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let clear = |byte: u8| !byte.is_ascii_whitespace() && byte != b'=' && byte != b'\\';
+    inner
+        .filter(|inner| !inner.is_empty() && inner.bytes().all(clear))
+        .unwrap_or(json)
 }
 
 fn colour_of(kind: &[u8]) -> &'static [u8] {
