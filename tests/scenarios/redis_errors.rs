@@ -330,22 +330,16 @@ fn a_missing_permission_ends_the_watcher_with_the_reason() {
     }
 }
 
-/// What the README tells people to allow, and nothing else, in each mode: whoever watches, and whoever subscribes.
-const WATCHERS: [(&str, &str); 3] = [
-    (
-        "pubsub",
-        "~tailcast:commit:* &logs:* +watch +get +multi +set +exec +del +publish +client|list +client|setname",
-    ),
-    (
-        "list",
-        "~tailcast:commit:* ~logs +watch +get +multi +set +exec +del +rpush +type +client|setname",
-    ),
-    (
-        "stream",
-        "~tailcast:commit:* ~logs +watch +get +multi +set +exec +del +xadd +type +client|setname",
-    ),
-];
-const READER: &str = "&logs:* +psubscribe +ping +client|setname";
+/// The rules that the README gives to who runs this command, behind the password.
+fn rules_for(command: &str) -> &'static str {
+    let readme = include_str!("../../README.md");
+    let mut lines = readme.lines().map(str::trim);
+    let title = format!("# {command}");
+    assert!(lines.any(|line| line == title), "the README has {title}");
+    let line = lines.next().expect("a line behind it");
+    assert!(line.starts_with("ACL SETUSER "), "{line}");
+    line.split_once(" >PASSWORD ").expect("a password").1
+}
 
 fn set_user(scene: &Scene, name: &str, rules: &str) -> String {
     let user = ["ACL", "SETUSER", name, "reset", "on", ">pw"];
@@ -356,11 +350,15 @@ fn set_user(scene: &Scene, name: &str, rules: &str) -> String {
 
 #[test]
 fn a_least_privileged_user_will_do() {
-    for (mode, rules) in WATCHERS {
+    for mode in ["pubsub", "list", "stream"] {
         let scene = Scene::new();
         let oracle = scene.subscriber();
-        let url = set_user(&scene, "shipper", rules);
-        let reader = set_user(&scene, "reader", READER);
+        let url = set_user(
+            &scene,
+            "shipper",
+            rules_for(&format!("watch --mode {mode}")),
+        );
+        let reader = set_user(&scene, "reader", rules_for("subscribe"));
         let reader = scene.tailcast(&["subscribe", "--redis", &reader]).spawn();
         wait_until("it subscribes", || {
             let list: String = scene.redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]);
