@@ -120,6 +120,8 @@ enum Step {
     Read,
     /// The path has appeared, is another file, or was cut short: see what there is to read now.
     Look,
+    /// What there is to read is not known yet, and nothing can be done about it now.
+    Wait,
 }
 
 /// What became of a file that is read to its end.
@@ -295,6 +297,7 @@ impl<'w> Tail<'w> {
         match self.step(now) {
             // An archive is being read through.
             None => Polled::Read,
+            Some(Step::Wait) => Polled::Idle,
             Some(Step::Idle) if !self.is_any_due(now) => self.commit(sink, Polled::Idle),
             Some(_) => self.read(now, buffer, sink),
         }
@@ -332,7 +335,7 @@ impl<'w> Tail<'w> {
         let state = path.map(state_of);
         if step != Step::Look {
             self.was_absent = path.is_none();
-            self.since = Some(looked);
+            self.since = self.since.max(Some(looked));
             return Some(step);
         }
         if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
@@ -344,14 +347,18 @@ impl<'w> Tail<'w> {
                 self.looking = Looking::Due;
                 return None;
             }
+            Some(Looked::Waiting) => {
+                self.looking = Looking::Due;
+                return Some(Step::Wait);
+            }
             Some(Looked::Changed) => {
                 self.was_absent = path.is_none();
                 self.looking = Looking::Settled;
-                self.since = Some(looked);
+                self.since = self.since.max(Some(looked));
             }
             Some(Looked::Same) => {
                 self.looking = Looking::Vain(state, now + LOOK_AGAIN);
-                self.since = Some(looked);
+                self.since = self.since.max(Some(looked));
             }
             None => {}
         }
@@ -582,7 +589,7 @@ pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io
     };
     let surroundings = Surroundings::default();
     let mut tail = Tail::resume(0, place, limits, &surroundings, progress, since);
-    while tail.look()? == Looked::Pending {
+    while matches!(tail.look()?, Looked::Pending | Looked::Waiting) {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(tail.unread())

@@ -76,6 +76,8 @@ pub struct Facts {
     pub was_absent: bool,
     /// The number of the next generation, where none is known.
     pub next: u64,
+    /// No file that is new gets a lower number, as a position never goes back.
+    pub floor: u64,
 }
 
 /// A question about the content of a file.
@@ -89,6 +91,8 @@ pub enum Ask {
     IsCopyOfPath { file: usize },
     /// Can it be read, and is it text?
     IsText { file: usize },
+    /// Was it renamed so long ago that what a rotation does next is done?
+    IsSettled { file: usize },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +117,9 @@ pub enum Event {
     /// An unread file, to be read from its start after all those before. Where it is a known one of which nothing was
     /// read, this is its number from now on.
     Appeared { file: usize, generation: u64 },
-    /// A known generation is nowhere any more.
-    Vanished { known: usize },
+    /// A known generation is nowhere any more. `passed`: the newest of the rotated files behind it that are taken for
+    /// read, by their times.
+    Vanished { known: usize, passed: Option<usize> },
     /// Something may have been there that cannot be read any more.
     Gap(Gap, String),
     /// Not to be read at all: what was in it is said to be missing.
@@ -166,6 +171,8 @@ struct Look<'a> {
 struct Unread {
     /// The file behind which they stand.
     base: Option<usize>,
+    /// The newest rotated file between that and them.
+    passed: Option<usize>,
     /// With the reason why it cannot be read, where it cannot.
     files: Vec<(usize, Option<String>)>,
 }
@@ -354,7 +361,32 @@ impl Look<'_> {
                 files.push((file, reason));
             }
         }
-        Ok(Unread { base, files })
+        self.await_next_step(&files, base)?;
+        let is_passed = |file: &usize| self.counts(&self.facts.files[*file]);
+        let passed = (base.map_or(0, |base| base + 1)..first).rfind(is_passed);
+        Ok(Unread {
+            base,
+            passed,
+            files,
+        })
+    }
+
+    /// A rotation moves one file after the other: what is missing meanwhile is only on its way.
+    fn await_next_step(
+        &self,
+        files: &[(usize, Option<String>)],
+        base: Option<usize>,
+    ) -> Result<(), Ask> {
+        let mut before = base;
+        for (file, _) in files {
+            if let Some(before) = before
+                && self.missing_between(before, *file).is_some()
+            {
+                self.ask(Ask::IsSettled { file: before })?;
+            }
+            before = Some(*file);
+        }
+        Ok(())
     }
 
     /// Where nothing that lines were read of lies among the files: the first one that was written later.
@@ -365,11 +397,22 @@ impl Look<'_> {
             let mut unread = self.known.iter().filter(|known| !known.is_read());
             Some(fact.file) == newest || unread.any(|known| known.file == fact.file)
         };
-        let is_later = |fact: &Fact| self.facts.since.is_some_and(|since| fact.modified > since);
-        let counts = |fact: &Fact| !matches!(fact.name.kind, Kind::Other | Kind::Weak);
+        // Of two times that are the same nobody knows which is later. What was never read is not repeated by it.
+        let is_any_read = self.known.iter().any(Known::is_read);
+        let is_later = |fact: &Fact| {
+            self.facts.since.is_some_and(|since| match is_any_read {
+                true => fact.modified > since,
+                false => fact.modified >= since,
+            })
+        };
         let mut files = self.facts.files.iter();
-        let first = files.position(|fact| is_known(fact) || counts(fact) && is_later(fact));
+        let first = files.position(|fact| is_known(fact) || self.counts(fact) && is_later(fact));
         first.or(self.path()).unwrap_or(self.facts.files.len())
+    }
+
+    /// Whether the name alone says that it is the log's.
+    fn counts(&self, fact: &Fact) -> bool {
+        !fact.claimed && !matches!(fact.name.kind, Kind::Other | Kind::Weak)
     }
 
     /// Whether a file is the log's, and unread as it stands where it does; `Some(Some(reason))`: it is, but not readable.
@@ -448,9 +491,10 @@ impl Look<'_> {
                     known: index,
                     copy: None,
                 }),
-                Place::Lost if is_passed && numbered => {
-                    events.push(Event::Vanished { known: index })
-                }
+                Place::Lost if is_passed && numbered => events.push(Event::Vanished {
+                    known: index,
+                    passed: unread.passed.filter(|_| index + 1 == self.known.len()),
+                }),
                 _ => {}
             }
         }
@@ -474,11 +518,10 @@ impl Look<'_> {
                 _ => events.push(Event::Gap(gap, why)),
             }
         }
-        let floor = self.floor(next);
         let mut before = unread.base;
         let mut gaps = Vec::new();
         for (file, reason) in files {
-            if let Some((files, why)) = self.missing_between(before, *file) {
+            if let Some((files, why)) = before.and_then(|it| self.missing_between(it, *file)) {
                 gaps.push(Event::Gap(Gap::of_all(next), why));
                 next += files;
             }
@@ -489,7 +532,7 @@ impl Look<'_> {
                 let own = self.number_of_unread(*file);
                 let is_said = own >= Some(next);
                 events.extend(std::mem::take(&mut gaps).into_iter().filter(|_| !is_said));
-                next = next.max(own.unwrap_or(floor));
+                next = next.max(own.unwrap_or(self.facts.floor));
                 events.push(Event::Appeared {
                     file: *file,
                     generation: next,
@@ -525,14 +568,6 @@ impl Look<'_> {
             Some(newest) => newest + 1,
             None => first().unwrap_or(self.facts.next),
         }
-    }
-
-    /// The number of the oldest known generation of which nothing was read, and that is to be: no file that is read
-    /// before it gets a lower one, as a position never goes back.
-    fn floor(&self, next: u64) -> u64 {
-        let unread = self.known.iter().filter(|known| !known.is_read());
-        let numbers = unread.filter_map(|known| known.generation);
-        numbers.filter(|number| *number >= next).min().unwrap_or(0)
     }
 
     /// Whether something may be missing behind the newest known generation.
@@ -573,9 +608,9 @@ impl Look<'_> {
     }
 
     /// How many files are missing between two by their names, or may be by their times; and the words for it.
-    fn missing_between(&self, before: Option<usize>, file: usize) -> Option<(u64, String)> {
+    fn missing_between(&self, before: usize, file: usize) -> Option<(u64, String)> {
         let after = &self.facts.files[file];
-        let before = &self.facts.files[before?];
+        let before = &self.facts.files[before];
         let series = before.name.series.as_str();
         match (before.name.kind, after.name.kind) {
             (Kind::Number(high), Kind::Number(low)) => self.missing_numbers(series, low + 1, high),
@@ -687,7 +722,8 @@ mod tests {
             let (Ask::Holds { file, .. }
             | Ask::IsEarlierCopy { file, .. }
             | Ask::IsCopyOfPath { file }
-            | Ask::IsText { file }) = ask;
+            | Ask::IsText { file }
+            | Ask::IsSettled { file }) = ask;
             let ino = facts.files[file].file.ino;
             let is = |what: &str| content.contains(&(ino, what));
             let number = |index: usize| {
@@ -700,6 +736,7 @@ mod tests {
                 Ask::IsEarlierCopy { known, .. } => is(&format!("!{}", number(known))),
                 Ask::IsCopyOfPath { .. } => is("p"),
                 Ask::IsText { .. } => !is("b"),
+                Ask::IsSettled { .. } => true,
             };
             let reply = match (yes, is("x")) {
                 (_, true) => Reply::Unreadable("closed".into()),
@@ -717,7 +754,14 @@ mod tests {
             }
             Event::Truncated { known, .. } => format!("{} truncated", number(*known)),
             Event::Appeared { file, generation } => format!("#{} is new {generation}", ino(*file)),
-            Event::Vanished { known } => format!("{} vanished", number(*known)),
+            Event::Vanished {
+                known,
+                passed: None,
+            } => format!("{} vanished", number(*known)),
+            Event::Vanished {
+                known,
+                passed: Some(passed),
+            } => format!("{} vanished behind #{}", number(*known), ino(*passed)),
             Event::Gap(gap, _) => format!("gap {}:{}", gap.generation, gap.offset),
             Event::GivenUp { file } => format!("#{} is given up", ino(*file)),
         };

@@ -456,3 +456,20 @@ proptest! {
         history.check()?;
     }
 }
+
+#[test]
+fn a_new_file_gets_no_number_that_was_used_already() {
+    use Event::*;
+    let events = [
+        Rename { create: true },
+        Rename { create: false },
+        Begin,
+        Copy(1),
+        Truncate(1),
+        Write(1),
+        Copy(1),
+    ];
+    let mut history = History::new(1, false);
+    history.play(&events, 80);
+    history.check().unwrap();
+}

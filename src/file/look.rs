@@ -30,6 +30,8 @@ pub enum Looked {
     Changed,
     /// An archive is being read through: the answer comes later.
     Pending,
+    /// A rotation is under way: it is to be looked at again after a while.
+    Waiting,
 }
 
 /// An archive as it is at one moment.
@@ -59,6 +61,8 @@ struct Inspected {
 const MAKING: Duration = Duration::from_secs(5);
 /// A copy of a file has got further than the beginning of a line after so long.
 const BEGUN: Duration = Duration::from_millis(50);
+/// Between two steps of a rotation lies no longer than this.
+const SETTLED: Duration = Duration::from_secs(1);
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// Unpacked bytes that are asked for in one go.
 const PIECE: usize = 256 * 1024;
@@ -71,7 +75,7 @@ impl Tail<'_> {
             .again_at
             .is_some_and(|time| Instant::now() < time)
         {
-            return Ok(Looked::Pending);
+            return Ok(Looked::Waiting);
         }
         self.inspector.again_at = None;
         let known = self.known()?;
@@ -85,7 +89,10 @@ impl Tail<'_> {
                 Err(ask) => ask,
             };
             let Some(reply) = self.answer(ask, &known, &candidates)? else {
-                return Ok(Looked::Pending);
+                return Ok(match self.inspector.again_at {
+                    Some(_) => Looked::Waiting,
+                    None => Looked::Pending,
+                });
             };
             replies.insert(ask, reply);
         };
@@ -158,12 +165,14 @@ impl Tail<'_> {
                     .contains(&(candidate.stat.id, candidate.stat.size)),
             }
         };
+        let current = self.committed.current;
         Facts {
             files: candidates.iter().map(fact).collect(),
             since: self.since,
             others,
             was_absent: self.was_absent,
-            next: self.committed.current.generation + 1,
+            next: current.generation + 1,
+            floor: current.generation + u64::from(current.offset > 0),
         }
     }
 
@@ -177,12 +186,18 @@ impl Tail<'_> {
         let (Ask::Holds { file, .. }
         | Ask::IsEarlierCopy { file, .. }
         | Ask::IsCopyOfPath { file }
-        | Ask::IsText { file }) = ask;
+        | Ask::IsText { file }
+        | Ask::IsSettled { file }) = ask;
         let candidate = &candidates[file];
         let place = match ask {
             Ask::Holds { known: index, .. } => known[index].probe,
             _ => None,
         };
+        if ask == (Ask::IsSettled { file }) {
+            let is_settled = candidate.stat.age() >= SETTLED;
+            self.inspector.again_at = (!is_settled).then(|| Instant::now() + TRY_AGAIN);
+            return Ok(is_settled.then_some(Reply::Yes));
+        }
         if let Some(packing) = candidate.name.packing {
             return self.answer_packed(ask, place, candidate, packing, known);
         }
@@ -213,6 +228,7 @@ impl Tail<'_> {
                     let is_younger = candidate.stat.born > path.stat.born;
                     // The beginning of a line may be a copy's, which goes on at once, or another file's.
                     if !is_line && !is_younger && candidate.stat.age() < BEGUN {
+                        self.inspector.again_at = Some(Instant::now() + BEGUN);
                         return Ok(None);
                     }
                     is_line || is_younger
@@ -220,6 +236,7 @@ impl Tail<'_> {
                 _ => false,
             },
             Ask::IsText { .. } => is_text(&bytes_before(&file, size.min(HEAD as u64), HEAD)?),
+            Ask::IsSettled { .. } => true,
         };
         Ok(Some(if yes { Reply::Yes } else { Reply::No }))
     }
@@ -258,6 +275,7 @@ impl Tail<'_> {
             }
             (Ok(_), Ask::IsCopyOfPath { .. }) => false,
             (Ok(found), Ask::IsText { .. }) => is_text(&found.head),
+            (Ok(_), Ask::IsSettled { .. }) => true,
         };
         if yes && generation.is_some() {
             inspected.is = generation;
@@ -288,15 +306,14 @@ impl Tail<'_> {
                 }
                 Event::Truncated { known: index, copy } => {
                     changed |= self.drop_generation(&known[*index]);
-                    let copy = copy.map(|copy| &candidates[copy]);
-                    let end = copy.and_then(|copy| end_of_copy(copy, &known[*index]));
-                    if let (Some(copy), None) = (copy, end) {
-                        self.give_up(copy);
-                    }
-                    self.finished = end.or(self.finished);
+                    self.pass(copy.map(|copy| &candidates[copy]), &known[*index]);
                 }
-                Event::Vanished { known: index } => {
+                Event::Vanished {
+                    known: index,
+                    passed,
+                } => {
                     changed |= self.drop_generation(&known[*index]);
+                    self.pass(passed.map(|passed| &candidates[passed]), &known[*index]);
                 }
                 Event::Appeared { file, generation } => {
                     let candidate = &candidates[*file];
@@ -419,6 +436,17 @@ impl Tail<'_> {
             };
             *generation = Generation::new(end, candidate.path.clone(), stat, body);
             generation.is_copy = candidate.name.kind != Kind::Path;
+        }
+    }
+
+    /// A file that is not to be read stands for a generation that is not there any more.
+    fn pass(&mut self, file: Option<&Candidate>, known: &Known) {
+        let Some(file) = file else {
+            return;
+        };
+        match end_of_copy(file, known) {
+            Some(end) => self.finished = Some(end),
+            None => self.give_up(file),
         }
     }
 
@@ -549,8 +577,12 @@ fn is_copy(file: usize, candidates: &[Candidate], known: Option<FileId>) -> bool
     candidates[file + 1..].iter().any(is_original)
 }
 
-/// Where an earlier copy of a generation ends: by this it will be known again. None: it cannot be read, or has no line.
+/// Where a file ends that stands for a generation: by this it will be known again. None: it cannot be read, has no line,
+/// or is an archive.
 fn end_of_copy(copy: &Candidate, known: &Known) -> Option<Position> {
+    if copy.name.packing.is_some() {
+        return None;
+    }
     let (file, stat) = open_candidate(copy).ok()?;
     let end = last_line_end(&file).ok().filter(|end| *end > 0)?;
     position_at(&file, end, Position::start(known.generation?, stat.id)).ok()
@@ -573,14 +605,15 @@ fn file_before(candidate: &Candidate) -> Option<Known> {
     })
 }
 
-/// Opens a candidate; not found, where a rotation has renamed it since it was looked at.
+/// Opens a candidate; not found, where a rotation has renamed it since it was looked at. What has its inode may be a file
+/// that was made since: that was born later.
 fn open_candidate(candidate: &Candidate) -> io::Result<(std::fs::File, Stat)> {
     let links = match candidate.name.kind {
         Kind::Path => Links::Follow,
         _ => Links::Refuse,
     };
     let (file, stat) = open(&candidate.path, links)?;
-    if stat.id != candidate.stat.id {
+    if (stat.id, stat.born) != (candidate.stat.id, candidate.stat.born) {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok((file, stat))

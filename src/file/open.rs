@@ -55,10 +55,11 @@ impl Stat {
         }
     }
 
-    /// How long ago it was written or renamed; nothing where the clock was set back since.
+    /// How long ago it was written or renamed. Longer than anything where that was in the future: the clock was set back,
+    /// and nobody is to wait for it.
     pub fn age(&self) -> Duration {
-        let last = self.modified.max(self.changed);
-        SystemTime::now().duration_since(last).unwrap_or_default()
+        let age = SystemTime::now().duration_since(self.changed);
+        age.unwrap_or(Duration::MAX)
     }
 }
 

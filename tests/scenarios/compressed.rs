@@ -47,7 +47,6 @@ fn several_archives_are_read_in_order() {
 }
 
 #[test]
-#[ignore = "not always green on a loaded machine: the chain of generations has more to learn here"]
 fn a_file_of_which_nothing_was_read_is_read_from_its_archive() {
     for packer in packers() {
         println!("{packer:?}");

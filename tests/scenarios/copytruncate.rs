@@ -128,7 +128,6 @@ fn copytruncates_of_a_file_that_was_read_to_its_end_say_no_gap() {
 }
 
 #[test]
-#[ignore = "not always green on a loaded machine: the chain of generations has more to learn here"]
 fn bursts_right_before_copytruncates_under_a_running_watcher_lose_nothing() {
     for compress in compressions() {
         println!("{compress:?}");

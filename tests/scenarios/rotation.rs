@@ -105,7 +105,6 @@ fn rotations_of_both_styles_between_two_polls_lose_nothing() {
 }
 
 #[test]
-#[ignore = "not always green on a loaded machine: the chain of generations has more to learn here"]
 fn a_copy_shorter_than_what_was_read_is_never_read_again() {
     // A writer that does not pause: what it writes between copy and truncate is read, and is in no copy.
     for restart in [false, true] {
