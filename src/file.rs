@@ -228,7 +228,7 @@ impl<'w> Tail<'w> {
             if let Some((body, stat)) = old.reopened(&sought.end) {
                 let (end, ended) = (sought.end, sought.ended);
                 *sought = Generation::new(end, old.name.clone(), stat, body);
-                sought.ended = ended;
+                (sought.ended, sought.is_copy) = (ended, old.is_copy);
             }
         }
         for sought in tail.chain.iter_mut().filter(|g| g.is_sought()) {
@@ -335,7 +335,7 @@ impl<'w> Tail<'w> {
         let state = path.map(state_of);
         if step != Step::Look {
             self.was_absent = path.is_none();
-            self.since = self.since.max(Some(looked));
+            self.has_seen_all(looked);
             return Some(step);
         }
         if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
@@ -354,15 +354,22 @@ impl<'w> Tail<'w> {
             Some(Looked::Changed) => {
                 self.was_absent = path.is_none();
                 self.looking = Looking::Settled;
-                self.since = self.since.max(Some(looked));
+                self.has_seen_all(looked);
             }
             Some(Looked::Same) => {
                 self.looking = Looking::Vain(state, now + LOOK_AGAIN);
-                self.since = self.since.max(Some(looked));
+                self.has_seen_all(looked);
             }
             None => {}
         }
         Some(Step::Read)
+    }
+
+    /// What was changed before this moment was seen; not so as long as something is sought.
+    fn has_seen_all(&mut self, looked: SystemTime) {
+        if !self.chain.iter().any(Generation::is_sought) {
+            self.since = self.since.max(Some(looked));
+        }
     }
 
     /// Looks; what stands in the way is said once, and it is tried again.
@@ -552,7 +559,7 @@ impl<'w> Tail<'w> {
         }
         let is_newer = |old: Position| old.generation < end.generation;
         if end.offset == 0 {
-            self.given_up.push((end.file, rest));
+            self.given_up.push((end.file, generation.size()));
         } else if self.finished.is_none_or(is_newer) {
             self.finished = Some(end);
         }

@@ -91,6 +91,8 @@ pub enum Ask {
     IsCopyOfPath { file: usize },
     /// Can it be read, and is it text?
     IsText { file: usize },
+    /// Is nothing in it?
+    IsEmpty { file: usize },
     /// Was it renamed so long ago that what a rotation does next is done?
     IsSettled { file: usize },
 }
@@ -173,6 +175,8 @@ struct Unread {
     base: Option<usize>,
     /// The newest rotated file between that and them.
     passed: Option<usize>,
+    /// That has nothing in it: so had the newest generation, of which nothing was read.
+    has_passed_empty: bool,
     /// With the reason why it cannot be read, where it cannot.
     files: Vec<(usize, Option<String>)>,
 }
@@ -208,7 +212,8 @@ impl Look<'_> {
         self.known.last().is_some_and(|last| Some(last.file) == own)
     }
 
-    /// Where each known generation is.
+    /// Where each known generation is: first those that something of a file proves, then those of which nothing is known
+    /// but an inode.
     fn places(&self) -> Result<Vec<Place>, Ask> {
         let mut places = vec![Place::Lost; self.known.len()];
         // A file that has been a newer generation is not an older one any more, whatever is in it.
@@ -216,13 +221,87 @@ impl Look<'_> {
         let mut bound = self.facts.files.len();
         for index in (0..self.known.len()).rev() {
             let known = &self.known[index];
+            if self.has_only_an_inode(known) {
+                if self
+                    .path()
+                    .is_some_and(|path| self.facts.files[path].file == known.file)
+                {
+                    newer.insert(known.file);
+                }
+                continue;
+            }
             places[index] = self.place(index, bound, &newer)?;
             if known.is_read() {
-                bound = places[index].file().unwrap_or(bound);
+                bound = bound.min(places[index].file().unwrap_or(bound));
             }
             newer.insert(known.file);
         }
+        for index in 0..self.known.len() {
+            if self.has_only_an_inode(&self.known[index]) {
+                let found = self.by_inode(index, &places);
+                let found = found.or_else(|| self.by_neighbours(index, &places));
+                places[index] = found.map_or(Place::Lost, Place::At);
+            }
+        }
         Ok(places)
+    }
+
+    fn has_only_an_inode(&self, known: &Known) -> bool {
+        known.hold == Hold::No && known.probe.is_none() && self.taken_at_its_word(known).is_none()
+    }
+
+    /// An inode that nobody holds may be any stranger's by now, or that of another generation's archive.
+    fn by_inode(&self, index: usize, places: &[Place]) -> Option<usize> {
+        let known = &self.known[index];
+        let file = self.file_with(known.file)?;
+        let (older, newer) = self.neighbours(index, places);
+        let is_between = older.is_none_or(|(_, older)| older < file)
+            && newer.is_none_or(|(_, newer)| newer > file);
+        let fact = &self.facts.files[file];
+        let is_ours = fact.name.kind != Kind::Other && !fact.claimed;
+        let fits = match known.generation {
+            Some(_) => fact.size >= known.offset,
+            // It was there before us, and nobody writes to it any more.
+            None => fact.size == known.seen,
+        };
+        (is_between && is_ours && fits).then_some(file)
+    }
+
+    /// Between two that are found, each file is the generation that its place says. Before the oldest that is found, it
+    /// must have been written to besides.
+    fn by_neighbours(&self, index: usize, places: &[Place]) -> Option<usize> {
+        let (older, newer) = self.neighbours(index, places);
+        let (generation, newer) = (self.known[index].generation?, newer?);
+        let counting = |files: std::ops::Range<usize>| -> Vec<usize> {
+            let counts = |file: &usize| self.counts(&self.facts.files[*file]);
+            files.filter(counts).collect()
+        };
+        let Some((before, place)) = older else {
+            let files = counting(0..newer.1);
+            let steps = usize::try_from(newer.0 - generation).ok()?;
+            let file = *files.get(files.len().checked_sub(steps)?)?;
+            return self.is_later(&self.facts.files[file]).then_some(file);
+        };
+        let files = counting(place + 1..newer.1);
+        let steps = usize::try_from(generation - before).ok()?;
+        let is_whole = files.len() as u64 + 1 == newer.0 - before;
+        is_whole.then(|| files.get(steps - 1).copied()).flatten()
+    }
+
+    /// The nearest that lines were read of, with their files: an older one, and a newer one.
+    fn neighbours(
+        &self,
+        index: usize,
+        places: &[Place],
+    ) -> (Option<(u64, usize)>, Option<(u64, usize)>) {
+        let found = |other: usize| {
+            let (known, place) = (&self.known[other], places[other]);
+            let (generation, file) = known.generation.zip(place.file())?;
+            known.is_read().then_some((generation, file))
+        };
+        let older = (0..index).rev().find_map(found);
+        let newer = (index + 1..self.known.len()).find_map(found);
+        (older, newer)
     }
 
     fn place(&self, index: usize, bound: usize, newer: &HashSet<FileId>) -> Result<Place, Ask> {
@@ -238,13 +317,6 @@ impl Look<'_> {
                 Ok(found.map_or(Place::Unlisted, Place::At))
             }
             (Hold::Cut, _) => self.place_of_copy(index, bound, newer),
-            (Hold::No, Some(file)) if known.probe.is_none() => {
-                // An inode that nobody holds may be any stranger's by now.
-                let fact = &self.facts.files[file];
-                let is_it = fact.name.kind != Kind::Other
-                    && (known.offset == 0 || fact.size >= known.offset);
-                Ok(if is_it { Place::At(file) } else { Place::Lost })
-            }
             (Hold::No, Some(file)) if self.holds(file, index)? => Ok(Place::At(file)),
             (Hold::No, _) => {
                 if let Some(path) = self.taken_at_its_word(known) {
@@ -300,7 +372,8 @@ impl Look<'_> {
         Ok(Place::Lost)
     }
 
-    /// The file that has the generation's probe: the newest, rather rotated than a backup, rather plain than packed.
+    /// The file that has the generation's probe: the newest, rather where the order says, rather rotated than a backup,
+    /// rather plain than packed. A late line may be the last write of any file, and so order it behind newer ones.
     fn search(
         &self,
         index: usize,
@@ -320,9 +393,10 @@ impl Look<'_> {
         };
         let cost = |file: &usize| {
             let name = &files[*file].name;
-            (name.kind == Kind::Other, name.packing.is_some())
+            let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
+            (*file >= bound, is_other, is_packed)
         };
-        let mut candidates: Vec<_> = (0..bound).rev().filter(may_be).collect();
+        let mut candidates: Vec<_> = (0..files.len()).rev().filter(may_be).collect();
         candidates.sort_by_key(cost);
         for file in candidates {
             if self.holds(file, index)? {
@@ -364,9 +438,15 @@ impl Look<'_> {
         self.await_next_step(&files, base)?;
         let is_passed = |file: &usize| self.counts(&self.facts.files[*file]);
         let passed = (base.map_or(0, |base| base + 1)..first).rfind(is_passed);
+        let is_sought = self.known.last().is_some_and(|known| !known.is_read());
+        let has_passed_empty = match passed {
+            Some(file) if is_sought => *self.ask(Ask::IsEmpty { file })? == Reply::Yes,
+            _ => false,
+        };
         Ok(Unread {
             base,
             passed,
+            has_passed_empty,
             files,
         })
     }
@@ -397,17 +477,20 @@ impl Look<'_> {
             let mut unread = self.known.iter().filter(|known| !known.is_read());
             Some(fact.file) == newest || unread.any(|known| known.file == fact.file)
         };
-        // Of two times that are the same nobody knows which is later. What was never read is not repeated by it.
-        let is_any_read = self.known.iter().any(Known::is_read);
-        let is_later = |fact: &Fact| {
-            self.facts.since.is_some_and(|since| match is_any_read {
-                true => fact.modified > since,
-                false => fact.modified >= since,
-            })
-        };
         let mut files = self.facts.files.iter();
-        let first = files.position(|fact| is_known(fact) || self.counts(fact) && is_later(fact));
+        let first =
+            files.position(|fact| is_known(fact) || self.counts(fact) && self.is_later(fact));
         first.or(self.path()).unwrap_or(self.facts.files.len())
+    }
+
+    /// Whether it was written behind what is known. Of two times that are the same nobody knows which is later; what was
+    /// never read is not repeated by it.
+    fn is_later(&self, fact: &Fact) -> bool {
+        let is_any_read = self.known.iter().any(Known::is_read);
+        self.facts.since.is_some_and(|since| match is_any_read {
+            true => fact.modified > since,
+            false => fact.modified >= since,
+        })
     }
 
     /// Whether the name alone says that it is the log's.
@@ -590,7 +673,11 @@ impl Look<'_> {
                 "the file that was being read is gone, or closed to us"
             }
             // Where there are rotated files, that is what has become of it.
-            Place::Lost if known.file != FileId::default() && unread.files.iter().all(is_path) => {
+            Place::Lost
+                if known.file != FileId::default()
+                    && !unread.has_passed_empty
+                    && unread.files.iter().all(is_path) =>
+            {
                 "the file that was to be read is gone"
             }
             _ => return None,
@@ -723,6 +810,7 @@ mod tests {
             | Ask::IsEarlierCopy { file, .. }
             | Ask::IsCopyOfPath { file }
             | Ask::IsText { file }
+            | Ask::IsEmpty { file }
             | Ask::IsSettled { file }) = ask;
             let ino = facts.files[file].file.ino;
             let is = |what: &str| content.contains(&(ino, what));
@@ -736,6 +824,7 @@ mod tests {
                 Ask::IsEarlierCopy { known, .. } => is(&format!("!{}", number(known))),
                 Ask::IsCopyOfPath { .. } => is("p"),
                 Ask::IsText { .. } => !is("b"),
+                Ask::IsEmpty { .. } => is("e"),
                 Ask::IsSettled { .. } => true,
             };
             let reply = match (yes, is("x")) {

@@ -63,6 +63,8 @@ struct Listing {
 const CLOCK_STEP: Duration = Duration::from_millis(20);
 /// A network file system may show a folder's time late.
 const LISTED_FOR: Duration = Duration::from_secs(5);
+/// Links that lead to links, as many as the system follows.
+const MOST_LINKS: usize = 40;
 /// How often a look is tried again while a rotation is renaming under it.
 const LOOKS: usize = 50;
 
@@ -125,7 +127,7 @@ impl Surroundings {
 
     /// The path's own file and what may be its rotated ones, oldest first, the path's own last; and names like those of
     /// other things. A file of `known` is found under any name. A rotation renames file by file; so it looks until two
-    /// looks agree.
+    /// looks agree, and believes the first: what was there when its last file was looked at, the second has listed.
     pub fn look(&self, place: &Place, known: &[FileId]) -> io::Result<(Vec<Candidate>, Vec<Name>)> {
         let mut previous = self.look_once(place, known)?;
         for _ in 0..LOOKS {
@@ -134,7 +136,7 @@ impl Surroundings {
                 look.iter().map(|c| (c.path.clone(), c.stat.id)).collect()
             };
             if names(&previous.0) == names(&next.0) {
-                return Ok(next);
+                return Ok(previous);
             }
             previous = next;
         }
@@ -186,11 +188,7 @@ fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
         let (folder, name) = (path.parent()?, path.file_name()?);
         Some((folder.to_path_buf(), name.as_bytes().to_vec()))
     };
-    let is_link = fs::symlink_metadata(&place.path).is_ok_and(|entry| entry.is_symlink());
-    let target = is_link
-        .then(|| fs::canonicalize(&place.path).ok())
-        .flatten();
-    let own: Vec<_> = [Some(place.path.clone()), target]
+    let own: Vec<_> = [Some(place.path.clone()), link_target(&place.path)]
         .into_iter()
         .flatten()
         .filter_map(|path| home(&path))
@@ -207,6 +205,20 @@ fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
     let mut seen = HashSet::new();
     homes.retain(|home| seen.insert(home.clone()));
     homes
+}
+
+/// Where a link leads at last, also while there is nothing. None: it is no link, or leads round in a circle.
+fn link_target(path: &Path) -> Option<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = target.parent()?.join(next),
+            Err(_) => break,
+        }
+    }
+    let is_end = target != path && fs::read_link(&target).is_err();
+    let folder = fs::canonicalize(target.parent()?).ok().filter(|_| is_end)?;
+    Some(folder.join(target.file_name()?))
 }
 
 /// The entries of a folder that are called as a log's rotated files would be, or are known by their inodes.

@@ -145,6 +145,14 @@ impl Generation {
         size.saturating_sub(self.end.offset)
     }
 
+    /// The size of its file, packed as it is.
+    pub fn size(&self) -> u64 {
+        match &self.body {
+            Body::Packed(..) => self.stat.size,
+            Body::Plain(_) | Body::Sought => self.end.offset + self.unread(),
+        }
+    }
+
     /// Looks at the open file; None where there is none that can change.
     pub fn look(&self) -> Option<Stat> {
         match &self.body {

@@ -187,6 +187,7 @@ impl Tail<'_> {
         | Ask::IsEarlierCopy { file, .. }
         | Ask::IsCopyOfPath { file }
         | Ask::IsText { file }
+        | Ask::IsEmpty { file }
         | Ask::IsSettled { file }) = ask;
         let candidate = &candidates[file];
         let place = match ask {
@@ -236,6 +237,7 @@ impl Tail<'_> {
                 _ => false,
             },
             Ask::IsText { .. } => is_text(&bytes_before(&file, size.min(HEAD as u64), HEAD)?),
+            Ask::IsEmpty { .. } => size == 0,
             Ask::IsSettled { .. } => true,
         };
         Ok(Some(if yes { Reply::Yes } else { Reply::No }))
@@ -275,6 +277,7 @@ impl Tail<'_> {
             }
             (Ok(_), Ask::IsCopyOfPath { .. }) => false,
             (Ok(found), Ask::IsText { .. }) => is_text(&found.head),
+            (Ok(found), Ask::IsEmpty { .. }) => found.length == 0,
             (Ok(_), Ask::IsSettled { .. }) => true,
         };
         if yes && generation.is_some() {
@@ -500,11 +503,22 @@ impl Tail<'_> {
         if is_known || self.before.is_some() {
             return;
         }
-        let is_ours = |c: &Candidate| self.chain.iter().any(|g| g.stat.id == c.stat.id);
-        let first = candidates.iter().position(is_ours);
-        let rotated = |c: &&Candidate| !matches!(c.name.kind, Kind::Path | Kind::Other);
-        let older = &candidates[..first.unwrap_or(candidates.len())];
-        self.before = older.iter().rfind(rotated).and_then(file_before);
+        let is_ours = |c: &Candidate| {
+            let is_it = |g: &Generation| !g.is_sought() && g.stat.id == c.stat.id;
+            self.chain.iter().any(is_it)
+        };
+        let Some(first) = candidates.iter().position(is_ours) else {
+            return;
+        };
+        // What was born behind ours may be a copy of it, in the making.
+        let is_older = |c: &Candidate| {
+            c.stat.size > 0
+                && (c.name.packing.is_some() || c.stat.born <= candidates[first].stat.born)
+        };
+        let is_rotated = |c: &Candidate| !matches!(c.name.kind, Kind::Path | Kind::Other);
+        let older = candidates[..first].iter();
+        let newest = older.rev().find(|c| is_rotated(c) && is_older(c));
+        self.before = newest.and_then(file_before);
     }
 
     /// Says which files it has open.
@@ -560,8 +574,8 @@ fn is_earlier_copy(
 }
 
 /// Whether a file is a copy of one that comes behind it, truncated since: that one is the known file, or was born before
-/// its copy. A file that was born after the copy was written has just the same inode; when an archive was born tells
-/// nothing.
+/// its copy. A file that was born after the copy was written has just the same inode. When an archive was born tells
+/// nothing: it has the copy's time of last write.
 fn is_copy(file: usize, candidates: &[Candidate], known: Option<FileId>) -> bool {
     let copy = &candidates[file];
     let is_plain = |candidate: &Candidate| candidate.name.packing.is_none();
@@ -569,10 +583,13 @@ fn is_copy(file: usize, candidates: &[Candidate], known: Option<FileId>) -> bool
         let born = later.stat.born;
         let is_known =
             Some(later.stat.id) == known && born.is_none_or(|born| born <= copy.stat.modified);
-        let is_older = born
-            .zip(copy.stat.born)
-            .is_some_and(|(own, copy)| own < copy);
-        is_known || is_older && is_plain(later) && is_plain(copy)
+        let made = if is_plain(copy) {
+            copy.stat.born
+        } else {
+            Some(copy.stat.modified)
+        };
+        let is_older = born.zip(made).is_some_and(|(own, made)| own < made);
+        is_known || is_older && is_plain(later)
     };
     candidates[file + 1..].iter().any(is_original)
 }
@@ -588,9 +605,12 @@ fn end_of_copy(copy: &Candidate, known: &Known) -> Option<Position> {
     position_at(&file, end, Position::start(known.generation?, stat.id)).ok()
 }
 
-/// What a file that is not ours is known by. None: it cannot be read, or is an archive, and proves nothing.
+/// What a file that is not ours is known by. None: it cannot be read, or changes.
 fn file_before(candidate: &Candidate) -> Option<Known> {
     let (file, stat) = open_candidate(candidate).ok()?;
+    if stat.size != candidate.stat.size {
+        return None;
+    }
     let anchor = match candidate.name.packing {
         None => anchor_at(&file, stat.size).ok().flatten()?,
         Some(_) => Anchor::NONE,
@@ -601,7 +621,7 @@ fn file_before(candidate: &Candidate) -> Option<Known> {
         offset: 0,
         probe: (anchor.len > 0).then_some((stat.size, anchor)),
         hold: Hold::No,
-        seen: 0,
+        seen: stat.size,
     })
 }
 

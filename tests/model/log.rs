@@ -127,13 +127,14 @@ impl Log {
 
     // What the writer does.
 
-    /// A line unlike every other, of one of many lengths.
+    /// A line unlike every other also in its last bytes, of one of many lengths.
     fn next_text(&mut self) -> String {
         self.written += 1;
         let padding = "x".repeat(self.written * 7919 % 90);
         format!(
-            r#"{{"id":"{} {}","type":"INFO","message":"{padding}"}}"#,
-            self.setup.name, self.written
+            r#"{{"id":"{name} {number}","type":"INFO","message":"{padding} {number} of {name}"}}"#,
+            name = self.setup.name,
+            number = self.written,
         )
     }
 
@@ -277,6 +278,8 @@ impl Log {
         let by_rename = match self.setup.style {
             Style::Rename => true,
             Style::Copytruncate => false,
+            // Where the names do not say in which order they were made, and the births of the files neither.
+            Style::Both if self.setup.naming == Naming::Unsorted => true,
             Style::Both => rng.bool(),
         };
         let number = self.next_number(scene);
