@@ -148,6 +148,9 @@ impl Place {
     }
 }
 
+/// A generation, and the file that it is.
+type Found = (u64, usize);
+
 /// A name that is born so long after its predecessor was renamed may have had another predecessor.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -221,20 +224,18 @@ impl Look<'_> {
         let mut bound = self.facts.files.len();
         for index in (0..self.known.len()).rev() {
             let known = &self.known[index];
-            if self.has_only_an_inode(known) {
-                if self
-                    .path()
-                    .is_some_and(|path| self.facts.files[path].file == known.file)
-                {
-                    newer.insert(known.file);
-                }
-                continue;
+            if !self.has_only_an_inode(known) {
+                places[index] = self.place(index, bound, &newer)?;
             }
-            places[index] = self.place(index, bound, &newer)?;
             if known.is_read() {
                 bound = bound.min(places[index].file().unwrap_or(bound));
             }
-            newer.insert(known.file);
+            let own = self.path().map(|path| self.facts.files[path].file);
+            if known.hold != Hold::No || own == Some(known.file) {
+                newer.insert(known.file);
+            }
+            let file = places[index].file();
+            newer.extend(file.map(|file| self.facts.files[file].file));
         }
         for index in 0..self.known.len() {
             if self.has_only_an_inode(&self.known[index]) {
@@ -289,11 +290,7 @@ impl Look<'_> {
     }
 
     /// The nearest that lines were read of, with their files: an older one, and a newer one.
-    fn neighbours(
-        &self,
-        index: usize,
-        places: &[Place],
-    ) -> (Option<(u64, usize)>, Option<(u64, usize)>) {
+    fn neighbours(&self, index: usize, places: &[Place]) -> (Option<Found>, Option<Found>) {
         let found = |other: usize| {
             let (known, place) = (&self.known[other], places[other]);
             let (generation, file) = known.generation.zip(place.file())?;
