@@ -1044,6 +1044,65 @@ mod tests {
     }
 
     #[test]
+    fn what_no_content_proves_is_told_by_what_stands_beside_it() {
+        let between = [
+            ("app.log.2.gz", 1, 9, 1),
+            ("app.log.1.gz", 5, 9, 2),
+            ("app.log", 3, 40, 3),
+        ];
+        let reused = [("app.log.1.gz", 2, 9, 1), ("app.log", 4, 50, 9)];
+        let passed = [
+            ("app.log.2", 1, 90, 1),
+            ("app.log.1", 3, 80, 2),
+            ("app.log", 4, 50, 9),
+        ];
+        let read = known(0, 1, 50, No);
+        let table = [
+            (
+                &between[..],
+                vec![read.clone(), known(1, 9, 0, No), known(2, 3, 40, No)],
+                &[(1, "0"), (3, "2")][..],
+                "0 is #1, 1 is #5, 2 is #3",
+            ),
+            // two neighbours with one file too many between them
+            (
+                &between,
+                vec![read.clone(), known(1, 9, 0, No), known(3, 3, 40, No)],
+                &[(1, "0"), (3, "3")],
+                "0 is #1, 1 vanished, 3 is #3",
+            ),
+            // the inode of a file that is gone is the older one's archive's by now
+            (
+                &reused,
+                vec![read.clone(), known(1, 2, 0, No)],
+                &[(2, "0")],
+                "0 is #2, 1 vanished, gap 1:0, #4 is new 1",
+            ),
+            // a copy shorter than what was read of it, older than the checkpoint
+            (
+                &passed,
+                vec![read, known(1, 4, 288, No)],
+                &[(1, "0")],
+                "0 is #1, 1 vanished behind #3, gap 1:288, #4 is new 2",
+            ),
+            // rotated and compressed with nothing in it
+            (
+                &reused,
+                vec![known(0, 1, 0, No)],
+                &[(2, "e")],
+                "0 vanished behind #2, #4 is new 0",
+            ),
+        ];
+        for (files, known, content, events) in table {
+            assert_eq!(
+                diffed(&known, &facts(files, Some(5)), content),
+                events,
+                "{known:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_missing_is_a_gap() {
         let none: &[(u64, &str)] = &[];
         let numbered = [

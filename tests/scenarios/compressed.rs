@@ -61,6 +61,24 @@ fn a_file_of_which_nothing_was_read_is_read_from_its_archive() {
 }
 
 #[test]
+fn archives_with_nothing_in_them_hold_up_nothing() {
+    for packer in packers() {
+        println!("{packer:?}");
+        unseen(watch, ten, |scene| {
+            for _ in 0..2 {
+                scene.rotate("app.log");
+                scene.append("app.log", "");
+            }
+            scene.compress("app.log.1", packer);
+            scene.compress("app.log.2", packer);
+            scene.rotate("app.log");
+            scene.append("app.log", text(10..20));
+            20
+        });
+    }
+}
+
+#[test]
 fn with_delaycompress_the_plain_file_and_the_archives_behind_it_are_read_in_order() {
     for packer in packers() {
         println!("{packer:?}");

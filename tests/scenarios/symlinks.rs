@@ -111,3 +111,19 @@ fn a_link_to_a_file_that_does_not_come_yet_is_waited_for() {
     watcher.sigterm();
     assert_exactly(&lines([100, 0, 1, 2]), &oracle.settle());
 }
+
+#[test]
+fn rotated_files_are_found_also_while_the_link_leads_to_nothing() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    fs::create_dir(scene.path("pods")).expect("create a folder");
+    symlink("pods/0.log", scene.path("app.log")).expect("link");
+    scene.append("pods/0.log", text(0..10));
+    scene.once("app.log");
+    scene.append("pods/0.log", text(10..20));
+    scene.rename("pods/0.log", "pods/0.log.1");
+    let watcher = scene.watch("app.log").spawn();
+    oracle.wait_for(20);
+    scene.append("pods/0.log", text(20..30));
+    scene.assert_arrives(watcher, &oracle, &lines(0..30));
+}
