@@ -64,6 +64,7 @@ fn a_file_of_which_nothing_was_read_is_read_from_its_archive() {
 fn archives_with_nothing_in_them_hold_up_nothing() {
     for packer in packers() {
         println!("{packer:?}");
+        let watch = |scene: &Scene| watch(scene).args(["--rotate-wait", "0s"]);
         unseen(watch, ten, |scene| {
             for _ in 0..2 {
                 scene.rotate("app.log");
