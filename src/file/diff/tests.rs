@@ -1,0 +1,454 @@
+//! Tables of what was known and found, and what came of it.
+
+use super::*;
+
+/// What the files are in these tables: (name, inode, size, seconds of last write). They were born at second `inode`,
+/// and renamed when the next one was born.
+type File = (&'static str, u64, u64, u64);
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn id(ino: u64) -> FileId {
+    FileId { dev: 1, ino }
+}
+
+fn facts(files: &[File], since: Option<u64>) -> Facts {
+    let fact = |(name, ino, size, modified): &File| Fact {
+        file: id(*ino),
+        size: *size,
+        modified: at(*modified),
+        changed: at(ino + 1),
+        born: Some(at(*ino)),
+        name: Name::of(name.as_bytes(), b"app.log").unwrap_or_else(Name::of_path),
+        claimed: false,
+        given_up: false,
+    };
+    Facts {
+        files: files.iter().map(fact).collect(),
+        since: since.map(at),
+        ..Facts::default()
+    }
+}
+
+/// A generation that was read so far, of an inode.
+fn known(generation: u64, ino: u64, offset: u64, hold: Hold) -> Known {
+    let anchor = Anchor {
+        len: 1,
+        hash: generation,
+    };
+    Known {
+        generation: Some(generation),
+        file: id(ino),
+        offset,
+        probe: (offset > 0).then_some((offset, anchor)),
+        hold,
+        seen: 0,
+    }
+}
+
+/// What came of it, in words. `content` says for an inode which generation's bytes are in it; `!g` an earlier copy of
+/// it, `p` a copy of the path's, `b` binary, `x` not readable.
+fn diffed(known: &[Known], facts: &Facts, content: &[(u64, &str)]) -> String {
+    let mut replies = Replies::new();
+    let events = loop {
+        let ask = match diff(known, facts, &replies) {
+            Ok(events) => break events,
+            Err(ask) => ask,
+        };
+        let (Ask::Holds { file, .. }
+        | Ask::IsEarlierCopy { file, .. }
+        | Ask::IsCopyOfPath { file }
+        | Ask::IsText { file }
+        | Ask::IsEmpty { file }
+        | Ask::IsSettled { file }) = ask;
+        let ino = facts.files[file].file.ino;
+        let is = |what: &str| content.contains(&(ino, what));
+        let number = |index: usize| {
+            known[index]
+                .generation
+                .map_or("-".into(), |g| g.to_string())
+        };
+        let yes = match ask {
+            Ask::Holds { known, .. } => is(&number(known)),
+            Ask::IsEarlierCopy { known, .. } => is(&format!("!{}", number(known))),
+            Ask::IsCopyOfPath { .. } => is("p"),
+            Ask::IsText { .. } => !is("b"),
+            Ask::IsEmpty { .. } => is("e"),
+            Ask::IsSettled { .. } => true,
+        };
+        let reply = match (yes, is("x")) {
+            (_, true) => Reply::Unreadable("closed".into()),
+            (true, _) => Reply::Yes,
+            (false, _) => Reply::No,
+        };
+        assert_eq!(replies.insert(ask, reply), None, "{ask:?} is asked once");
+    };
+    let number = |index: usize| known[index].generation.unwrap_or(99);
+    let ino = |file: usize| facts.files[file].file.ino;
+    let word = |event: &Event| match event {
+        Event::Found { known, file } => format!("{} is #{}", number(*known), ino(*file)),
+        Event::Copied { known, file } => {
+            format!("{} copied to #{}", number(*known), ino(*file))
+        }
+        Event::Truncated { known, .. } => format!("{} truncated", number(*known)),
+        Event::Appeared { file, generation } => format!("#{} is new {generation}", ino(*file)),
+        Event::Vanished {
+            known,
+            passed: None,
+        } => format!("{} vanished", number(*known)),
+        Event::Vanished {
+            known,
+            passed: Some(passed),
+        } => format!("{} vanished behind #{}", number(*known), ino(*passed)),
+        Event::Gap(gap, _) => format!("gap {}:{}", gap.generation, gap.offset),
+        Event::GivenUp { file } => format!("#{} is given up", ino(*file)),
+    };
+    events.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+use Hold::{Cut, Intact, No};
+
+#[test]
+fn rename_and_create() {
+    let none: &[(u64, &str)] = &[];
+    let one = [("app.log.1", 1, 90, 1), ("app.log", 2, 50, 2)];
+    let three = [
+        ("app.log.4", 9, 90, 0),
+        ("app.log.3", 1, 90, 1),
+        ("app.log.2", 2, 90, 2),
+        ("app.log.1", 3, 90, 3),
+        ("app.log", 4, 50, 4),
+    ];
+    let table = [
+        // nothing happened
+        (&one[1..], known(5, 2, 40, Intact), none, "5 is #2"),
+        // between two looks
+        (&one, known(0, 1, 50, Intact), none, "0 is #1, #2 is new 1"),
+        // not yet made anew
+        (&one[..1], known(0, 1, 50, Intact), none, "0 is #1"),
+        (
+            &three,
+            known(0, 1, 50, Intact),
+            none,
+            "0 is #1, #2 is new 1, #3 is new 2, #4 is new 3",
+        ),
+        // while down: the anchor proves it, and where the inode is another the content does
+        (
+            &three,
+            known(7, 1, 50, No),
+            &[(1, "7")],
+            "7 is #1, #2 is new 8, #3 is new 9, #4 is new 10",
+        ),
+        (
+            &three,
+            known(7, 8, 50, No),
+            &[(1, "7")],
+            "7 is #1, #2 is new 8, #3 is new 9, #4 is new 10",
+        ),
+        // nothing was read of it, so the inode decides
+        (
+            &three,
+            known(7, 2, 0, No),
+            none,
+            "#2 is new 7, #3 is new 8, #4 is new 9",
+        ),
+        (
+            &three,
+            known(7, 2, 0, Intact),
+            none,
+            "#2 is new 7, #3 is new 8, #4 is new 9",
+        ),
+    ];
+    for (files, known, content, events) in table {
+        assert_eq!(
+            diffed(
+                std::slice::from_ref(&known),
+                &facts(files, Some(2)),
+                content
+            ),
+            events,
+            "{known:?}"
+        );
+    }
+}
+
+#[test]
+fn copytruncate() {
+    let none: &[(u64, &str)] = &[];
+    // #1 is the path throughout; #2 is older than #3
+    let files = [
+        ("app.log.2", 2, 90, 2),
+        ("app.log.1", 3, 95, 3),
+        ("app.log", 1, 20, 4),
+    ];
+    let table = [
+        (
+            &files[1..],
+            vec![known(0, 1, 90, Cut)],
+            &[(3, "0")][..],
+            "0 copied to #3, #1 is new 1",
+        ),
+        (
+            &files,
+            vec![known(0, 1, 90, Cut)],
+            &[(2, "0")],
+            "0 copied to #2, #3 is new 1, #1 is new 2",
+        ),
+        // the same while down, where the inode has other bytes
+        (
+            &files,
+            vec![known(0, 1, 90, No)],
+            &[(2, "0")],
+            "0 is #2, #3 is new 1, #1 is new 2",
+        ),
+        // the copy was made before the last lines were read
+        (
+            &files[1..],
+            vec![known(0, 1, 90, Cut)],
+            &[(3, "!0")],
+            "0 truncated, #1 is new 1",
+        ),
+        // there is none
+        (
+            &files[2..],
+            vec![known(0, 1, 90, Cut)],
+            none,
+            "0 truncated, gap 0:90, #1 is new 1",
+        ),
+        // nothing had been read of it: the copies are the generation, and the next one
+        (
+            &files[1..],
+            vec![known(0, 1, 0, Intact)],
+            none,
+            "#3 is new 0, #1 is new 1",
+        ),
+        (
+            &files,
+            vec![known(4, 2, 90, No), known(5, 1, 0, Intact)],
+            &[(2, "4")],
+            "4 is #2, #3 is new 5, #1 is new 6",
+        ),
+        // not truncated yet
+        (
+            &files[1..],
+            vec![known(0, 1, 0, Intact)],
+            &[(3, "p")],
+            "#3 is new 0, #1 is new 1",
+        ),
+    ];
+    for (files, known, content, events) in table {
+        assert_eq!(
+            diffed(&known, &facts(files, Some(1)), content),
+            events,
+            "{known:?}"
+        );
+    }
+    let copy = [("app.log.1", 3, 20, 3), ("app.log", 1, 20, 4)];
+    let unread = [known(0, 1, 0, Intact)];
+    assert_eq!(
+        diffed(&unread, &facts(&copy, Some(1)), &[(3, "p")]),
+        "#1 is new 0"
+    );
+}
+
+#[test]
+fn compressed() {
+    let files = [
+        ("app.log.2.gz", 2, 9, 2),
+        ("app.log.1.gz", 3, 9, 3),
+        ("app.log", 4, 20, 4),
+    ];
+    let table = [
+        (
+            known(0, 1, 90, No),
+            &[(2, "0")][..],
+            "0 is #2, #3 is new 1, #4 is new 2",
+        ),
+        (known(0, 1, 90, Intact), &[(3, "0")], "0 is #3, #4 is new 1"),
+        (
+            known(0, 1, 90, No),
+            &[(2, "0"), (3, "x")],
+            "0 is #2, #3 is given up, gap 1:0, #4 is new 2",
+        ),
+        (
+            known(0, 1, 90, No),
+            &[],
+            "0 vanished, gap 0:90, #2 is new 1, #3 is new 2, #4 is new 3",
+        ),
+        // nothing was read of it: what was written since is it, and what followed
+        (
+            known(0, 1, 0, No),
+            &[],
+            "0 vanished, #2 is new 0, #3 is new 1, #4 is new 2",
+        ),
+    ];
+    for (known, content, events) in table {
+        assert_eq!(
+            diffed(
+                std::slice::from_ref(&known),
+                &facts(&files, Some(1)),
+                content
+            ),
+            events,
+            "{known:?}"
+        );
+    }
+}
+
+#[test]
+fn what_no_content_proves_is_told_by_what_stands_beside_it() {
+    let between = [
+        ("app.log.2.gz", 1, 9, 1),
+        ("app.log.1.gz", 5, 9, 2),
+        ("app.log", 3, 40, 3),
+    ];
+    let reused = [("app.log.1.gz", 2, 9, 1), ("app.log", 4, 50, 9)];
+    let passed = [
+        ("app.log.2", 1, 90, 1),
+        ("app.log.1", 3, 80, 2),
+        ("app.log", 4, 50, 9),
+    ];
+    let read = known(0, 1, 50, No);
+    let table = [
+        (
+            &between[..],
+            vec![read.clone(), known(1, 9, 0, No), known(2, 3, 40, No)],
+            &[(1, "0"), (3, "2")][..],
+            "0 is #1, 1 is #5, 2 is #3",
+        ),
+        // two neighbours with one file too many between them
+        (
+            &between,
+            vec![read.clone(), known(1, 9, 0, No), known(3, 3, 40, No)],
+            &[(1, "0"), (3, "3")],
+            "0 is #1, 1 vanished, 3 is #3",
+        ),
+        // the inode of a file that is gone is the older one's archive's by now
+        (
+            &reused,
+            vec![read.clone(), known(1, 2, 0, No)],
+            &[(2, "0")],
+            "0 is #2, 1 vanished, gap 1:0, #4 is new 1",
+        ),
+        // a copy shorter than what was read of it, older than the checkpoint
+        (
+            &passed,
+            vec![read, known(1, 4, 288, No)],
+            &[(1, "0")],
+            "0 is #1, 1 vanished behind #3, gap 1:288, #4 is new 2",
+        ),
+        // rotated and compressed with nothing in it
+        (
+            &reused,
+            vec![known(0, 1, 0, No)],
+            &[(2, "e")],
+            "0 vanished behind #2, #4 is new 0",
+        ),
+    ];
+    for (files, known, content, events) in table {
+        assert_eq!(
+            diffed(&known, &facts(files, Some(5)), content),
+            events,
+            "{known:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_a_gap() {
+    let none: &[(u64, &str)] = &[];
+    let numbered = [
+        ("app.log.4", 1, 90, 1),
+        ("app.log.2", 3, 90, 3),
+        ("app.log", 5, 50, 5),
+    ];
+    let dated = [
+        ("app.log-20260101", 1, 90, 1),
+        ("app.log-20260104", 4, 90, 4),
+        ("app.log", 5, 50, 5),
+    ];
+    let gone = [("app.log.1", 3, 90, 3), ("app.log", 5, 50, 5)];
+    let table = [
+        (
+            &numbered[..],
+            known(0, 1, 50, Intact),
+            none,
+            "0 is #1, gap 1:0, #3 is new 2, gap 3:0, #5 is new 4",
+        ),
+        (
+            &numbered,
+            known(0, 1, 50, No),
+            &[(1, "0")],
+            "0 is #1, gap 1:0, #3 is new 2, gap 3:0, #5 is new 4",
+        ),
+        (
+            &dated,
+            known(0, 1, 50, No),
+            &[(1, "0")],
+            "0 is #1, gap 1:0, #4 is new 2, #5 is new 3",
+        ),
+        (
+            &gone,
+            known(0, 1, 50, Intact),
+            none,
+            "gap 0:50, #3 is new 1, #5 is new 2",
+        ),
+        (
+            &gone,
+            known(0, 1, 50, No),
+            none,
+            "0 vanished, gap 0:50, #3 is new 1, #5 is new 2",
+        ),
+        (
+            &gone[1..],
+            known(0, 1, 0, No),
+            none,
+            "0 vanished, gap 0:0, #5 is new 0",
+        ),
+        // there is nothing to go on with: it may come back
+        (&[], known(0, 1, 50, No), none, ""),
+        (&[], known(0, 1, 50, Intact), none, ""),
+    ];
+    for (files, known, content, events) in table {
+        assert_eq!(
+            diffed(
+                std::slice::from_ref(&known),
+                &facts(files, Some(2)),
+                content
+            ),
+            events,
+            "{known:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_rotated_log_is_not_read() {
+    let strangers = [
+        ("app.log.bak", 6, 90, 6),
+        ("app.log.1.sha256", 7, 90, 7),
+        ("app-1.log", 8, 90, 8),
+        ("app.log.1", 1, 90, 5),
+        ("app.log.20260101", 4, 90, 9),
+        ("app.log", 5, 50, 5),
+    ];
+    let read = known(0, 1, 50, Intact);
+    assert_eq!(
+        diffed(&[read], &facts(&strangers, Some(2)), &[(4, "b"), (6, "0")]),
+        "0 is #1, #5 is new 1"
+    );
+    // A backup is the log where nothing else is.
+    let lost = known(0, 9, 50, No);
+    assert_eq!(
+        diffed(&[lost], &facts(&strangers, Some(7)), &[(4, "b"), (6, "0")]),
+        "0 is #6, #1 is new 1, #5 is new 2"
+    );
+    let mut claimed = facts(&strangers[3..], Some(2));
+    claimed.files[1].claimed = true;
+    assert_eq!(
+        diffed(&[known(0, 1, 50, Intact)], &claimed, &[]),
+        "0 is #1, #5 is new 1"
+    );
+}
