@@ -2,9 +2,10 @@
 //!
 //! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
 //! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives, `audience` tells who else
-//! does.
+//! does; `sentinel` and `cluster` say which Redis it is.
 
 mod audience;
+mod cluster;
 mod commit;
 mod connection;
 mod encode;
@@ -25,17 +26,21 @@ use redis::{
 
 use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
+use cluster::Nodes;
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
 pub use commit::{Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
-pub use record::{Record, key_of, source_name};
+pub use record::{Record, source_name};
 pub use subscription::Subscription;
 pub use take_over::{Candidate, Taken, read_records};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often in a row a node is believed that another one has the keys: in a sound cluster it is right, or the next is.
+pub const MOST_MOVES: u32 = 5;
 
 /// Why Redis did not do what it was asked to.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub enum Failure {
     /// A signal came while a reply was waited for, as when the program was stopped and goes on: the connection is of no
     /// use, and nothing is wrong.
     Interrupted,
+    /// Another node of the cluster has the keys.
+    Moved { to: Box<Address>, why: String },
     /// A source's commit record is not what this session made it: the source is to be taken over anew.
     LostTurn(String),
     /// A line cannot be published, and those behind it can.
@@ -79,9 +86,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Interrupted => f.write_str("interrupted by a signal"),
-            Failure::Wait(why) | Failure::LostTurn(why) | Failure::Refused { why, .. } => {
-                f.write_str(why)
-            }
+            Failure::Wait(why)
+            | Failure::Moved { why, .. }
+            | Failure::LostTurn(why)
+            | Failure::Refused { why, .. } => f.write_str(why),
             Failure::Fatal(error) => error.fmt(f),
         }
     }
@@ -93,6 +101,7 @@ pub struct Address {
     /// With sentinels: user, password and database of the master, and the first sentinel's address.
     info: ConnectionInfo,
     sentinels: Option<Sentinels>,
+    nodes: Nodes,
     certificates: tls::Certificates,
 }
 
@@ -121,6 +130,7 @@ impl Address {
             )));
         }
         Ok(Address {
+            nodes: Nodes::only(info.addr()),
             info,
             sentinels,
             certificates,
@@ -155,10 +165,29 @@ impl Address {
                 why: text,
             };
         }
+        match (code, self.named_by_moved(detail)) {
+            // Records are elsewhere in a cluster: one that is not known to be one is no place to go on in.
+            ("MOVED", Some(to)) if self.nodes.is_cluster() => {
+                let (to, why) = (Box::new(to), text);
+                return Failure::Moved { to, why };
+            }
+            ("ASK" | "TRYAGAIN", _) => {
+                return Failure::Wait(format!(
+                    "{text}: the slot of the keys is moving to another node"
+                ));
+            }
+            _ => {}
+        }
         match mend(code, detail) {
             Some(mend) => Failure::Fatal(Error::Failed(format!("{}; {mend}", text.trim_end()))),
             None => Failure::Wait(text),
         }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -183,10 +212,15 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
             "another program keeps something else under that key: choose another --target, or delete the key"
         }
         "DENIED" => "Redis is in protected mode: give it a password, or let it bind to loopback",
-        "MOVED" | "CROSSSLOT" => "a Redis Cluster is not supported: name a single Redis",
+        "MOVED" | "CROSSSLOT" => {
+            "a Redis Cluster is known by its reply to HELLO: leave it that command"
+        }
         "ERR" if detail.contains("max number of clients") => return None,
         "ERR" if detail.contains("without any password configured") => {
             "take the password out of the URL"
+        }
+        "ERR" if detail.contains("SELECT is not allowed in cluster mode") => {
+            "a Redis Cluster has no databases: take the number out of the URL"
         }
         "ERR" if detail.contains("DB index") => "choose another database number in the URL",
         "ERR" if detail.starts_with("unknown command") => {
@@ -258,6 +292,8 @@ mod tests {
             "NOREPLICAS",
             "MISCONF",
             "CLUSTERDOWN",
+            "ASK",
+            "TRYAGAIN",
         ] {
             assert!(
                 matches!(address.refusal(code, "x"), Failure::Wait(_)),
@@ -271,11 +307,23 @@ mod tests {
             address.refusal("ERR", "unknown command 'WATCH'"),
             Failure::Fatal(_)
         ));
-        for code in ["WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED"] {
+        for code in [
+            "WRONGTYPE",
+            "NOAUTH",
+            "WRONGPASS",
+            "NOPERM",
+            "CROSSSLOT",
+            "MOVED",
+        ] {
             assert!(
-                matches!(address.refusal(code, "x"), Failure::Fatal(_)),
+                matches!(address.refusal(code, "1 h:6381"), Failure::Fatal(_)),
                 "{code}"
             );
         }
+        address.nodes.learn(address.info.addr(), std::iter::empty());
+        assert!(matches!(
+            address.refusal("MOVED", "1 h:6381"),
+            Failure::Moved { .. }
+        ));
     }
 }

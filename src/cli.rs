@@ -154,6 +154,8 @@ pub struct Status {
     pub redis: String,
     pub tls: Tls,
     pub source: Option<String>,
+    /// The watcher's, where it keeps the lines in a Redis Cluster: the record is with them.
+    pub target: String,
     pub state_dir: PathBuf,
     pub json: bool,
     /// Bytes.

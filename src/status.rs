@@ -36,7 +36,7 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let store = Store::at(&options.state_dir);
     let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
-    let records = match read_records(&address, &names) {
+    let records = match read_records(&address, &names, &options.target) {
         Ok(records) => records.into_iter().collect::<Result<Vec<_>>>()?,
         Err(Failure::Fatal(error)) => return Err(error),
         Err(failure) => {

@@ -15,9 +15,9 @@ use redis::Value;
 use super::audience::{self, LIST, Subscriber};
 use super::connection::Connection;
 use super::encode::{Batch, push_command};
-use super::record;
+use super::record::{self, Place};
 use super::take_over::set_watched;
-use super::{Address, Failure, Refusal};
+use super::{Address, Failure, Refusal, cluster};
 use crate::cli::{self, Delivery, Mode};
 use crate::error::{Error, Result};
 use crate::fault;
@@ -41,6 +41,7 @@ pub struct Session {
     pub(super) connection: Connection,
     pub(super) mode: Mode,
     pub(super) delivery: Delivery,
+    place: Place,
     /// Whether a line's own type names the key that it goes to.
     is_typed: bool,
     /// After how many bytes to look at who listens; None: it does not matter.
@@ -64,9 +65,11 @@ impl Session {
         deadline: Option<Instant>,
     ) -> Result<Session, Failure> {
         let token = format!("{:016x}", fastrand::u64(..));
+        let connection = Connection::open(address, NAME, deadline)?;
         Ok(Session {
             address: address.clone(),
-            connection: Connection::open(address, NAME, deadline)?,
+            place: place(&connection, options)?,
+            connection,
             mode: options.mode,
             delivery: options.delivery,
             is_typed: options.mode != Mode::Pubsub && Route::new(&options.target, "").is_typed(),
@@ -80,6 +83,11 @@ impl Session {
 
     pub fn set_deadline(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
         self.connection.set_deadline(deadline)
+    }
+
+    /// The key of a source's record.
+    pub fn key_of(&self, source: &str) -> String {
+        record::key_of(source, &self.place)
     }
 
     /// The record's value for a progress.
@@ -262,7 +270,10 @@ impl Session {
     /// The reply to a batch's command of this index.
     fn count(&self, batch: &Batch, index: usize, reply: &Value, outcome: &mut Outcome) {
         match reply {
-            Value::Int(0) if self.mode == Mode::Pubsub => outcome.unheard += 1,
+            // A node of a cluster counts its own subscribers only.
+            Value::Int(0) if self.mode == Mode::Pubsub && self.place == Place::Alone => {
+                outcome.unheard += 1;
+            }
             Value::ServerError(error) if error.code() == "WRONGTYPE" => {
                 let why = error.details().unwrap_or_default();
                 outcome.refuse(self.wrong_type(batch.target(index), why));
@@ -339,6 +350,25 @@ impl Session {
             self.address
         ))
     }
+}
+
+/// Where the records are, so that one transaction can hold lines and record.
+fn place(connection: &Connection, options: &cli::Watch) -> Result<Place, Failure> {
+    if !connection.is_cluster() {
+        return Ok(Place::Alone);
+    }
+    if options.mode == Mode::Pubsub {
+        return Ok(Place::WithHost);
+    }
+    let target = &options.target;
+    let tag = cluster::tag_of(target).ok_or_else(|| {
+        Failure::Fatal(Error::Failed(format!(
+            "redis {}: in a Redis Cluster all keys of a transaction are of one slot, and those of --target {target} are \
+             not: put a hash tag into it, as in --target '{{logs}}:{{type}}', or leave {{type}} out",
+            connection.address()
+        )))
+    })?;
+    Ok(Place::WithTarget(tag))
 }
 
 /// How much is published between two looks at who listens.

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use redis::{ErrorKind, RedisConnectionInfo, RedisError, Value};
 
 use super::encode::push_command;
-use super::{Address, Failure, REPLY_TIMEOUT, lower, sentinel, tls};
+use super::{Address, Failure, REPLY_TIMEOUT, cluster, lower, sentinel, tls};
 
 /// A connection, and how long it may take.
 pub struct Connection {
     address: Address,
     inner: redis::Connection,
+    /// Whether it leads to a node of a Redis Cluster.
+    is_cluster: bool,
     /// Beyond this no reply is waited for.
     deadline: Option<Instant>,
 }
@@ -22,19 +24,40 @@ pub struct Connection {
 const SHORTEST: Duration = Duration::from_millis(20);
 
 impl Connection {
-    /// Connects, to the master where there are sentinels; authenticates, selects the database, and says who we are.
+    /// Connects, to the master where there are sentinels, to a node where there is a cluster; authenticates, selects the
+    /// database, and says who we are.
     pub fn open(
         address: &Address,
         name: &str,
         deadline: Option<Instant>,
     ) -> Result<Connection, Failure> {
         let Some(sentinels) = &address.sentinels else {
-            return Connection::open_direct(address, name, deadline);
+            return Connection::open_any(address, name, deadline);
         };
         let master = sentinels.find_master(address, deadline)?;
         let mut connection = Connection::open_direct(&master, name, deadline)?;
         sentinel::expect_master(&mut connection)?;
         Ok(connection)
+    }
+
+    /// To the first node that answers, where there are several.
+    fn open_any(
+        address: &Address,
+        name: &str,
+        deadline: Option<Instant>,
+    ) -> Result<Connection, Failure> {
+        let mut first = None;
+        for node in address.to_try() {
+            match Connection::open_direct(&node, name, deadline) {
+                Ok(mut connection) if connection.is_cluster => {
+                    cluster::learn_nodes(&mut connection)?;
+                    return Ok(connection);
+                }
+                Ok(connection) => return Ok(connection),
+                Err(failure) => _ = first.get_or_insert(failure),
+            }
+        }
+        Err(first.unwrap_or_else(|| Failure::Wait(format!("redis {address}: no node is known"))))
     }
 
     fn open_direct(
@@ -52,6 +75,7 @@ impl Connection {
         let mut connection = Connection {
             address: address.clone(),
             inner,
+            is_cluster: false,
             deadline,
         };
         connection.set_timeout(timeout)?;
@@ -76,6 +100,7 @@ impl Connection {
             replies += 1;
         }
         push_command(&[b"CLIENT", b"SETNAME", name.as_bytes()], &mut out);
+        push_command(&[b"HELLO"], &mut out);
         self.write(&out)?;
         for _ in 0..replies {
             self.expect_ok()?;
@@ -83,10 +108,17 @@ impl Connection {
         // It is a courtesy: a user who may not name itself does without. But a Redis that cannot serve says so here.
         match self.reply()? {
             Value::ServerError(error) if !matches!(error.code(), "NOPERM" | "ERR") => {
-                Err(self.address.error_reply(&error))
+                return Err(self.address.error_reply(&error));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        self.is_cluster = is_of_cluster(&self.reply()?);
+        Ok(())
+    }
+
+    /// Whether it leads to a node of a Redis Cluster.
+    pub fn is_cluster(&self) -> bool {
+        self.is_cluster
     }
 
     /// Where it leads.
@@ -166,6 +198,17 @@ impl Connection {
             other => Err(self.address.unexpected(&other)),
         }
     }
+}
+
+/// Whether the reply to `HELLO`, names and values, says so. One that does not know it, or denies it, is taken for a lone
+/// Redis.
+fn is_of_cluster(reply: &Value) -> bool {
+    let Value::Array(words) = reply else {
+        return false;
+    };
+    let is = |value: &Value, word: &str| *value == Value::BulkString(word.into());
+    let mut pairs = words.chunks_exact(2);
+    pairs.any(|pair| is(&pair[0], "mode") && is(&pair[1], "cluster"))
 }
 
 /// The time that an answer has.

@@ -41,9 +41,27 @@ fn escape(chunk: std::str::Utf8Chunk<'_>) -> String {
     chunk.valid().replace('\\', "\\\\") + &odd.collect::<String>()
 }
 
+/// Where records are kept, as far as their keys say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A lone Redis.
+    Alone,
+    /// A cluster, in the slot of the keys that the lines go to: those of this hash tag.
+    WithTarget(String),
+    /// A cluster, in a slot for all sources of a host, where lines go to channels, which have no slot.
+    WithHost,
+}
+
 /// The key of a source's record.
-pub fn key_of(source: &str) -> String {
-    format!("tailcast:commit:{source}")
+pub fn key_of(source: &str, place: &Place) -> String {
+    match place {
+        Place::Alone => format!("tailcast:commit:{source}"),
+        Place::WithTarget(tag) => format!("tailcast:commit:{{{tag}}}:{source}"),
+        Place::WithHost => {
+            let (host, path) = source.split_at(source.find(':').unwrap_or(source.len()));
+            format!("tailcast:commit:{{{host}}}{path}")
+        }
+    }
 }
 
 /// The text for a progress of a log, as a session writes it.
@@ -106,6 +124,21 @@ mod tests {
         assert_eq!(name("/ü\\n".as_bytes()), "h:/ü\\n");
         assert_eq!(name(b"/a\xfe.log"), "h:/a\\xfe.log");
         assert_eq!(name(b"/\\a\xff.log"), "h:/\\\\a\\xff.log");
+    }
+
+    #[test]
+    fn a_key_has_a_hash_tag_only_in_a_cluster() {
+        for (place, key) in [
+            (Place::Alone, "tailcast:commit:web-1:/a{b}.log"),
+            (
+                Place::WithTarget("logs".into()),
+                "tailcast:commit:{logs}:web-1:/a{b}.log",
+            ),
+            (Place::WithHost, "tailcast:commit:{web-1}:/a{b}.log"),
+        ] {
+            assert_eq!(key_of("web-1:/a{b}.log", &place), key);
+        }
+        assert_eq!(key_of("db", &Place::WithHost), "tailcast:commit:{db}");
     }
 
     #[test]

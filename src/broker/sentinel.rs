@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use redis::{ConnectionAddr, Value};
 
+use super::cluster::Nodes;
 use super::connection::Connection;
 use super::{Address, Failure};
 use crate::error::Error;
@@ -123,9 +124,10 @@ pub fn expect_master(connection: &mut Connection) -> Result<(), Failure> {
 
 impl Address {
     fn of_redis(&self, host: String, port: u16) -> Address {
-        let info = self.info.clone();
+        let node = ConnectionAddr::Tcp(host, port);
         Address {
-            info: info.set_addr(ConnectionAddr::Tcp(host, port)),
+            nodes: Nodes::only(&node),
+            info: self.info.clone().set_addr(node),
             sentinels: None,
             certificates: self.certificates.clone(),
         }

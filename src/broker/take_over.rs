@@ -11,8 +11,8 @@ use redis::Value;
 use super::commit::Session;
 use super::connection::Connection;
 use super::encode::push_command;
-use super::record::{self, Record};
-use super::{Address, Failure};
+use super::record::{self, Place, Record};
+use super::{Address, Failure, MOST_MOVES, cluster};
 use crate::cli::Delivery;
 use crate::error::Result;
 use crate::position::Progress;
@@ -130,12 +130,18 @@ impl Session {
 
     /// Removes records. Nothing may be in flight.
     pub fn forget(&mut self, keys: &[&str]) -> Result<(), Failure> {
-        if keys.is_empty() {
-            return Ok(());
+        let mut out = Vec::new();
+        for key in keys {
+            push_command(&[b"DEL", key.as_bytes()], &mut out);
         }
-        let keys = keys.iter().map(|key| key.as_bytes());
-        let command: Vec<_> = std::iter::once(b"DEL".as_slice()).chain(keys).collect();
-        self.connection.ask(&command).map(drop)
+        self.connection.write(&out)?;
+        let mut failed = None;
+        for _ in keys {
+            if let Value::ServerError(error) = self.connection.reply()? {
+                failed.get_or_insert(self.connection.address().error_reply(&error));
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -163,26 +169,69 @@ pub fn set_watched(connection: &mut Connection, values: &[(&str, &[u8])]) -> Res
     Ok(true)
 }
 
+/// What Redis calls who only looks.
+const READER: &str = "tailcast-status";
 /// How many records are asked for at once: a command that is neither short nor held up.
 const AT_ONCE: usize = 500;
 
-/// Reads sources' records without touching them. An error inside is that source's alone.
+/// Reads sources' records without touching them; in a cluster where the watchers of pub/sub keep them, and those of this
+/// target. An error inside is that source's alone.
 pub fn read_records(
     address: &Address,
     sources: &[String],
+    target: &str,
 ) -> Result<Vec<Result<Option<Progress>>>, Failure> {
-    let mut connection = Connection::open(address, "tailcast-status", None)?;
-    let keys: Vec<_> = sources
-        .iter()
-        .map(|source| record::key_of(source))
-        .collect();
+    let mut connection = Connection::open(address, READER, None)?;
+    let mut places = vec![Place::Alone];
+    if connection.is_cluster() {
+        places = vec![Place::WithHost];
+        places.extend(cluster::tag_of(target).map(Place::WithTarget));
+    }
+    let mut furthest: Vec<_> = sources.iter().map(|_| Ok(None)).collect();
+    for place in places {
+        let keys = sources.iter().map(|source| record::key_of(source, &place));
+        let records = read_where_they_are(&mut connection, &keys.collect::<Vec<_>>())?;
+        let both = furthest.into_iter().zip(records);
+        furthest = both.map(|(one, other)| Ok(later(one?, other?))).collect();
+    }
+    Ok(furthest)
+}
+
+fn later(one: Option<Progress>, other: Option<Progress>) -> Option<Progress> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.later(&other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Reads records that are together, and in a cluster on one of its nodes.
+fn read_where_they_are(
+    connection: &mut Connection,
+    keys: &[String],
+) -> Result<Vec<Result<Option<Progress>>>, Failure> {
+    let mut read = read_all(connection, keys);
+    for _ in 0..MOST_MOVES {
+        let Err(Failure::Moved { to, .. }) = read else {
+            break;
+        };
+        to.follow(&to);
+        *connection = Connection::open(&to, READER, None)?;
+        read = read_all(connection, keys);
+    }
+    read
+}
+
+fn read_all(
+    connection: &mut Connection,
+    keys: &[String],
+) -> Result<Vec<Result<Option<Progress>>>, Failure> {
     let mut records = Vec::with_capacity(keys.len());
     for keys in keys.chunks(AT_ONCE) {
         let mut out = Vec::new();
         push_gets(keys.iter().map(String::as_str), &mut out);
         connection.write(&out)?;
         for key in keys {
-            let record = read_reply(&mut connection, key)?;
+            let record = read_reply(connection, key)?;
             records.push(record.map(|record| record.map(|record| record.progress)));
         }
     }

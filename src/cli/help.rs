@@ -93,8 +93,9 @@ Which files:
 
 Where the lines go:
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too,
-                            and redis+sentinel://HOST:PORT,.../MASTER
+                            redis://127.0.0.1:6379/), or any node of a Redis
+                            Cluster; redis+unix:// works too, and
+                            redis+sentinel://HOST:PORT,.../MASTER
       --tls-ca FILE         for rediss://: who may have signed the server's
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
@@ -102,7 +103,9 @@ Where the lines go:
       --mode MODE           pubsub: PUBLISH; stream: XADD; list: RPUSH
                             (default: pubsub)
       --target NAME         channel or key, may hold {type}
-                            (default: logs:{type} for pubsub, else logs)
+                            (default: logs:{type} for pubsub, else logs); with
+                            a hash tag, as in '{logs}:{type}', where keys are
+                            in a Redis Cluster
       --type-field NAME     the top-level JSON field that {type} stands for
                             (default: type); UNKNOWN where there is none
       --source NAME         what this file is called in Redis
@@ -166,8 +169,9 @@ and says that there was a gap.
 
 Flags:
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too,
-                            and redis+sentinel://HOST:PORT,.../MASTER
+                            redis://127.0.0.1:6379/), or any node of a Redis
+                            Cluster; redis+unix:// works too, and
+                            redis+sentinel://HOST:PORT,.../MASTER
       --tls-ca FILE         for rediss://: who may have signed the server's
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
@@ -206,8 +210,9 @@ Flags:
       --max-lag SIZE        exit 1 when a file is further behind
                             (default: any lag will do)
       --redis URL           the server (default: $REDIS_URL, else
-                            redis://127.0.0.1:6379/); redis+unix:// works too,
-                            and redis+sentinel://HOST:PORT,.../MASTER
+                            redis://127.0.0.1:6379/), or any node of a Redis
+                            Cluster; redis+unix:// works too, and
+                            redis+sentinel://HOST:PORT,.../MASTER
       --tls-ca FILE         for rediss://: who may have signed the server's
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
@@ -217,6 +222,8 @@ Flags:
                             ~/.local/state/tailcast)
       --source NAME         what this file is called in Redis, if the watcher
                             has a --source (default: HOST:ABSOLUTE-PATH)
+      --target NAME         the watcher's, where it keeps the lines (stream,
+                            list) in a Redis Cluster (default: logs)
   -h, --help                show this text
 
 Examples:

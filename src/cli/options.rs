@@ -80,6 +80,7 @@ const STATUS_FLAGS: &[&str] = &[
     "--max-lag",
     "--state-dir",
     "--source",
+    "--target",
 ];
 
 const MODES: &[(&str, Mode)] = &[
@@ -251,7 +252,7 @@ pub fn status(mut args: Args, env: Env) -> Result<Status> {
     let (mut files, mut redis, mut state_dir) = (Vec::new(), None, None);
     let (mut exclude, mut rotated) = (Vec::new(), Vec::new());
     let mut tls = Tls::default();
-    let (mut source, mut json, mut max_lag) = (None, false, None);
+    let (mut source, mut target, mut json, mut max_lag) = (None, None, false, None);
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Operand(path) => files.push(PathBuf::from(path)),
@@ -264,6 +265,7 @@ pub fn status(mut args: Args, env: Env) -> Result<Status> {
                 "--max-lag" => max_lag = Some(args.size()?),
                 "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
                 "--source" => source = Some(args.text(NAME)?),
+                "--target" => target = Some(args.text(TARGET)?),
                 _ => return Err(unknown_flag("status", &flag, STATUS_FLAGS)),
             },
         }
@@ -278,6 +280,7 @@ pub fn status(mut args: Args, env: Env) -> Result<Status> {
         redis,
         tls,
         source,
+        target: target.unwrap_or_else(|| default_target(Mode::List).to_owned()),
         state_dir,
         json,
         max_lag,

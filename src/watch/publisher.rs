@@ -16,7 +16,7 @@ use super::source::{Stage, State};
 use super::trouble::Trouble;
 use super::{Answer, Resume, Shared, Work};
 use crate::broker::{
-    Audience, Batch, Candidate, Claim, Failure, Session, Subscriber, Taken, key_of,
+    Audience, Batch, Candidate, Claim, Failure, MOST_MOVES, Session, Subscriber, Taken,
 };
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
@@ -52,6 +52,8 @@ pub struct Publisher {
     trouble: Trouble,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
+    /// How often in a row a node has named another one.
+    moves: u32,
     /// It has not been asked for a while, and may have closed the connection for that (its `timeout`).
     rested: bool,
 }
@@ -71,6 +73,7 @@ impl Publisher {
             ending: None,
             trouble: Trouble::default(),
             progressed: Instant::now(),
+            moves: 0,
             rested: false,
         }
     }
@@ -87,7 +90,8 @@ impl Publisher {
                         self.again.push_front(batch);
                     }
                     let rested = std::mem::take(&mut self.rested);
-                    let waits = !rested && !matches!(failure, Failure::Interrupted);
+                    let is_led_on = self.is_led_on(&failure);
+                    let waits = !rested && !is_led_on && !matches!(failure, Failure::Interrupted);
                     if let Some(failure) = self.put_aside(failure).filter(|_| waits) {
                         self.wait(&failure)?;
                     }
@@ -95,6 +99,21 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// Whether the failure names another node, to go on with at once. Nodes that go on naming each other are waited for.
+    fn is_led_on(&mut self, failure: &Failure) -> bool {
+        let Failure::Moved { to, why } = failure else {
+            self.moves = 0;
+            return false;
+        };
+        self.shared.address.follow(to);
+        self.moves += 1;
+        let is_new = self.moves <= MOST_MOVES;
+        if is_new {
+            talk::detail(why);
+        }
+        is_new
     }
 
     /// Publishes with one session. Ok: there is nothing more to do.
@@ -340,6 +359,7 @@ impl Publisher {
         while !self.waiting.is_empty() && !self.shared.halts() {
             self.gather();
             let together: Vec<usize> = self.waiting.iter().copied().take(TOGETHER).collect();
+            self.name_records(session, &together);
             let taken = session.take_over(&self.candidates(&together))?;
             for (source, taken) in together.into_iter().zip(taken) {
                 self.waiting.remove(&source);
@@ -357,6 +377,15 @@ impl Publisher {
             && let Ok(work) = self.work.try_recv()
         {
             self.put_off(work);
+        }
+    }
+
+    /// What records are called depends on the Redis that keeps them.
+    fn name_records(&mut self, session: &Session, sources: &[usize]) {
+        for source in sources {
+            if let Some(state) = self.sources.get_mut(source) {
+                state.key = session.key_of(&state.name);
+            }
         }
     }
 
@@ -465,7 +494,7 @@ impl Publisher {
         match &self.ending {
             Some(Work::Close(source)) => _ = self.sources.remove(source),
             Some(Work::Forget(names)) => {
-                let keys: Vec<_> = names.iter().map(|name| key_of(name)).collect();
+                let keys: Vec<_> = names.iter().map(|name| session.key_of(name)).collect();
                 let keys: Vec<_> = keys.iter().map(String::as_str).collect();
                 match session.forget(&keys) {
                     // A user who may not delete leaves them there; nobody is worse off.
@@ -488,6 +517,7 @@ impl Publisher {
     fn has_progressed(&mut self) {
         self.progressed = Instant::now();
         self.rested = false;
+        self.moves = 0;
         self.trouble.end(&self.shared.address);
     }
 
@@ -536,7 +566,9 @@ impl Publisher {
             }
             Some(deadline) => until = until.min(deadline),
             None => self.trouble.say(&match failure {
-                Failure::Wait(why) => format!("{why}; nothing is lost, trying again"),
+                Failure::Wait(why) | Failure::Moved { why, .. } => {
+                    format!("{why}; nothing is lost, trying again")
+                }
                 other => other.to_string(),
             }),
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Source;
-use crate::broker::{Batch, Record, Removed, key_of};
+use crate::broker::{Batch, Record, Removed};
 use crate::cli::Mode;
 use crate::error::{Error, Result};
 use crate::position::Progress;
@@ -13,7 +13,8 @@ use crate::talk;
 /// A source, as the publisher knows it.
 pub struct State {
     pub path: PathBuf,
-    /// The commit record's key.
+    pub name: String,
+    /// The commit record's key, from the first take-over on.
     pub key: String,
     pub stage: Stage,
     /// Up to here it is published, as far as is known here; None: nothing is known.
@@ -41,7 +42,8 @@ pub enum Stage {
 impl State {
     pub fn new(source: Source) -> State {
         State {
-            key: key_of(&source.name),
+            key: String::new(),
+            name: source.name,
             path: source.path,
             stage: Stage::Fresh,
             known: source.checkpoint,

@@ -5,6 +5,7 @@ mod util;
 
 mod bad_input;
 mod checkpoint;
+mod cluster;
 mod come_and_go;
 mod commit_record;
 mod compressed;

@@ -331,7 +331,7 @@ fn a_missing_permission_ends_the_watcher_with_the_reason() {
 }
 
 /// The rules that the README gives to who runs this command, behind the password.
-fn rules_for(command: &str) -> &'static str {
+pub fn rules_for(command: &str) -> &'static str {
     let readme = include_str!("../../README.md");
     let mut lines = readme.lines().map(str::trim);
     let title = format!("# {command}");

@@ -8,6 +8,7 @@
 
 mod absence;
 mod archive;
+mod cluster;
 mod process;
 mod proxy;
 mod redis_server;
@@ -16,6 +17,7 @@ mod subscriber;
 
 pub use absence::*;
 pub use archive::{GZIP, Packer, packers};
+pub use cluster::Cluster;
 pub use process::{Finished, Process, Tailcast, signal};
 pub use proxy::{Proxy, Way};
 pub use redis_server::{Redis, free_port, server_program};

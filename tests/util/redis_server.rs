@@ -63,6 +63,11 @@ impl Redis {
         self.child.id()
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("wait for redis-server");
+        ended.is_some()
+    }
+
     /// SIGKILL, and nothing left of it.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -72,6 +72,7 @@ fn without_flags_the_defaults_hold() {
         redis: "redis://127.0.0.1:6379/".to_owned(),
         tls: Tls::default(),
         source: None,
+        target: "logs".to_owned(),
         state_dir: "/home/ann/.local/state/tailcast".into(),
         json: false,
         max_lag: None,
@@ -173,11 +174,12 @@ fn every_flag_of_the_others_is_read() {
         redis: "r".to_owned(),
         tls: Tls::default(),
         source: Some("s".to_owned()),
+        target: "t".to_owned(),
         state_dir: "/d".into(),
         json: true,
         max_lag: Some(10 << 20),
     };
-    let line = "status a --redis r --source s --state-dir /d --json --max-lag 10MiB --exclude b* --rotated old";
+    let line = "status a --redis r --source s --target t --state-dir /d --json --max-lag 10MiB --exclude b* --rotated old";
     assert_eq!(parse(words(line), &home).unwrap(), Command::Status(status));
 }
 
