@@ -31,7 +31,7 @@ pub use folder::{Place, Surroundings, logs_of, weak_log_of};
 pub use generation::Limits;
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
-const CLOCK_STEP: Duration = Duration::from_millis(10);
+pub const CLOCK_STEP: Duration = Duration::from_millis(10);
 /// A rotated file that has been silent for `--rotate-wait` is looked at so often.
 const LATE_LOOK: Duration = Duration::from_millis(500);
 /// A path that a look could do nothing about is looked at again so often.
@@ -81,6 +81,8 @@ pub struct Tail<'w> {
     given_up: Vec<(FileId, u64)>,
     /// While nothing was read at all: the file behind which ours begin.
     before: Option<Known>,
+    /// That is found out, or is not there.
+    knows_before: bool,
     /// What the sink was told last.
     committed: Progress,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
@@ -195,6 +197,7 @@ impl<'w> Tail<'w> {
             finished: None,
             given_up: Vec::new(),
             before: None,
+            knows_before: false,
             committed: progress,
             since,
             began_with: since,

@@ -497,10 +497,10 @@ impl Tail<'_> {
         true
     }
 
-    /// While nothing was read of the newest generation, and none before it is known: the file behind which it stands.
+    /// Where a generation is found first, of which nothing was read, and none before it is known: the file behind which it
+    /// stands. What comes to stand there later is ours.
     fn remember_before(&mut self, candidates: &[Candidate]) {
-        let is_known = self.chain.iter().any(|g| g.end.offset > 0) || self.finished.is_some();
-        if is_known || self.before.is_some() {
+        if self.knows_before {
             return;
         }
         let is_ours = |c: &Candidate| {
@@ -510,6 +510,10 @@ impl Tail<'_> {
         let Some(first) = candidates.iter().position(is_ours) else {
             return;
         };
+        self.knows_before = true;
+        if self.chain.iter().any(|g| g.end.offset > 0) || self.finished.is_some() {
+            return;
+        }
         // What was born behind ours may be a copy of it, in the making.
         let is_older = |c: &Candidate| {
             c.stat.size > 0
