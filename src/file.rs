@@ -31,7 +31,7 @@ pub use folder::{Place, Surroundings, logs_of, weak_log_of};
 pub use generation::Limits;
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
-pub const CLOCK_STEP: Duration = Duration::from_millis(10);
+const CLOCK_STEP: Duration = Duration::from_millis(10);
 /// A rotated file that has been silent for `--rotate-wait` is looked at so often.
 const LATE_LOOK: Duration = Duration::from_millis(500);
 /// A path that a look could do nothing about is looked at again so often.
@@ -79,10 +79,7 @@ pub struct Tail<'w> {
     /// Files without a line that were rotated away and are not waited for any longer, and those that cannot be read, with
     /// their sizes.
     given_up: Vec<(FileId, u64)>,
-    /// While nothing was read at all: the file behind which ours begin.
-    before: Option<Known>,
-    /// That is found out, or is not there.
-    knows_before: bool,
+    before: Before,
     /// What the sink was told last.
     committed: Progress,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
@@ -100,6 +97,18 @@ pub struct Tail<'w> {
     has_moved: bool,
     /// What stands in the way, as said on stderr; said once until it changes.
     trouble: String,
+}
+
+/// What our files stand behind, while nothing was read of any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Before {
+    /// None of ours was found yet.
+    Unknown,
+    /// It cannot be told: the times decide.
+    Untold,
+    /// There was no other file: whatever comes is ours.
+    Nothing,
+    File(Known),
 }
 
 /// When to look.
@@ -168,7 +177,8 @@ fn next_step(
 }
 
 impl<'w> Tail<'w> {
-    /// Follows a path from a progress on. `since`: when that was written down, if that is known.
+    /// Follows a path from a progress on. `since`: when that was written down; None: it was not, so that what is beside the
+    /// path now is nobody's business.
     pub fn resume(
         source: usize,
         place: Place,
@@ -196,8 +206,7 @@ impl<'w> Tail<'w> {
             claimed: Vec::new(),
             finished: None,
             given_up: Vec::new(),
-            before: None,
-            knows_before: false,
+            before: Before::Unknown,
             committed: progress,
             since,
             began_with: since,

@@ -70,6 +70,8 @@ pub struct Facts {
     pub files: Vec<Fact>,
     /// What was written later than this is unread. It decides only where no known generation lies among the files.
     pub since: Option<SystemTime>,
+    /// There were none when the log was found: so all of them are unread, where nothing was read yet.
+    pub is_all_ours: bool,
     /// Names of rotated files that are something else: links, pipes, folders.
     pub others: Vec<Name>,
     /// The path was seen to be absent: so what appears there is the successor, however late.
@@ -484,6 +486,9 @@ impl Look<'_> {
     /// never read is not repeated by it.
     fn is_later(&self, fact: &Fact) -> bool {
         let is_any_read = self.known.iter().any(Known::is_read);
+        if self.facts.is_all_ours && !is_any_read {
+            return true;
+        }
         self.facts.since.is_some_and(|since| match is_any_read {
             true => fact.modified > since,
             false => fact.modified >= since,

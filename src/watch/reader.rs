@@ -17,7 +17,7 @@ use super::{Answer, BATCHES, Resume, Shared, Source, TICK, Work};
 use crate::checkpoint::{Lock, Store};
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::file::{CLOCK_STEP, Limits, Place, Polled, Sink, Surroundings, Tail};
+use crate::file::{Limits, Place, Polled, Sink, Surroundings, Tail};
 use crate::talk;
 
 /// Bytes read at once.
@@ -398,7 +398,7 @@ impl<'w> Reader<'w> {
             },
             self.surroundings,
             checkpoint.clone().unwrap_or_else(|| initial.clone()),
-            since.or_else(|| Some(SystemTime::now() - CLOCK_STEP)),
+            since,
         );
         // It has its files open before others are asked whose they are.
         tail.watch(now);
