@@ -99,6 +99,19 @@ pub enum Ask {
     IsSettled { file: usize },
 }
 
+impl Ask {
+    /// The file that it is about.
+    pub fn file(self) -> usize {
+        let (Ask::Holds { file, .. }
+        | Ask::IsEarlierCopy { file, .. }
+        | Ask::IsCopyOfPath { file }
+        | Ask::IsText { file }
+        | Ask::IsEmpty { file }
+        | Ask::IsSettled { file }) = self;
+        file
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     Yes,
@@ -211,9 +224,14 @@ impl Look<'_> {
         self.facts.files.iter().position(|fact| fact.file == id)
     }
 
+    /// The file that the path is now.
+    fn own_file(&self) -> Option<FileId> {
+        self.path().map(|path| self.facts.files[path].file)
+    }
+
     /// Whether the log's file stays and its content moves away, as with copytruncate.
     fn is_copytruncated(&self) -> bool {
-        let own = self.path().map(|path| self.facts.files[path].file);
+        let own = self.own_file();
         self.known.last().is_some_and(|last| Some(last.file) == own)
     }
 
@@ -223,6 +241,7 @@ impl Look<'_> {
         let mut places = vec![Place::Lost; self.known.len()];
         // A file that has been a newer generation is not an older one any more, whatever is in it.
         let mut newer = HashSet::new();
+        let own = self.own_file();
         let mut bound = self.facts.files.len();
         for index in (0..self.known.len()).rev() {
             let known = &self.known[index];
@@ -232,7 +251,6 @@ impl Look<'_> {
             if known.is_read() {
                 bound = bound.min(places[index].file().unwrap_or(bound));
             }
-            let own = self.path().map(|path| self.facts.files[path].file);
             if known.hold != Hold::No || own == Some(known.file) {
                 newer.insert(known.file);
             }
@@ -437,9 +455,10 @@ impl Look<'_> {
         self.await_next_step(&files, base)?;
         let is_passed = |file: &usize| self.counts(&self.facts.files[*file]);
         let passed = (base.map_or(0, |base| base + 1)..first).rfind(is_passed);
-        let is_sought = self.known.last().is_some_and(|known| !known.is_read());
         let has_passed_empty = match passed {
-            Some(file) if is_sought => *self.ask(Ask::IsEmpty { file })? == Reply::Yes,
+            Some(file) if places.last() == Some(&Place::Lost) => {
+                *self.ask(Ask::IsEmpty { file })? == Reply::Yes
+            }
             _ => false,
         };
         Ok(Unread {

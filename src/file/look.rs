@@ -186,18 +186,12 @@ impl Tail<'_> {
         known: &[Known],
         candidates: &[Candidate],
     ) -> io::Result<Option<Reply>> {
-        let (Ask::Holds { file, .. }
-        | Ask::IsEarlierCopy { file, .. }
-        | Ask::IsCopyOfPath { file }
-        | Ask::IsText { file }
-        | Ask::IsEmpty { file }
-        | Ask::IsSettled { file }) = ask;
-        let candidate = &candidates[file];
+        let candidate = &candidates[ask.file()];
         let place = match ask {
             Ask::Holds { known: index, .. } => known[index].probe,
             _ => None,
         };
-        if ask == (Ask::IsSettled { file }) {
+        if matches!(ask, Ask::IsSettled { .. }) {
             let is_settled = candidate.stat.age() >= SETTLED;
             self.inspector.again_at = (!is_settled).then(|| Instant::now() + TRY_AGAIN);
             return Ok(is_settled.then_some(Reply::Yes));
@@ -310,11 +304,11 @@ impl Tail<'_> {
                 Event::Copied { known: index, file } => {
                     self.copied(&known[*index], &candidates[*file], &mut opened)
                 }
-                Event::Truncated { known: index, copy } => {
-                    changed |= self.drop_generation(&known[*index]);
-                    self.pass(copy.map(|copy| &candidates[copy]), &known[*index]);
+                Event::Truncated {
+                    known: index,
+                    copy: passed,
                 }
-                Event::Vanished {
+                | Event::Vanished {
                     known: index,
                     passed,
                 } => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use redis::FromRedisValue;
+use redis::{FromRedisValue, RedisResult};
 use tempfile::TempDir;
 
 use super::{signal, wait_until};
@@ -98,8 +98,7 @@ impl Redis {
             comes_up(&mut self.child, self.port)
         });
         wait_until("redis-server has loaded its data", || {
-            self.try_connect()
-                .is_some_and(|mut c| redis::cmd("PING").query::<String>(&mut c).is_ok())
+            self.try_ask::<String>(&["PING"]).is_ok()
         });
     }
 
@@ -118,21 +117,23 @@ impl Redis {
         self.try_connect().expect("connect to the test's Redis")
     }
 
-    fn try_connect(&self) -> Option<redis::Connection> {
-        let client = redis::Client::open(self.url()).ok()?;
-        client
-            .get_connection_with_timeout(Duration::from_secs(10))
-            .ok()
+    fn try_connect(&self) -> RedisResult<redis::Connection> {
+        let client = redis::Client::open(self.url())?;
+        client.get_connection_with_timeout(Duration::from_secs(10))
     }
 
     /// One command, its reply as `T`.
     #[track_caller]
     pub fn ask<T: FromRedisValue>(&self, args: &[&str]) -> T {
+        self.try_ask(args)
+            .unwrap_or_else(|e| panic!("{args:?}: {e}"))
+    }
+
+    /// The same, where the server may refuse it, or may not be there.
+    pub fn try_ask<T: FromRedisValue>(&self, args: &[&str]) -> RedisResult<T> {
         let mut command = redis::cmd(args[0]);
         command.arg(&args[1..]);
-        command
-            .query(&mut self.connect())
-            .unwrap_or_else(|e| panic!("{args:?}: {e}"))
+        command.query(&mut self.try_connect()?)
     }
 
     /// The lines of a stream in which tailcast writes, in order.
