@@ -128,7 +128,7 @@ impl Store {
         }
     }
 
-    /// Reads a log's checkpoint and when it was written. None: there is none yet. The file is left as it is.
+    /// Reads a log's checkpoint and as of when it is true. None: there is none yet. The file is left as it is.
     pub fn read(&self, log: &Path) -> Result<Option<(Progress, SystemTime)>> {
         let path = self.file_of(log);
         match read_checkpoint(&path)? {
@@ -157,8 +157,9 @@ impl Store {
         Ok(read_checkpoint(&old)?.filter(is_ours).map(|it| (old, it)))
     }
 
-    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last.
-    pub fn write(&self, log: &Path, progress: &Progress) -> io::Result<()> {
+    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last. Its time is that as of which it is true: what was
+    /// written to the log before that lies behind the position.
+    pub fn write(&self, log: &Path, progress: &Progress, as_of: SystemTime) -> io::Result<()> {
         let path = self.file_of(log);
         let temporary = self.name(log, ".checkpoint.tmp");
         let mut text = Vec::new();
@@ -166,6 +167,7 @@ impl Store {
         let write = || {
             let mut file = create_anew(&temporary)?;
             file.write_all(&text)?;
+            file.set_modified(as_of)?;
             file.sync_all()?;
             fault::point("checkpoint-temp-written");
             fs::rename(&temporary, &path)

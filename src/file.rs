@@ -44,8 +44,9 @@ pub trait Sink {
     /// Takes a line, which ends (behind its newline) at `end` of this generation; between two commits all are of one.
     /// True: it is full and wants a `commit`.
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool;
-    /// All lines taken since the last commit lead to this progress. `Break`: the watcher is to stop.
-    fn commit(&mut self, progress: Progress) -> ControlFlow<()>;
+    /// All lines taken since the last commit lead to this progress, and nothing that was written before `as_of` is missing
+    /// up to it. `Break`: the watcher is to stop.
+    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()>;
     /// Lets go of the lines taken since the last commit.
     fn discard(&mut self);
 }
@@ -86,6 +87,8 @@ pub struct Tail<'w> {
     since: Option<SystemTime>,
     /// What that was at first.
     began_with: Option<SystemTime>,
+    /// Up to here the path was looked at.
+    polled: SystemTime,
     was_absent: bool,
     inspector: Inspector,
     /// With their reasons, and not yet said.
@@ -210,6 +213,7 @@ impl<'w> Tail<'w> {
             committed: progress,
             since,
             began_with: since,
+            polled: SystemTime::now() - CLOCK_STEP,
             was_absent: false,
             inspector: Inspector::default(),
             gaps: Vec::new(),
@@ -322,7 +326,7 @@ impl<'w> Tail<'w> {
 
     /// Looks at the path, and follows it where it is another file. None: a look is not through yet.
     fn step(&mut self, now: Instant) -> Option<Step> {
-        let looked = SystemTime::now() - CLOCK_STEP;
+        self.polled = SystemTime::now() - CLOCK_STEP;
         let path = match stat(&self.place.path) {
             Ok(path) => path,
             Err(error) => {
@@ -347,7 +351,7 @@ impl<'w> Tail<'w> {
         let state = path.map(state_of);
         if step != Step::Look {
             self.was_absent = path.is_none();
-            self.has_seen_all(looked);
+            self.has_seen_all();
             return Some(step);
         }
         if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
@@ -366,21 +370,21 @@ impl<'w> Tail<'w> {
             Some(Looked::Changed) => {
                 self.was_absent = path.is_none();
                 self.looking = Looking::Settled;
-                self.has_seen_all(looked);
+                self.has_seen_all();
             }
             Some(Looked::Same) => {
                 self.looking = Looking::Vain(state, now + LOOK_AGAIN);
-                self.has_seen_all(looked);
+                self.has_seen_all();
             }
             None => {}
         }
         Some(Step::Read)
     }
 
-    /// What was changed before this moment was seen; not so as long as something is sought.
-    fn has_seen_all(&mut self, looked: SystemTime) {
+    /// What was changed before the path was looked at was seen; not so as long as something is sought.
+    fn has_seen_all(&mut self) {
         if !self.chain.iter().any(Generation::is_sought) {
-            self.since = self.since.max(Some(looked));
+            self.since = self.since.max(Some(self.polled));
         }
     }
 
@@ -490,10 +494,25 @@ impl<'w> Tail<'w> {
         }
         self.has_moved = false;
         self.committed = progress.clone();
-        if sink.commit(progress).is_break() {
+        if sink.commit(progress, self.as_of()).is_break() {
             Polled::Stopped
         } else {
             polled
+        }
+    }
+
+    /// What was written before is taken; what is not was written then or later. By this a later start tells what is
+    /// unread, where nothing else does.
+    pub fn as_of(&self) -> SystemTime {
+        let files = self.chain.iter().filter(|g| !g.is_sought());
+        let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
+        let written = |g: &Generation| g.stat.modified;
+        match unread.into_iter().map(written).min() {
+            Some(first) => first.min(self.polled),
+            None => drained
+                .into_iter()
+                .map(written)
+                .fold(self.polled, SystemTime::max),
         }
     }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::broker::{Address, Batch};
 use crate::checkpoint::{Cadence, Mailbox, Store};
@@ -64,6 +64,8 @@ struct Source {
     name: String,
     /// What the checkpoint says.
     checkpoint: Option<Progress>,
+    /// What was written to the log before lies behind that, or is nobody's business.
+    as_of: SystemTime,
     /// Where to begin when neither checkpoint nor record says.
     initial: Progress,
 }

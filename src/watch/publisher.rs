@@ -338,10 +338,10 @@ impl Publisher {
     fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
         let lines = batch.lines as u64;
         if let (Some(state), Some(end)) = (self.sources.get_mut(&batch.source), batch.end.take()) {
-            self.shared
-                .mailbox
-                .put(&state.path, end.clone(), lines, more);
-            state.known = Some(end);
+            state.as_of = batch.as_of.unwrap_or(state.as_of);
+            state.known = Some(end.clone());
+            let (path, mailbox) = (&state.path, &self.shared.mailbox);
+            mailbox.put(path, (end, state.as_of), lines, more);
         }
         self.shared.counters.lines.fetch_add(lines, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);
@@ -469,9 +469,8 @@ impl Publisher {
             return;
         };
         if !is_checkpoint {
-            self.shared
-                .mailbox
-                .put(&state.path, progress.clone(), 0, false);
+            let (path, mailbox) = (&state.path, &self.shared.mailbox);
+            mailbox.put(path, (progress.clone(), state.as_of), 0, false);
         }
         let _ = self.answers.send(Answer::Resume(Resume {
             source,

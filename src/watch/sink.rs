@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
+use std::time::SystemTime;
 
 use super::{Shared, Work};
 use crate::broker::{Batch, Encoder};
@@ -65,12 +66,12 @@ impl Sink for BatchSink<'_> {
         })
     }
 
-    fn commit(&mut self, progress: Progress) -> ControlFlow<()> {
+    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()> {
         let Some(mut batch) = self.pool.pop_front() else {
             return ControlFlow::Break(());
         };
         (batch.source, batch.epoch) = (self.target.source, self.target.epoch);
-        batch.end = Some(progress);
+        (batch.end, batch.as_of) = (Some(progress), Some(as_of));
         match self.work.send(Work::Batch(batch)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

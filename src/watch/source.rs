@@ -1,7 +1,7 @@
 //! A source that is being published: where it stands, and where it goes on from when its record is taken over.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Source;
 use crate::broker::{Batch, Record, Removed};
@@ -19,6 +19,8 @@ pub struct State {
     pub stage: Stage,
     /// Up to here it is published, as far as is known here; None: nothing is known.
     pub known: Option<Progress>,
+    /// What was written to the log before is published.
+    pub as_of: SystemTime,
     /// Where to begin when neither we nor the record know.
     initial: Progress,
     /// Batches of earlier resumptions are void.
@@ -47,6 +49,7 @@ impl State {
             path: source.path,
             stage: Stage::Fresh,
             known: source.checkpoint,
+            as_of: source.as_of,
             initial: source.initial,
             epoch: 0,
             turns: Turns::default(),
