@@ -236,11 +236,15 @@ impl<'w> Tail<'w> {
         let since = self.began_with.filter(|_| is_further);
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
-        for sought in &mut tail.chain {
-            let is_it = |g: &&Generation| g.stat.id == sought.end.file;
-            let Some(old) = self.chain.iter().find(is_it) else {
+        // An inode may have been another generation's before: the order is right as well.
+        let mut older = self.chain.as_slice();
+        for sought in tail.chain.iter_mut().rev() {
+            let is_it = |g: &Generation| g.stat.id == sought.end.file;
+            let Some(at) = older.iter().rposition(is_it) else {
                 continue;
             };
+            let old = &older[at];
+            older = &older[..at];
             if let Some((body, stat)) = old.reopened(&sought.end) {
                 let (end, ended) = (sought.end, sought.ended);
                 *sought = Generation::new(end, old.name.clone(), stat, body);
