@@ -511,13 +511,18 @@ impl<'w> Tail<'w> {
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let written = |g: &Generation| g.stat.modified;
-        match unread.into_iter().map(written).min() {
+        let as_of = match unread.into_iter().map(written).min() {
             Some(first) => first.min(self.polled),
             None => drained
                 .into_iter()
                 .map(written)
                 .fold(self.polled, SystemTime::max),
-        }
+        };
+        // At that time the present file was there.
+        let current = self.progress().current.file;
+        let mut present = self.chain.iter().filter(|g| g.stat.id == current);
+        let born = present.find_map(|g| g.stat.born);
+        born.map_or(as_of, |born| as_of.max(born))
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.

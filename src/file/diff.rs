@@ -224,6 +224,12 @@ impl Look<'_> {
         self.facts.files.iter().position(|fact| fact.file == id)
     }
 
+    /// Whether a file was there when the generations that nobody holds were.
+    fn was_there(&self, fact: &Fact) -> bool {
+        let is_younger = |(born, since)| born > since;
+        !fact.born.zip(self.facts.since).is_some_and(is_younger)
+    }
+
     /// The file that the path is now.
     fn own_file(&self) -> Option<FileId> {
         self.path().map(|path| self.facts.files[path].file)
@@ -279,7 +285,7 @@ impl Look<'_> {
         let is_between = older.is_none_or(|(_, older)| older < file)
             && newer.is_none_or(|(_, newer)| newer > file);
         let fact = &self.facts.files[file];
-        let is_ours = fact.name.kind != Kind::Other && !fact.claimed;
+        let is_ours = fact.name.kind != Kind::Other && !fact.claimed && self.was_there(fact);
         let fits = match known.generation {
             Some(_) => fact.size >= known.offset,
             // It was there before us, and nobody writes to it any more.
@@ -693,11 +699,10 @@ impl Look<'_> {
             Place::Lost if known.is_read() => {
                 "the file that was being read is gone, or closed to us"
             }
-            // Where there are rotated files, that is what has become of it.
             Place::Lost
                 if known.file != FileId::default()
                     && !unread.has_passed_empty
-                    && unread.files.iter().all(is_path) =>
+                    && !self.may_have_become(known, unread.files.first()) =>
             {
                 "the file that was to be read is gone"
             }
@@ -713,6 +718,16 @@ impl Look<'_> {
                 .filter(|bytes| *bytes > 0),
         };
         Some((gap, why.to_string()))
+    }
+
+    /// Whether the first unread file may be what has become of a generation of which nothing was read: packed, or copied to
+    /// another file system. With a new name alone it would have its inode.
+    fn may_have_become(&self, known: &Known, first: Option<&(usize, Option<String>)>) -> bool {
+        first.is_some_and(|(file, _)| {
+            let fact = &self.facts.files[*file];
+            let is_rotated = fact.name.kind != Kind::Path;
+            is_rotated && (fact.name.packing.is_some() || fact.file.dev != known.file.dev)
+        })
     }
 
     /// How many files are missing between two by their names, or may be by their times; and the words for it.
