@@ -4,6 +4,7 @@
 //! file -> lines -> route -> broker -> checkpoint, put together by `watch`.
 #![deny(unsafe_code)]
 
+mod backoff;
 mod cli;
 mod error;
 mod fault;
