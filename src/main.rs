@@ -67,6 +67,7 @@ fn run() -> Result<()> {
         }
         Command::Status(options) => status::run(&options),
         Command::Help(text) => print(text),
+        Command::Page(text) => print(&text),
         Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }
