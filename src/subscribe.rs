@@ -58,10 +58,12 @@ fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Resu
     let mut formatter = Formatter::new(options);
     let mut backoff = Backoff::default();
     let mut gap: Option<Instant> = None;
+    let mut listened = false;
     loop {
         let received = Subscription::open(address, &patterns).and_then(|subscription| {
             backoff = Backoff::default();
-            say_subscribed(options, address, gap.take());
+            say_subscribed(options, address, gap.take().filter(|_| listened));
+            listened = true;
             subscription.receive(&mut |line| formatter.pass_on(line, outlet))
         });
         match received {

@@ -168,6 +168,21 @@ fn a_closed_pipe_is_a_quiet_exit() {
 }
 
 #[test]
+fn it_says_that_it_listens_also_when_redis_came_later() {
+    let mut scene = Scene::new();
+    scene.redis.kill();
+    let subscriber = subscribe(&scene, &[]).spawn();
+    subscriber.wait_says("trying again");
+    scene.redis.restart();
+    let said = subscriber.wait_says(&ready(&scene, "logs:*"));
+    assert!(
+        !said.contains("meanwhile"),
+        "nothing was heard before: {said}"
+    );
+    subscriber.sigterm();
+}
+
+#[test]
 fn it_says_that_it_listens_when_nothing_is_missed_any_more() {
     let scene = Scene::new();
     let subscriber = subscribe(&scene, &["a:*", "b:x", "--count", "1"]).spawn();
