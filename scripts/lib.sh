@@ -37,7 +37,7 @@ quietly() {
 # Sets $redis_server; installs the system's package when there is none.
 need_redis_server() {
     find_redis || quietly install "there is no redis-server here: installing the system's package" install_redis
-    find_redis || fail "no package manager here has one: install redis-server 6.2 or newer (or Valkey) yourself"
+    find_redis || fail "the package is installed, but there is no redis-server in PATH ($PATH)"
 }
 # shellcheck disable=SC2034 # for the sourcing script
 find_redis() { redis_server=$(command -v redis-server || command -v valkey-server); }
@@ -51,6 +51,8 @@ install_redis() {
         # shellcheck disable=SC2086 # words
         ! have "${how%% *}" || ! as_root $how || return 0
     done
+    echo "no package manager here has one: install redis-server 6.2 or newer (or Valkey) yourself"
+    return 1
 }
 
 # True when cargo can be called. cron and ssh often leave rustup's folder out of PATH.
