@@ -3,15 +3,20 @@
 //! Pure: takes the arguments and the environment's few names through a function, touches neither files nor Redis.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use args::{Args, closest, shown, usage};
+use args::{Arg, Args, closest, shown, usage};
+use completions::Shell;
 
 mod args;
+mod completions;
 mod help;
+mod man;
 mod options;
+mod outline;
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +27,8 @@ pub enum Command {
     Status(Status),
     /// Print this help text and exit 0.
     Help(&'static str),
+    /// Print what was made of the help texts: the manual page, or a shell's completions.
+    Page(String),
     Version,
 }
 
@@ -192,6 +199,12 @@ const ENTRIES: [Entry; 4] = [
     },
 ];
 
+const SHELLS: &[(&str, Shell)] = &[
+    ("bash", Shell::Bash),
+    ("zsh", Shell::Zsh),
+    ("fish", Shell::Fish),
+];
+
 /// Looks an environment variable up.
 type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
@@ -229,6 +242,7 @@ fn asked_instead(rest: &[OsString], help: &'static str) -> Option<Command> {
 fn help_on(topics: &[OsString]) -> Result<Command> {
     match topics {
         [] => Ok(Command::Help(help::TAILCAST)),
+        [flag, ..] if flag.as_bytes().starts_with(b"--") && flag != "--help" => page(topics),
         [topic] if ["help", "-h", "--help"].iter().any(|word| topic == word) => {
             Ok(Command::Help(help::TAILCAST))
         }
@@ -238,6 +252,35 @@ fn help_on(topics: &[OsString]) -> Result<Command> {
             shown(extra)
         ))),
     }
+}
+
+/// `tailcast help --man` and `--completions SHELL`.
+fn page(topics: &[OsString]) -> Result<Command> {
+    let texts = ENTRIES.map(|entry| (entry.name, entry.help));
+    let mut args = Args::new(topics.to_vec());
+    let mut page = None;
+    while let Some(arg) = args.next()? {
+        page = Some(match arg {
+            Arg::Flag(flag) if flag == "--man" => man::page(help::TAILCAST, &texts),
+            Arg::Flag(flag) if flag == "--completions" => {
+                let shell = args.choice("not a shell that we know", SHELLS)?;
+                completions::script(shell, help::TAILCAST, &texts)
+            }
+            Arg::Flag(flag) => {
+                return Err(usage(format!(
+                    "help: unknown flag: {}; give --man, --completions, or a COMMAND",
+                    shown(OsStr::new(&flag))
+                )));
+            }
+            Arg::Operand(extra) => {
+                return Err(usage(format!(
+                    "help: nothing goes with it: {}",
+                    shown(&extra)
+                )));
+            }
+        });
+    }
+    Ok(page.map_or(Command::Help(help::TAILCAST), Command::Page))
 }
 
 fn find_entry(name: &OsStr) -> Result<&'static Entry> {
@@ -338,6 +381,43 @@ mod tests {
             r#"help: takes one COMMAND; too many: "x""#
         );
         assert_eq!(complaint(""), help::USAGE);
+    }
+
+    #[test]
+    fn help_makes_the_manual_page_and_completions() {
+        for (line, has) in [
+            ("help --man", ".SH THE COMMAND WATCH\n"),
+            (
+                "help --completions bash",
+                "'watch --mode') words='pubsub stream list' ;;",
+            ),
+            ("help --completions=zsh", "#compdef tailcast\n"),
+            (
+                "help --completions fish",
+                "-l delivery -x -a 'exactly-once at-least-once'",
+            ),
+        ] {
+            let Ok(Command::Page(page)) = parse_words(line) else {
+                panic!("{line}");
+            };
+            assert!(page.contains(has), "{line}: {page}");
+        }
+        assert_eq!(
+            complaint("help --completions tcsh"),
+            r#"--completions: not a shell that we know: "tcsh"; give one of bash, zsh, fish"#
+        );
+        assert_eq!(
+            complaint("help --completions"),
+            "--completions: needs a value; give one of bash, zsh, fish"
+        );
+        assert_eq!(
+            complaint("help --manual"),
+            r#"help: unknown flag: "--manual"; give --man, --completions, or a COMMAND"#
+        );
+        assert_eq!(
+            complaint("help --man watch"),
+            r#"help: nothing goes with it: "watch""#
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! file -> lines -> route -> broker -> checkpoint, put together by `watch`.
 #![deny(unsafe_code)]
 
+mod backoff;
 mod cli;
 mod error;
 mod fault;
@@ -66,6 +67,7 @@ fn run() -> Result<()> {
         }
         Command::Status(options) => status::run(&options),
         Command::Help(text) => print(text),
+        Command::Page(text) => print(&text),
         Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }

@@ -143,13 +143,7 @@ fn table(rows: &[Row]) -> String {
             .map(|progress| progress.current.generation);
         let record = row.record.as_ref().map(|progress| progress.current.offset);
         let age = row.age.map(|seconds| format!("{seconds:.1}s"));
-        let name = row
-            .path
-            .display()
-            .to_string()
-            .chars()
-            .flat_map(printable)
-            .collect();
+        let name = talk::printable(&row.path.display().to_string());
         lines.push([
             name,
             or_dash(row.size),
@@ -177,14 +171,6 @@ fn table(rows: &[Row]) -> String {
         text + "\n"
     };
     lines.iter().map(format).collect()
-}
-
-fn printable(letter: char) -> Vec<char> {
-    if letter.is_control() {
-        letter.escape_default().collect()
-    } else {
-        vec![letter]
-    }
 }
 
 /// An array with an object for each file; what is not known is null.

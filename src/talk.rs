@@ -72,7 +72,7 @@ fn say(text: &str) {
 }
 
 /// File names, and errors of a server, may hold anything; a message stays one line that the terminal does not obey.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             if c.is_control() {

@@ -20,7 +20,9 @@ Commands:
   watch       publish every new line of log files to Redis
   subscribe   print the lines as they arrive
   status      show how far behind each file is
-  help        show this text, or a command's: tailcast help watch
+  help        show this text, or a command's: tailcast help watch; all of it as
+              a manual page: help --man; completions for a shell:
+              help --completions bash|zsh|fish
 
 Flags:
   -h, --help       show help; after a command, that command's
@@ -100,8 +102,8 @@ Where the lines go:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
-      --mode MODE           pubsub: PUBLISH; stream: XADD; list: RPUSH
-                            (default: pubsub)
+      --mode pubsub|stream|list
+                            how: PUBLISH, XADD or RPUSH (default: pubsub)
       --target NAME         channel or key, may hold {type}
                             (default: logs:{type} for pubsub, else logs); with
                             a hash tag, as in '{logs}:{type}', where keys are
@@ -110,10 +112,12 @@ Where the lines go:
                             (default: type); UNKNOWN where there is none
       --source NAME         what this file is called in Redis
                             (default: HOST:ABSOLUTE-PATH)
-      --delivery HOW        exactly-once or at-least-once
+      --delivery exactly-once|at-least-once
+                            whether lines and position are one transaction
                             (default: exactly-once)
-      --hold WHOM           pubsub: wait for slow subscribers, also while one is
-                            absent, or off (default: slow), as Redis cuts off
+      --hold slow|absent|off
+                            pubsub: wait for slow subscribers, also while one is
+                            absent, or not (default: slow), as Redis cuts off
                             who has too much to read
       --hold-for DURATION   how long for one that does not move (default: 30s)
       --batch-lines N       most lines in one transaction (default: 1000)
@@ -176,8 +180,8 @@ Flags:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
-      --format FORMAT       raw: the line's own bytes; pretty: time, coloured
-                            type, message, other fields
+      --format raw|pretty   the line's own bytes, or time, coloured type,
+                            message and other fields
                             (default: pretty on a terminal, else raw)
       --type TYPE,...       only lines of these types (default: all)
       --type-field NAME     the top-level JSON field that is the type
