@@ -508,6 +508,11 @@ impl<'w> Tail<'w> {
     /// What was written before is taken; what is not was written then or later. By this a later start tells what is
     /// unread, where nothing else does.
     pub fn as_of(&self) -> SystemTime {
+        let current = self.progress().current;
+        if current.offset > 0 {
+            // Its anchor tells; a copy that is shorter was made by now.
+            return SystemTime::now();
+        }
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let written = |g: &Generation| g.stat.modified;
@@ -519,8 +524,7 @@ impl<'w> Tail<'w> {
                 .fold(self.polled, SystemTime::max),
         };
         // At that time the present file was there.
-        let current = self.progress().current.file;
-        let mut present = self.chain.iter().filter(|g| g.stat.id == current);
+        let mut present = self.chain.iter().filter(|g| g.stat.id == current.file);
         let born = present.find_map(|g| g.stat.born);
         born.map_or(as_of, |born| as_of.max(born))
     }
