@@ -157,9 +157,14 @@ impl Store {
         Ok(read_checkpoint(&old)?.filter(is_ours).map(|it| (old, it)))
     }
 
-    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last. Its time is that as of which it is true: what was
-    /// written to the log before that lies behind the position.
-    pub fn write(&self, log: &Path, progress: &Progress, as_of: SystemTime) -> io::Result<()> {
+    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last. Its time is `as_of`, or else the present
+    /// one: what was written to the log before lies behind the position.
+    pub fn write(
+        &self,
+        log: &Path,
+        progress: &Progress,
+        as_of: Option<SystemTime>,
+    ) -> io::Result<()> {
         let path = self.file_of(log);
         let temporary = self.name(log, ".checkpoint.tmp");
         let mut text = Vec::new();
@@ -167,7 +172,9 @@ impl Store {
         let write = || {
             let mut file = create_anew(&temporary)?;
             file.write_all(&text)?;
-            file.set_modified(as_of)?;
+            if let Some(as_of) = as_of {
+                file.set_modified(as_of)?;
+            }
             file.sync_all()?;
             fault::point("checkpoint-temp-written");
             fs::rename(&temporary, &path)

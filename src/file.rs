@@ -44,9 +44,9 @@ pub trait Sink {
     /// Takes a line, which ends (behind its newline) at `end` of this generation; between two commits all are of one.
     /// True: it is full and wants a `commit`.
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool;
-    /// All lines taken since the last commit lead to this progress, and nothing that was written before `as_of` is missing
-    /// up to it. `Break`: the watcher is to stop.
-    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()>;
+    /// All lines taken since the last commit lead to this progress, and nothing that was written before `as_of`, or else
+    /// before now, is missing up to it. `Break`: the watcher is to stop.
+    fn commit(&mut self, progress: Progress, as_of: Option<SystemTime>) -> ControlFlow<()>;
     /// Lets go of the lines taken since the last commit.
     fn discard(&mut self);
 }
@@ -505,13 +505,13 @@ impl<'w> Tail<'w> {
         }
     }
 
-    /// What was written before is taken; what is not was written then or later. By this a later start tells what is
-    /// unread, where nothing else does.
-    pub fn as_of(&self) -> SystemTime {
+    /// Where the position has no anchor yet: what was written before is taken; what is not was written then or later. By
+    /// this a later start tells what is unread. None: the moment when the position is written down does; a copy that is
+    /// shorter than what was read was made by then.
+    pub fn as_of(&self) -> Option<SystemTime> {
         let current = self.progress().current;
         if current.offset > 0 {
-            // Its anchor tells; a copy that is shorter was made by now.
-            return SystemTime::now();
+            return None;
         }
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
@@ -526,7 +526,7 @@ impl<'w> Tail<'w> {
         // At that time the present file was there.
         let mut present = self.chain.iter().filter(|g| g.stat.id == current.file);
         let born = present.find_map(|g| g.stat.born);
-        born.map_or(as_of, |born| as_of.max(born))
+        Some(born.map_or(as_of, |born| as_of.max(born)))
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.

@@ -8,6 +8,7 @@
 //! inode that we hold, or else by its anchor; **all that stands behind the newest of these is unread**, whatever it is.
 //! Two neighbours are known to be neighbours, or there is a gap between them.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
@@ -265,8 +266,10 @@ impl Look<'_> {
         }
         for index in 0..self.known.len() {
             if self.has_only_an_inode(&self.known[index]) {
-                let found = self.by_inode(index, &places);
-                let found = found.or_else(|| self.by_neighbours(index, &places));
+                let mut found = self.by_inode(index, &places);
+                if found.is_none() {
+                    found = self.by_neighbours(index, &places)?;
+                }
                 places[index] = found.map_or(Place::Lost, Place::At);
             }
         }
@@ -296,23 +299,28 @@ impl Look<'_> {
 
     /// Between two that are found, each file is the generation that its place says. Before the oldest that is found, it
     /// must have been written to besides.
-    fn by_neighbours(&self, index: usize, places: &[Place]) -> Option<usize> {
+    fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.neighbours(index, places);
-        let (generation, newer) = (self.known[index].generation?, newer?);
+        let Some((generation, newer)) = self.known[index].generation.zip(newer) else {
+            return Ok(None);
+        };
         let counting = |files: std::ops::Range<usize>| -> Vec<usize> {
             let counts = |file: &usize| self.counts(&self.facts.files[*file]);
             files.filter(counts).collect()
         };
         let Some((before, place)) = older else {
             let files = counting(0..newer.1);
-            let steps = usize::try_from(newer.0 - generation).ok()?;
-            let file = *files.get(files.len().checked_sub(steps)?)?;
-            return self.is_later(&self.facts.files[file]).then_some(file);
+            let steps = (newer.0 - generation) as usize;
+            let nth = files.len().checked_sub(steps);
+            return match nth.and_then(|nth| files.get(nth)) {
+                Some(&file) if self.is_later(file)? => Ok(Some(file)),
+                _ => Ok(None),
+            };
         };
         let files = counting(place + 1..newer.1);
-        let steps = usize::try_from(generation - before).ok()?;
+        let steps = (generation - before) as usize;
         let is_whole = files.len() as u64 + 1 == newer.0 - before;
-        is_whole.then(|| files.get(steps - 1).copied()).flatten()
+        Ok(files.get(steps - 1).copied().filter(|_| is_whole))
     }
 
     /// The nearest that lines were read of, with their files: an older one, and a newer one.
@@ -442,9 +450,9 @@ impl Look<'_> {
         let base = read.find_map(|index| places[index].file());
         let first = match (base, newest) {
             // What stands behind an older one may be what was read of the newest.
-            (Some(base), Some(Place::Lost)) => (base + 1).max(self.first_unread()),
+            (Some(base), Some(Place::Lost)) => (base + 1).max(self.first_unread()?),
             (Some(base), _) => base + 1,
-            (None, _) => self.first_unread(),
+            (None, _) => self.first_unread()?,
         };
         let mut files = Vec::new();
         for file in first..self.facts.files.len() {
@@ -494,29 +502,34 @@ impl Look<'_> {
     }
 
     /// Where nothing that lines were read of lies among the files: the first one that was written later.
-    fn first_unread(&self) -> usize {
+    fn first_unread(&self) -> Result<usize, Ask> {
         // What has the inode of the newest one, and not its anchor, is closed to us, or another file by now.
         let newest = self.known.last().map(|known| known.file);
         let is_known = |fact: &Fact| {
             let mut unread = self.known.iter().filter(|known| !known.is_read());
             Some(fact.file) == newest || unread.any(|known| known.file == fact.file)
         };
-        let mut files = self.facts.files.iter();
-        let first =
-            files.position(|fact| is_known(fact) || self.counts(fact) && self.is_later(fact));
-        first.or(self.path()).unwrap_or(self.facts.files.len())
+        for (file, fact) in self.facts.files.iter().enumerate() {
+            if is_known(fact) || self.counts(fact) && self.is_later(file)? {
+                return Ok(file);
+            }
+        }
+        Ok(self.path().unwrap_or(self.facts.files.len()))
     }
 
     /// Whether it was written behind what is known. Of two times that are the same nobody knows which is later; what was
-    /// never read is not repeated by it.
-    fn is_later(&self, fact: &Fact) -> bool {
+    /// never read is not repeated by it, nor is what nobody can read.
+    fn is_later(&self, file: usize) -> Result<bool, Ask> {
+        let fact = &self.facts.files[file];
         let is_any_read = self.known.iter().any(Known::is_read);
         if self.facts.is_all_ours && !is_any_read {
-            return true;
+            return Ok(true);
         }
-        self.facts.since.is_some_and(|since| match is_any_read {
-            true => fact.modified > since,
-            false => fact.modified >= since,
+        Ok(match self.facts.since.map(|it| fact.modified.cmp(&it)) {
+            Some(Ordering::Equal) if is_any_read => {
+                matches!(self.ask(Ask::IsText { file })?, Reply::Unreadable(_))
+            }
+            order => order.is_some_and(Ordering::is_ge),
         })
     }
 

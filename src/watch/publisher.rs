@@ -338,7 +338,7 @@ impl Publisher {
     fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
         let lines = batch.lines as u64;
         if let (Some(state), Some(end)) = (self.sources.get_mut(&batch.source), batch.end.take()) {
-            state.as_of = batch.as_of.unwrap_or(state.as_of);
+            state.as_of = batch.as_of;
             state.known = Some(end.clone());
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
             mailbox.put(path, (end, state.as_of), lines, more);

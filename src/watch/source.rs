@@ -19,8 +19,8 @@ pub struct State {
     pub stage: Stage,
     /// Up to here it is published, as far as is known here; None: nothing is known.
     pub known: Option<Progress>,
-    /// What was written to the log before is published.
-    pub as_of: SystemTime,
+    /// What was written to the log before is published. None: all that was when that is written down.
+    pub as_of: Option<SystemTime>,
     /// Where to begin when neither we nor the record know.
     initial: Progress,
     /// Batches of earlier resumptions are void.
