@@ -22,10 +22,12 @@ mod checkpoint;
 
 mod watch;
 
+mod check;
 mod generate;
 mod parse;
 mod status;
 mod subscribe;
+mod top;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -37,8 +39,10 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !matches!(error, Error::ClosedPipe) {
-                talk::warn(&error.to_string());
+            match &error {
+                Error::ClosedPipe => {}
+                Error::NothingAsked(text) => talk::text(text),
+                error => talk::warn(&error.to_string()),
             }
             ExitCode::from(error.exit_code())
         }
@@ -65,6 +69,8 @@ fn run() -> Result<()> {
             subscribe::run(&options, stop)
         }
         Command::Status(options) => status::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Top(options) => top::run(&options, stop),
         Command::Help(text) => print(text),
         Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
     }
