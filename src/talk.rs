@@ -38,8 +38,13 @@ pub fn note(text: &str) {
 
 /// For who asked with `--verbose`.
 pub fn detail(text: &str) {
+    detail_of(|| text.to_string());
+}
+
+/// The same, for what takes some trouble to find out.
+pub fn detail_of(text: impl FnOnce() -> String) {
     if VERBOSITY.load(Ordering::Relaxed) >= Verbosity::Verbose as u8 {
-        say(text);
+        say(&text());
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure. No line is longer than the screen is wide, and there are no more of them than it is high.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::rates::{Rate, Rates};
@@ -87,7 +88,7 @@ fn type_lines(rates: &Rates, most: usize, shape: &Shape) -> Vec<String> {
     let mut types: Vec<(&String, &Rate)> = rates.types.iter().collect();
     // Rows that change places all the time cannot be read; only where not all are shown, the largest come first.
     if types.len() > most {
-        types.sort_by(|a, b| b.1.total.cmp(&a.1.total));
+        types.sort_by_key(|(_, rate)| Reverse(rate.total));
     }
     let names = types.iter().map(|(name, _)| name.chars().count());
     let width = names.max().unwrap_or(0).clamp(SHORTEST_NAME, 64);
@@ -115,7 +116,7 @@ fn source_lines(sources: &[Source], most: usize, shape: &Shape) -> Vec<String> {
     let mut sources: Vec<_> = sources.iter().collect();
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     if sources.len() > most {
-        sources.sort_by_key(|source| std::cmp::Reverse(source.lag));
+        sources.sort_by_key(|source| Reverse(source.lag));
     }
     let numbers = |source: &Source| {
         let rate = source

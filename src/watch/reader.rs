@@ -415,7 +415,7 @@ impl<'w> Reader<'w> {
     /// Begins with a path: the publisher will say where.
     fn add(&mut self, path: PathBuf, found: Found, from: cli::From, is_match: bool) -> Result<()> {
         let (checkpoint, since) = found.checkpoint.unzip();
-        talk::detail(&account::found(&path, &found.name, checkpoint.as_ref()));
+        talk::detail_of(|| account::found(&path, &found.name, checkpoint.as_ref()));
         let number = self.next_number;
         self.next_number += 1;
         let initial = Tail::initial(&path, from)?;
