@@ -36,6 +36,8 @@ impl Sample {
 
 /// A backlog shorter than this is gone before one has read of it.
 const WORTH_A_LINE: u64 = 16 * 1024 * 1024;
+/// With less than this left it is done: who writes all the time always has written something.
+const DONE: u64 = 256 * 1024;
 const REDRAW: Duration = Duration::from_millis(500);
 /// The rate is that of so many redraws: what Redis took at first, or while it was away, tells nothing of now.
 const SAMPLES: usize = 10;
@@ -70,7 +72,11 @@ impl ProgressLine {
         }
         let before = self.samples.back().copied().unwrap_or(now);
         self.samples.push_back(now);
-        if rest >= WORTH_A_LINE {
+        let enough = match self.began {
+            Some(_) => DONE,
+            None => WORTH_A_LINE,
+        };
+        if rest >= enough {
             let began = *self.began.get_or_insert(before);
             let since = self.samples.front().copied().unwrap_or(now);
             talk::progress(&line(began, since, now, rest, talk::width()));
