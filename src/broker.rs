@@ -9,7 +9,10 @@ mod cluster;
 mod commit;
 mod connection;
 mod encode;
+mod inspect;
 mod record;
+mod records;
+mod rights;
 mod sentinel;
 mod subscription;
 mod take_over;
@@ -30,9 +33,12 @@ use cluster::Nodes;
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
-pub use commit::{Claim, Session};
+pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
+pub use inspect::{Denied, Facts, Inspector, denied};
 pub use record::{Record, source_name};
+pub use records::Records;
+pub use rights::mend as mend_rights;
 pub use subscription::Subscription;
 pub use take_over::{Candidate, Taken, read_records};
 
@@ -137,6 +143,11 @@ impl Address {
         })
     }
 
+    /// The user who is logged in.
+    pub fn user(&self) -> &str {
+        self.info.redis_settings().username().unwrap_or("default")
+    }
+
     /// What the crate connects with; the greeting is ours.
     fn client(&self, bare: RedisConnectionInfo) -> RedisResult<Client> {
         // A batch goes out in several writes: held back by the system, each would wait for an answer to the one before.
@@ -206,7 +217,7 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
         "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
         "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
         "NOPERM" => {
-            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER)"
+            "let the user run it (ACL SETUSER); tailcast check prints the line for all that a watcher needs"
         }
         "WRONGTYPE" => {
             "another program keeps something else under that key: choose another --target, or delete the key"

@@ -128,6 +128,16 @@ impl Store {
         }
     }
 
+    /// Why the state directory could not be used. None: it could, as far as can be told without trying.
+    pub fn why_unusable(&self) -> io::Result<Option<String>> {
+        folder::why_unusable(&self.folder)
+    }
+
+    /// The process that watches a log with this state directory, if that is known.
+    pub fn holder(&self, log: &Path) -> Option<u32> {
+        folder::holder(&self.name(log, LOCK))
+    }
+
     /// Reads a log's checkpoint and as of when it is true. None: there is none yet. The file is left as it is.
     pub fn read(&self, log: &Path) -> Result<Option<(Progress, SystemTime)>> {
         let path = self.file_of(log);

@@ -25,6 +25,8 @@ pub enum Command {
     Watch(Watch),
     Subscribe(Subscribe),
     Status(Status),
+    Check(Box<Check>),
+    Top(Top),
     /// Print this help text and exit 0.
     Help(&'static str),
     /// Print what was made of the help texts: the manual page, or a shell's completions.
@@ -94,6 +96,17 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// What a watcher says of itself while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// How often a line of figures is written to standard error.
+    pub stats: Option<Duration>,
+    /// The line is JSON.
+    pub is_json: bool,
+    /// Where the figures are kept for Prometheus.
+    pub metrics: Option<PathBuf>,
+}
+
 /// `tailcast watch FILE...`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
@@ -128,6 +141,7 @@ pub struct Watch {
     /// How long a subscriber that does not move is waited for.
     pub hold_for: Duration,
     pub timeout: Duration,
+    pub report: Report,
     pub verbosity: Verbosity,
 }
 
@@ -169,6 +183,29 @@ pub struct Status {
     pub max_lag: Option<u64>,
 }
 
+/// `tailcast check FILE...`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// As `watch` would be run.
+    pub watch: Watch,
+    /// Where logrotate's configuration begins.
+    pub logrotate: PathBuf,
+    pub json: bool,
+}
+
+/// `tailcast top [PATTERN...]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Top {
+    pub patterns: Vec<OsString>,
+    pub redis: String,
+    pub tls: Tls,
+    pub type_field: String,
+    pub rotated: Vec<PathBuf>,
+    pub interval: Duration,
+    /// Refreshes, then the end. None: until a signal.
+    pub count: Option<u64>,
+}
+
 /// A command: its name, its help text, and what reads the arguments behind it.
 struct Entry {
     name: &'static str,
@@ -176,7 +213,7 @@ struct Entry {
     parse: fn(Args, Env) -> Result<Command>,
 }
 
-const ENTRIES: [Entry; 4] = [
+const ENTRIES: [Entry; 6] = [
     Entry {
         name: "generate",
         help: help::GENERATE,
@@ -197,6 +234,16 @@ const ENTRIES: [Entry; 4] = [
         help: help::STATUS,
         parse: |args, env| options::status(args, env).map(Command::Status),
     },
+    Entry {
+        name: "check",
+        help: help::CHECK,
+        parse: |args, env| options::check(args, env).map(|check| Command::Check(Box::new(check))),
+    },
+    Entry {
+        name: "top",
+        help: help::TOP,
+        parse: |args, env| options::top(args, env).map(Command::Top),
+    },
 ];
 
 const SHELLS: &[(&str, Shell)] = &[
@@ -213,7 +260,7 @@ type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 pub fn parse(args: Vec<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Command> {
     let mut args = args.into_iter();
     let Some(name) = args.next() else {
-        return Err(usage(help::USAGE.to_owned()));
+        return Err(Error::NothingAsked(help::USAGE));
     };
     let rest: Vec<OsString> = args.collect();
     match name.to_str() {
@@ -355,7 +402,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_command_gets_the_list() {
-        let list = "the commands are generate, watch, subscribe, status, help";
+        let list = "the commands are generate, watch, subscribe, status, check, top, help";
         assert_eq!(
             complaint("tail"),
             format!(r#"unknown command: "tail"; {list}"#)
@@ -380,7 +427,10 @@ mod tests {
             complaint("help watch x"),
             r#"help: takes one COMMAND; too many: "x""#
         );
-        assert_eq!(complaint(""), help::USAGE);
+        assert!(matches!(
+            parse_words(""),
+            Err(Error::NothingAsked(help::USAGE))
+        ));
     }
 
     #[test]

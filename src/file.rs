@@ -15,7 +15,7 @@ mod unpack;
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::From;
@@ -25,10 +25,12 @@ use crate::talk;
 use diff::Known;
 use generation::{Body, Generation, Taken};
 use look::{Inspector, Looked};
+use names::Kind;
 use open::{Links, Stat, last_line_end, position_at, stat};
 
 pub use folder::{Place, Surroundings, logs_of, weak_log_of};
 pub use generation::Limits;
+pub use names::packing_program;
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
 const CLOCK_STEP: Duration = Duration::from_millis(10);
@@ -644,6 +646,33 @@ pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(tail.unread())
+}
+
+/// A file that a log was rotated to, going by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sibling {
+    pub path: PathBuf,
+    /// What unpacks it, where it is packed.
+    pub program: Option<&'static str>,
+}
+
+/// What a log was rotated to, as far as it can be told by names. An error: its folder may not be listed.
+pub fn siblings(place: &Place) -> io::Result<Vec<Sibling>> {
+    if let Some(folder) = place.path.parent() {
+        match std::fs::read_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let (candidates, _) = Surroundings::default().look(place, &[])?;
+    let is_rotated = |kind| !matches!(kind, Kind::Path | Kind::Other | Kind::Weak);
+    let rotated = candidates.into_iter().filter(|c| is_rotated(c.name.kind));
+    Ok(rotated
+        .map(|candidate| Sibling {
+            program: candidate.name.packing.map(|packing| packing.program),
+            path: candidate.path,
+        })
+        .collect())
 }
 
 /// Sees that a path can be read; an absent one can, as soon as it is there.

@@ -340,7 +340,7 @@ impl Tail<'_> {
                 generation, offset, ..
             } = generation.end;
             talk::detail(&format!(
-                "{path}: generation {generation} is {name}, read to offset {offset}"
+                "{path}: generation {generation} is {name}, read up to offset {offset}"
             ));
         }
         Ok(changed)

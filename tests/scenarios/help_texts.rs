@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use crate::util::*;
 
-const COMMANDS: [&str; 4] = ["generate", "watch", "subscribe", "status"];
+const COMMANDS: [&str; 6] = ["generate", "watch", "subscribe", "status", "check", "top"];
 
 /// `tailcast help ...`, which must succeed.
 fn help(args: &[&str]) -> String {

@@ -176,6 +176,12 @@ impl Redis {
         lines_of(newest_first.into_iter().rev().collect())
     }
 
+    /// Whether there is a commit record.
+    pub fn record_is_there(&self) -> bool {
+        let keys: Vec<String> = self.ask(&["KEYS", "tailcast:commit:*"]);
+        !keys.is_empty()
+    }
+
     /// The one commit record that is there: its key and its value.
     #[track_caller]
     pub fn record(&self) -> (String, String) {
