@@ -266,10 +266,10 @@ impl Look<'_> {
         }
         for index in 0..self.known.len() {
             if self.has_only_an_inode(&self.known[index]) {
-                let mut found = self.by_inode(index, &places);
-                if found.is_none() {
-                    found = self.by_neighbours(index, &places)?;
-                }
+                let found = match self.by_inode(index, &places) {
+                    None => self.by_neighbours(index, &places)?,
+                    found => found,
+                };
                 places[index] = found.map_or(Place::Lost, Place::At);
             }
         }
@@ -301,26 +301,28 @@ impl Look<'_> {
     /// must have been written to besides.
     fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.neighbours(index, places);
-        let Some((generation, newer)) = self.known[index].generation.zip(newer) else {
-            return Ok(None);
-        };
+        match self.between(index, older, newer) {
+            Some(file) if older.is_some() || self.is_later(file)? => Ok(Some(file)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The file that lies as many generations from its neighbours as this one does.
+    fn between(&self, index: usize, older: Option<Found>, newer: Option<Found>) -> Option<usize> {
+        let (generation, newer) = (self.known[index].generation?, newer?);
         let counting = |files: std::ops::Range<usize>| -> Vec<usize> {
             let counts = |file: &usize| self.counts(&self.facts.files[*file]);
             files.filter(counts).collect()
         };
         let Some((before, place)) = older else {
             let files = counting(0..newer.1);
-            let steps = (newer.0 - generation) as usize;
-            let nth = files.len().checked_sub(steps);
-            return match nth.and_then(|nth| files.get(nth)) {
-                Some(&file) if self.is_later(file)? => Ok(Some(file)),
-                _ => Ok(None),
-            };
+            let steps = usize::try_from(newer.0 - generation).ok()?;
+            return files.get(files.len().checked_sub(steps)?).copied();
         };
         let files = counting(place + 1..newer.1);
-        let steps = (generation - before) as usize;
+        let steps = usize::try_from(generation - before).ok()?;
         let is_whole = files.len() as u64 + 1 == newer.0 - before;
-        Ok(files.get(steps - 1).copied().filter(|_| is_whole))
+        is_whole.then(|| files.get(steps - 1).copied()).flatten()
     }
 
     /// The nearest that lines were read of, with their files: an older one, and a newer one.

@@ -117,9 +117,16 @@ impl Redis {
         self.try_connect().expect("connect to the test's Redis")
     }
 
+    /// A freeze of the whole machine interrupts a read that has a timeout, as those of the handshake have: that says
+    /// nothing about the server, and the connection is made again.
     fn try_connect(&self) -> RedisResult<redis::Connection> {
         let client = redis::Client::open(self.url())?;
-        client.get_connection_with_timeout(Duration::from_secs(10))
+        loop {
+            match client.get_connection_with_timeout(Duration::from_secs(10)) {
+                Err(e) if e.to_string().contains("Interrupted system call") => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// One command, its reply as `T`.
