@@ -57,8 +57,9 @@ struct Inspected {
     is: Option<u64>,
 }
 
-/// How long an archive that does not unpack is taken to be in the making, after its last change.
-const MAKING: Duration = Duration::from_secs(5);
+/// How long an archive that does not unpack is taken to be in the making, after its last change: less than `--once` waits
+/// without `--timeout`.
+const MAKING: Duration = Duration::from_secs(4);
 /// A copy of a file has got further than the beginning of a line after so long.
 const BEGUN: Duration = Duration::from_millis(50);
 /// Between two steps of a rotation lies no longer than this.
@@ -293,6 +294,7 @@ impl Tail<'_> {
         let opened = self.open_all(known, candidates, events)?;
         let mut changed = !opened.is_empty();
         let last = known.last().map(|last| last.file);
+        let newest = self.newest_number();
         let mut opened = opened.into_iter();
         for event in events {
             match event {
@@ -330,9 +332,11 @@ impl Tail<'_> {
         self.chain
             .sort_by_key(|generation| generation.end.generation);
         self.has_moved |= changed;
+        let is_followed = self.newest_number() != newest;
         for generation in self.chain.iter_mut().filter(|_| changed) {
-            // Its last lines may have been written before it was renamed.
+            // Its last lines may have been written before it was renamed: what follows it has not begun.
             generation.at_end = false;
+            generation.ended &= !is_followed || Some(generation.end.generation) != newest;
         }
         for generation in self.chain.iter().filter(|_| changed) {
             let (path, name) = (self.place.path.display(), generation.name.display());
@@ -344,6 +348,10 @@ impl Tail<'_> {
             ));
         }
         Ok(changed)
+    }
+
+    fn newest_number(&self) -> Option<u64> {
+        self.chain.last().map(|newest| newest.end.generation)
     }
 
     fn of_known(&mut self, known: &Known) -> Option<&mut Generation> {
