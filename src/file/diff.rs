@@ -600,8 +600,19 @@ impl Look<'_> {
                     .iter()
                     .any(|place| *place != Place::Lost);
             match *place {
-                // It is said below, with its number.
-                Place::At(file) if !known.is_read() && unread.has(file) => {}
+                // It is said below, with its number; or that nobody can read it.
+                Place::At(file) if !known.is_read() && unread.has(file) => {
+                    let is_unreadable = unread
+                        .files
+                        .iter()
+                        .any(|(it, why)| *it == file && why.is_some());
+                    if is_unreadable && !held {
+                        events.push(Event::Vanished {
+                            known: index,
+                            passed: None,
+                        });
+                    }
+                }
                 // The path was replaced by a copy of its file, and goes on there.
                 Place::At(file) if held && self.is_another_path(known, file) => {
                     events.push(Event::Copied { known: index, file })
@@ -631,6 +642,10 @@ impl Look<'_> {
     /// that got its number, which is so much higher.
     fn push_unread(&self, places: &[Place], unread: &Unread, events: &mut Vec<Event>) {
         let mut next = self.next_generation(places, unread);
+        let is_open = |(_, place): &(&Known, &Place)| **place == Place::Unlisted;
+        let open = self.known.iter().zip(places).filter(is_open);
+        let open: Vec<_> = open.filter_map(|(known, _)| known.generation).collect();
+        let newest_open = open.iter().max().map_or(0, |newest| newest + 1);
         let mut files = unread.files.as_slice();
         if let Some((gap, why)) = self.gap_behind_known(places, unread) {
             // A file that cannot be read is taken for the one that is missing.
@@ -643,10 +658,15 @@ impl Look<'_> {
                 _ => events.push(Event::Gap(gap, why)),
             }
         }
-        let mut before = unread.base;
+        let number = |base: usize| {
+            let index = places.iter().position(|place| place.file() == Some(base))?;
+            self.known[index].generation
+        };
+        let mut before = unread.base.map(|base| (base, number(base)));
         let mut gaps = Vec::new();
         for (file, reason) in files {
-            if let Some((files, why)) = before.and_then(|it| self.missing_between(it, *file)) {
+            if let Some((files, why)) = before.and_then(|it| self.missing_before(it, *file, &open))
+            {
                 gaps.push(Event::Gap(Gap::of_all(next), why));
                 next += files;
             }
@@ -657,16 +677,30 @@ impl Look<'_> {
                 let own = self.number_of_unread(*file);
                 let is_said = own >= Some(next);
                 events.extend(std::mem::take(&mut gaps).into_iter().filter(|_| !is_said));
-                next = next.max(own.unwrap_or(self.facts.floor));
+                next = next.max(own.unwrap_or(newest_open.max(self.facts.floor)));
                 events.push(Event::Appeared {
                     file: *file,
                     generation: next,
                 });
             }
+            before = Some((*file, Some(next)));
             next += 1;
-            before = Some(*file);
         }
         events.extend(gaps);
+    }
+
+    /// How many files are missing before an unread one, besides the generations that are open and have no name any more.
+    fn missing_before(
+        &self,
+        (before, number): (usize, Option<u64>),
+        file: usize,
+        open: &[u64],
+    ) -> Option<(u64, String)> {
+        let (files, why) = self.missing_between(before, file)?;
+        let own = self.number_of_unread(file).unwrap_or(u64::MAX);
+        let is_between = |open: &&u64| Some(**open) > number && **open < own;
+        let missing = files.saturating_sub(open.iter().filter(is_between).count() as u64);
+        (missing > 0).then_some((missing, why))
     }
 
     /// The number that a file has of which nothing was read.
@@ -676,15 +710,23 @@ impl Look<'_> {
         self.known.iter().find(is_it)?.generation
     }
 
+    /// Whether an unread file has a number that says that it comes before a known generation.
+    fn is_before(&self, file: usize, known: &Known) -> bool {
+        let own = self.number_of_unread(file);
+        own.is_some() && own < known.generation
+    }
+
     /// The number behind those of the files that stay.
     fn next_generation(&self, places: &[Place], unread: &Unread) -> u64 {
+        let first = unread.files.first().map(|(file, _)| *file);
         let stays = |(known, place): (&Known, &Place)| {
-            let is_to_be_read = match place {
-                Place::At(file) => self.facts.files[*file].file == known.file && unread.has(*file),
-                Place::Lost => known.hold == Hold::No,
-                Place::Copy(_) | Place::EarlierCopy(_) | Place::Unlisted => false,
+            let stays = match place {
+                Place::Unlisted => !first.is_some_and(|first| self.is_before(first, known)),
+                _ if known.is_read() => true,
+                Place::At(file) => self.facts.files[*file].file != known.file || !unread.has(*file),
+                Place::Lost => known.hold != Hold::No,
+                Place::Copy(_) | Place::EarlierCopy(_) => true,
             };
-            let stays = known.is_read() || !is_to_be_read;
             known.generation.filter(|_| stays)
         };
         let newest = self.known.iter().zip(places).filter_map(stays).max();
@@ -699,10 +741,21 @@ impl Look<'_> {
     fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<(Gap, String)> {
         let (known, place) = self.known.iter().zip(places).next_back()?;
         let generation = known.generation?;
+        if let Some(file) = place.file().filter(|file| self.is_backup(known, *file)) {
+            let gap = Gap {
+                generation,
+                offset: self.facts.files[file].size.max(known.offset),
+                bytes: None,
+            };
+            let why = "only a backup of it is left: what was written behind that is not known";
+            return Some((gap, why.to_string()));
+        }
         if unread.files.is_empty() && known.hold != Hold::Cut {
             return None;
         }
-        let is_path = |(file, _): &(usize, _)| self.facts.files[*file].name.kind == Kind::Path;
+        let is_path = |(file, _): &(usize, _)| {
+            self.facts.files[*file].name.kind == Kind::Path || self.is_before(*file, known)
+        };
         let why = match place {
             // What only the path follows was removed, and made anew. What was empty may be an empty archive.
             Place::Unlisted if !unread.files.iter().all(is_path) && known.probe.is_some() => {
@@ -735,13 +788,27 @@ impl Look<'_> {
         Some((gap, why.to_string()))
     }
 
+    /// Whether a known generation was found in a copy that no rotation made: it says how the file began, at some time.
+    fn is_backup(&self, known: &Known, file: usize) -> bool {
+        let fact = &self.facts.files[file];
+        fact.name.kind == Kind::Other && fact.file != known.file
+    }
+
     /// Whether the first unread file may be what has become of a generation of which nothing was read: packed, or copied to
-    /// another file system. With a new name alone it would have its inode.
+    /// another file system. With a new name alone it would have its inode. That is free again only when all of it is in the
+    /// other file; so what was made after a file that has it by now is not it.
     fn may_have_become(&self, known: &Known, first: Option<&(usize, Option<String>)>) -> bool {
+        let reused = self.file_with(known.file);
+        let freed = reused.and_then(|file| self.facts.files[file].born);
         first.is_some_and(|(file, _)| {
             let fact = &self.facts.files[*file];
             let is_rotated = fact.name.kind != Kind::Path;
-            is_rotated && (fact.name.packing.is_some() || fact.file.dev != known.file.dev)
+            let is_too_young = fact
+                .born
+                .zip(freed)
+                .is_some_and(|(born, freed)| born >= freed);
+            let is_elsewhere = fact.name.packing.is_some() || fact.file.dev != known.file.dev;
+            is_rotated && is_elsewhere && !is_too_young
         })
     }
 

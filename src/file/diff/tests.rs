@@ -415,13 +415,13 @@ fn what_is_no_rotated_log_is_not_read() {
         &[(4, "b"), (6, "0")],
         "0 is #1, #5 is new 1",
     );
-    // A backup is the log where nothing else is.
+    // A backup is the log where nothing else is, but it does not say what was written behind it.
     let lost = known(0, 9, 50, No);
     assert_told(
         &[lost],
         &facts(&strangers, Some(7)),
         &[(4, "b"), (6, "0")],
-        "0 is #6, #1 is new 1, #5 is new 2",
+        "0 is #6, gap 0:90, #1 is new 1, #5 is new 2",
     );
     let mut claimed = facts(&strangers[3..], Some(2));
     claimed.files[1].claimed = true;
@@ -430,5 +430,57 @@ fn what_is_no_rotated_log_is_not_read() {
         &claimed,
         &[],
         "0 is #1, #5 is new 1",
+    );
+}
+
+#[test]
+fn what_is_open_and_unread_keeps_its_place_before_what_was_removed() {
+    let files = [("app.log.20260101", 1, 90, 1), ("app.log", 5, 50, 5)];
+    let none: &[(u64, &str)] = &[];
+    for offset in [0, 50] {
+        assert_told(
+            &[known(1, 1, 0, Intact), known(2, 2, offset, Intact)],
+            &facts(&files, Some(2)),
+            none,
+            "#1 is new 1, #5 is new 3",
+        );
+    }
+}
+
+#[test]
+fn an_archive_that_is_younger_than_who_has_its_inode_is_another_file() {
+    let older = [
+        ("app.log.2.gz", 3, 90, 3),
+        ("app.log.1", 4, 90, 5),
+        ("app.log", 8, 50, 8),
+    ];
+    let younger = [("app.log.2.gz", 7, 90, 3), older[1], older[2]];
+    let unread = [known(0, 4, 0, No)];
+    assert_told(
+        &unread,
+        &facts(&older, Some(2)),
+        &[],
+        "0 vanished, #3 is new 0, #4 is new 1, #8 is new 2",
+    );
+    assert_told(
+        &unread,
+        &facts(&younger, Some(2)),
+        &[],
+        "0 vanished, gap 0:0, #7 is new 0, #4 is new 1, #8 is new 2",
+    );
+}
+
+#[test]
+fn an_empty_archive_that_broke_is_sought_no_longer() {
+    let files = [
+        ("app.log.2.gz", 1, 90, 1),
+        ("app.log.1", 2, 90, 2),
+        ("app.log", 5, 50, 5),
+    ];
+    assert_told(
+        &[known(0, 1, 0, No), known(1, 2, 0, No)],
+        &facts(&files, Some(2)),
+        &[(1, "x")],
+        "0 vanished, #1 is given up, #2 is new 1, #5 is new 2",
     );
 }
