@@ -57,6 +57,8 @@ pub struct Generation {
     pub end: Option<End>,
     /// A watcher has had it open for certain.
     pub seen: bool,
+    /// What a watcher that read nothing of it had of it may be gone without a trace, or may lie in an archive.
+    pub untold: bool,
 }
 
 pub struct End {
@@ -308,6 +310,7 @@ impl Log {
     fn begin_truncated(&mut self) {
         let rest = self.last().half.as_ref().map(|(_, rest)| rest.clone());
         self.abandon_half(self.generations.len() - 1, true);
+        self.last().untold = true;
         // Numbered: every line is told by its text, and two torn ones may end alike.
         let torn = format!("torn {} of {}: ", self.generations.len(), self.setup.name);
         self.generations.push(Generation {
@@ -345,11 +348,23 @@ impl Log {
             }
             scene.remove(&name);
             self.rotated[at].packed = Some(packer);
+            self.may_be_another(self.rotated[at].generation);
             // Whoever has it open writes into nothing now.
             self.abandon_half(self.rotated[at].generation, false);
             names.push(name);
         }
         (!names.is_empty()).then(|| format!("compress {}", names.join(", ")))
+    }
+
+    /// A generation was packed: for all that its archive says, it may be any of those right before it.
+    fn may_be_another(&mut self, packed: usize) {
+        let before = self.generations[..packed].iter_mut().rev();
+        for generation in before {
+            generation.untold = true;
+            if !generation.lines.is_empty() {
+                break;
+            }
+        }
     }
 
     // What destroys lines.
@@ -415,6 +430,9 @@ impl Log {
         let live = self.generations.len() - 1;
         self.doubt(live, arrived);
         self.abandon_half(live, false);
+        // A copy is told from a file that was renamed by its original only.
+        let ends = self.generations.iter_mut().filter_map(|g| g.end.as_mut());
+        ends.for_each(|end| end.torn = false);
     }
 
     /// Cuts an archive in half.

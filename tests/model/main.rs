@@ -33,16 +33,21 @@ fn every_line_that_remained_readable_arrives_once_and_in_order_and_every_other_i
     let only = number("TAILCAST_SEED");
     let next = AtomicU64::new(only.unwrap_or_else(|| fastrand::u64(0..1 << 40)));
     let end = Instant::now() + Duration::from_secs(seconds);
-    let plays = AtomicU64::new(0);
+    let (plays, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let play = || {
+            while Instant::now() < end {
+                let seed = only.unwrap_or_else(|| next.fetch_add(1, Ordering::SeqCst));
+                let ended = std::panic::catch_unwind(|| Play::new(seed).play());
+                plays.fetch_add(1, Ordering::SeqCst);
+                failed.fetch_add(u64::from(ended.is_err()), Ordering::SeqCst);
+            }
+        };
         for _ in 0..3 {
-            scope.spawn(|| {
-                while Instant::now() < end {
-                    Play::new(only.unwrap_or_else(|| next.fetch_add(1, Ordering::SeqCst))).play();
-                    plays.fetch_add(1, Ordering::SeqCst);
-                }
-            });
+            scope.spawn(play);
         }
     });
-    println!("model: {} sequences", plays.into_inner());
+    let (plays, failed) = (plays.into_inner(), failed.into_inner());
+    println!("model: {plays} sequences, {failed} failed");
+    assert_eq!(failed, 0, "sequences that failed; their seeds are above");
 }

@@ -7,9 +7,11 @@ use crate::naming::Naming;
 use crate::util::*;
 
 impl Generation {
-    /// Whether a watcher had anything of it: what came and went unseen, nobody can say to be missing.
+    /// Whether a watcher had anything of it: what came and went unseen, nobody can say to be missing. Of an empty file that
+    /// is written and truncated between two looks there is no trace: neither its inode nor a byte before an offset tells.
+    /// And where it was removed while no watcher ran, the archive of the next one may be its own.
     fn is_known(&self, arrived: &Arrived) -> bool {
-        self.seen
+        self.seen && !self.untold
             || self
                 .lines
                 .iter()
