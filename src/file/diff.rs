@@ -645,7 +645,6 @@ impl Look<'_> {
         let is_open = |(_, place): &(&Known, &Place)| **place == Place::Unlisted;
         let open = self.known.iter().zip(places).filter(is_open);
         let open: Vec<_> = open.filter_map(|(known, _)| known.generation).collect();
-        let newest_open = open.iter().max().map_or(0, |newest| newest + 1);
         let mut files = unread.files.as_slice();
         if let Some((gap, why)) = self.gap_behind_known(places, unread) {
             // A file that cannot be read is taken for the one that is missing.
@@ -677,7 +676,7 @@ impl Look<'_> {
                 let own = self.number_of_unread(*file);
                 let is_said = own >= Some(next);
                 events.extend(std::mem::take(&mut gaps).into_iter().filter(|_| !is_said));
-                next = next.max(own.unwrap_or(newest_open.max(self.facts.floor)));
+                next = next.max(own.unwrap_or_else(|| self.number_behind(*file, places)));
                 events.push(Event::Appeared {
                     file: *file,
                     generation: next,
@@ -687,6 +686,22 @@ impl Look<'_> {
             next += 1;
         }
         events.extend(gaps);
+    }
+
+    /// The lowest number that a file may get that has none: it stands behind the generations of the files before it, and
+    /// behind what is open and has no name any more.
+    fn number_behind(&self, file: usize, places: &[Place]) -> u64 {
+        let is_before = |place: &Place| match place {
+            Place::Unlisted => true,
+            place => place.file().is_some_and(|other| other < file),
+        };
+        let before = self
+            .known
+            .iter()
+            .zip(places)
+            .filter(|(_, place)| is_before(place));
+        let newest = before.filter_map(|(known, _)| known.generation).max();
+        newest.map_or(0, |newest| newest + 1).max(self.facts.floor)
     }
 
     /// How many files are missing before an unread one, besides the generations that are open and have no name any more.
@@ -720,10 +735,12 @@ impl Look<'_> {
     fn next_generation(&self, places: &[Place], unread: &Unread) -> u64 {
         let first = unread.files.first().map(|(file, _)| *file);
         let stays = |(known, place): (&Known, &Place)| {
+            let comes_later = first.is_some_and(|first| self.is_before(first, known));
             let stays = match place {
-                Place::Unlisted => !first.is_some_and(|first| self.is_before(first, known)),
+                Place::Unlisted => !comes_later,
                 _ if known.is_read() => true,
-                Place::At(file) => self.facts.files[*file].file != known.file || !unread.has(*file),
+                Place::At(file) if self.facts.files[*file].file == known.file => !unread.has(*file),
+                Place::At(_) => !comes_later,
                 Place::Lost => known.hold != Hold::No,
                 Place::Copy(_) | Place::EarlierCopy(_) => true,
             };
@@ -806,7 +823,7 @@ impl Look<'_> {
             let is_too_young = fact
                 .born
                 .zip(freed)
-                .is_some_and(|(born, freed)| born >= freed);
+                .is_some_and(|(born, freed)| born > freed);
             let is_elsewhere = fact.name.packing.is_some() || fact.file.dev != known.file.dev;
             is_rotated && is_elsewhere && !is_too_young
         })

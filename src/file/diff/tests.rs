@@ -448,6 +448,26 @@ fn what_is_open_and_unread_keeps_its_place_before_what_was_removed() {
 }
 
 #[test]
+fn what_is_open_and_unread_keeps_its_place_before_what_is_packed() {
+    let files = [
+        ("app.log.3.gz", 1, 90, 1),
+        ("app.log.2.gz", 9, 90, 2),
+        ("app.log.1", 3, 90, 3),
+        ("app.log", 4, 50, 5),
+    ];
+    let packed = Known {
+        probe: known(1, 2, 90, Intact).probe,
+        ..known(1, 2, 0, Intact)
+    };
+    assert_told(
+        &[known(0, 1, 0, Intact), packed, known(2, 4, 0, Intact)],
+        &facts(&files, Some(2)),
+        &[(9, "1")],
+        "1 is #9, #1 is new 0, #3 is new 2, #4 is new 3",
+    );
+}
+
+#[test]
 fn an_archive_that_is_younger_than_who_has_its_inode_is_another_file() {
     let older = [
         ("app.log.2.gz", 3, 90, 3),
