@@ -689,5 +689,11 @@ pub fn identify(path: &Path) -> Option<(FileId, SystemTime)> {
     Some((stat.id, stat.modified))
 }
 
+/// When the file that a path leads to was made. None: it cannot be told, or is another file.
+pub fn born(path: &Path, file: FileId) -> Option<SystemTime> {
+    let stat = stat(path).ok().flatten()?;
+    stat.born.filter(|_| stat.id == file)
+}
+
 #[cfg(test)]
 mod histories;

@@ -445,7 +445,7 @@ impl Publisher {
         let is_known = state.known.as_ref() == Some(&progress);
         if stage == Stage::Fresh {
             talk::detail(&state.begins(&progress, self.shared.options.reset));
-            state.known = Some(progress.clone());
+            state.go_on_from(progress.clone());
             self.resume(source, progress, is_known);
         } else if !is_known && !self.has_arrived(source, &progress) {
             self.rewind(source, progress);

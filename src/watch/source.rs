@@ -7,6 +7,7 @@ use super::{Source, account};
 use crate::broker::{Batch, Record, Removed};
 use crate::cli::Mode;
 use crate::error::{Error, Result};
+use crate::file::born;
 use crate::position::Progress;
 use crate::talk;
 
@@ -78,7 +79,21 @@ impl State {
     pub fn rewind(&mut self, progress: &Progress) {
         self.epoch += 1;
         self.turns.found_at = Some(progress.current.generation);
-        self.known = Some(progress.clone());
+        self.go_on_from(progress.clone());
+    }
+
+    /// It goes on from a progress. Nobody has written down as of when one is true that a record has: while nothing was
+    /// read of its file, that is there at least since this was made.
+    pub fn go_on_from(&mut self, progress: Progress) {
+        if self.known.as_ref() != Some(&progress) {
+            let current = progress.current;
+            let born = born(&self.path, current.file);
+            self.as_of = match (current.offset, self.as_of) {
+                (0, Some(as_of)) => Some(born.map_or(as_of, |born| as_of.max(born))),
+                _ => None,
+            };
+        }
+        self.known = Some(progress);
     }
 
     /// Whether a batch may be sent. An error: others write this record for another file.
