@@ -216,6 +216,13 @@ impl Look<'_> {
         (self.facts.files[last].name.kind == Kind::Path).then_some(last)
     }
 
+    /// The place of a generation in the order of the files. None: it has none, or lies where only its content says that it
+    /// is the log's, and a backup is made at any time.
+    fn in_order(&self, place: Place) -> Option<usize> {
+        let is_rotated = |file: &usize| self.facts.files[*file].name.kind != Kind::Other;
+        place.file().filter(is_rotated)
+    }
+
     fn is_another_path(&self, known: &Known, file: usize) -> bool {
         let fact = &self.facts.files[file];
         fact.name.kind == Kind::Path && fact.file != known.file
@@ -256,7 +263,7 @@ impl Look<'_> {
                 places[index] = self.place(index, bound, &newer)?;
             }
             if known.is_read() {
-                bound = bound.min(places[index].file().unwrap_or(bound));
+                bound = bound.min(self.in_order(places[index]).unwrap_or(bound));
             }
             if known.hold != Hold::No || own == Some(known.file) {
                 newer.insert(known.file);
@@ -329,7 +336,7 @@ impl Look<'_> {
     fn neighbours(&self, index: usize, places: &[Place]) -> (Option<Found>, Option<Found>) {
         let found = |other: usize| {
             let (known, place) = (&self.known[other], places[other]);
-            let (generation, file) = known.generation.zip(place.file())?;
+            let (generation, file) = known.generation.zip(self.in_order(place))?;
             known.is_read().then_some((generation, file))
         };
         let older = (0..index).rev().find_map(found);
@@ -449,7 +456,7 @@ impl Look<'_> {
             .rev()
             .filter(|index| self.known[*index].is_read());
         let newest = read.clone().next().map(|index| places[index]);
-        let base = read.find_map(|index| places[index].file());
+        let base = read.find_map(|index| self.in_order(places[index]));
         let first = match (base, newest) {
             // What stands behind an older one may be what was read of the newest.
             (Some(base), Some(Place::Lost)) => (base + 1).max(self.first_unread()?),
@@ -693,7 +700,7 @@ impl Look<'_> {
     fn number_behind(&self, file: usize, places: &[Place]) -> u64 {
         let is_before = |place: &Place| match place {
             Place::Unlisted => true,
-            place => place.file().is_some_and(|other| other < file),
+            place => self.in_order(*place).is_some_and(|other| other < file),
         };
         let before = self
             .known

@@ -356,15 +356,10 @@ impl Log {
         (!names.is_empty()).then(|| format!("compress {}", names.join(", ")))
     }
 
-    /// A generation was packed: for all that its archive says, it may be any of those right before it.
+    /// A generation was packed: for all that its archive says, it may be any one before it of which nothing was read.
     fn may_be_another(&mut self, packed: usize) {
-        let before = self.generations[..packed].iter_mut().rev();
-        for generation in before {
-            generation.untold = true;
-            if !generation.lines.is_empty() {
-                break;
-            }
-        }
+        let before = self.generations[..packed].iter_mut();
+        before.for_each(|generation| generation.untold = true);
     }
 
     // What destroys lines.

@@ -419,7 +419,7 @@ fn what_is_no_rotated_log_is_not_read() {
     let lost = known(0, 9, 50, No);
     assert_told(
         &[lost],
-        &facts(&strangers, Some(7)),
+        &facts(&strangers, Some(4)),
         &[(4, "b"), (6, "0")],
         "0 is #6, gap 0:90, #1 is new 1, #5 is new 2",
     );
@@ -502,5 +502,21 @@ fn an_empty_archive_that_broke_is_sought_no_longer() {
         &facts(&files, Some(2)),
         &[(1, "x")],
         "0 vanished, #1 is given up, #2 is new 1, #5 is new 2",
+    );
+}
+
+#[test]
+fn a_backup_has_no_place_in_the_order() {
+    let files = [
+        ("app.log.20260102", 1, 90, 3),
+        ("app.log.orig", 2, 50, 2),
+        ("app.log", 5, 50, 5),
+    ];
+    // The copy of it is gone, and what was its own file is the next one.
+    assert_told(
+        &[known(0, 9, 50, No), known(1, 1, 0, No)],
+        &facts(&files, Some(2)),
+        &[(2, "0")],
+        "0 is #2, #1 is new 1, gap 2:0, #5 is new 3",
     );
 }
