@@ -1,18 +1,23 @@
 //! Redis: where it is, how to reach it, and what its errors mean for us.
 //!
 //! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
-//! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives, `audience` tells who else
-//! does; `sentinel` and `cluster` say which Redis it is.
+//! of commands, `commit` sends batches and keeps the commit `record`. `subscription` receives what is published,
+//! `audience` tells who else does; `reading` and `group` receive from a stream, `taking` from a list. `sentinel` and
+//! `cluster` say which Redis it is.
 
 mod audience;
 mod cluster;
 mod commit;
 mod connection;
 mod encode;
+mod entry;
+mod group;
+mod reading;
 mod record;
 mod sentinel;
 mod subscription;
 mod take_over;
+mod taking;
 mod tls;
 
 use std::fmt;
@@ -32,9 +37,13 @@ use sentinel::Sentinels;
 pub use audience::{Audience, Subscriber};
 pub use commit::{Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
+pub use entry::{Delivery, Entry, Id};
+pub use group::{Consumer, Member, Trouble};
+pub use reading::Reading;
 pub use record::{Record, source_name};
 pub use subscription::Subscription;
 pub use take_over::{Candidate, Taken, read_records};
+pub use taking::{Shelf, Taking, Turn};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -206,7 +215,8 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
         "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
         "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
         "NOPERM" => {
-            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER)"
+            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER); \
+             docs/consuming.md names what subscribe runs"
         }
         "WRONGTYPE" => {
             "another program keeps something else under that key: choose another --target, or delete the key"

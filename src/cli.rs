@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use args::{Args, closest, shown, usage};
 
 mod args;
+mod consuming;
 mod help;
 mod options;
 
@@ -134,7 +135,20 @@ pub enum Format {
 /// `tailcast subscribe [PATTERN...]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscribe {
+    /// What to read. In `stream` and `list` mode it is one, the key. Never empty.
     pub patterns: Vec<OsString>,
+    pub mode: Mode,
+    /// Only in `stream` mode.
+    pub group: Option<String>,
+    /// None: the name of the host.
+    pub consumer: Option<String>,
+    /// How long a consumer of the group is silent before others take what it left.
+    pub claim_after: Duration,
+    /// Where to begin in a stream.
+    pub from: From,
+    /// Where the lines go; neither this nor `exec`: standard output.
+    pub output: Option<PathBuf>,
+    pub exec: Option<OsString>,
     pub redis: String,
     pub tls: Tls,
     /// None: `Pretty` on a terminal, `Raw` elsewhere.

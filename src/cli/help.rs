@@ -162,10 +162,12 @@ Examples:
 pub const SUBSCRIBE: &str = "\
 Usage: tailcast subscribe [FLAGS] [PATTERN...]
 
-Prints the lines that are published to the channels that match a PATTERN, as
-they arrive. Quote the patterns; * ? [abc] are as in Redis's PSUBSCRIBE
-(default: 'logs:*'). If the connection is cut it subscribes again by itself,
-and says that there was a gap.
+Prints the lines that watch sends, as they arrive. With --mode pubsub those that
+are published to the channels that match a PATTERN; quote the patterns; * ?
+[abc] are as in Redis's PSUBSCRIBE (default: 'logs:*'). If the connection is cut
+it subscribes again by itself, and says that there was a gap. With --mode stream
+or list PATTERN is the one key that is read (default: logs), and nothing is
+acknowledged before it is out.
 
 Flags:
       --redis URL           the server (default: $REDIS_URL, else
@@ -176,6 +178,22 @@ Flags:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
+      --mode MODE           as watch sends: pubsub, stream or list
+                            (default: pubsub)
+      --group NAME          stream: share it with the other consumers of this
+                            group; it is made where there is none
+                            (default: every subscriber gets all)
+      --consumer NAME       who we are in the group, or among those who take
+                            from a list; two at once must differ
+                            (default: the host's name)
+      --claim-after TIME    group: take over what others were given and have
+                            not acknowledged for so long (default: 60s)
+      --from start|end      stream: where to begin, if neither the group nor
+                            --output has a place (default: start)
+      --output FILE         append to FILE, and keep FILE.place beside it: with
+                            stream and list every line is there once, also
+                            after kill -9
+      --exec 'COMMAND'      feed the lines to this command, through sh
       --format FORMAT       raw: the line's own bytes; pretty: time, coloured
                             type, message, other fields
                             (default: pretty on a terminal, else raw)
@@ -191,6 +209,8 @@ Examples:
   tailcast subscribe
   tailcast subscribe --type ERROR,WARNING
   tailcast subscribe 'logs:ERROR' --format raw | jq -r .message
+  tailcast subscribe --mode stream --output /var/log/all.log
+  tailcast subscribe --mode stream --group mail --exec './mail-errors'
   tailcast subscribe --count 1000 > sample.log
 ";
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::args::{Arg, Args, closest, shown, usage};
 use super::{
     Delivery, Env, Format, From, Generate, Hold, Mode, Status, Subscribe, Tls, Verbosity, Watch,
+    consuming,
 };
 use crate::error::{Error, Result};
 use crate::route::is_type;
 
 const DEFAULT_FILE: &str = "app.log";
-const DEFAULT_PATTERN: &str = "logs:*";
 const DEFAULT_REDIS: &str = "redis://127.0.0.1:6379/";
 const DEFAULT_TYPE_FIELD: &str = "type";
 
@@ -64,6 +64,13 @@ const SUBSCRIBE_FLAGS: &[&str] = &[
     "--tls-ca",
     "--tls-cert",
     "--tls-key",
+    "--mode",
+    "--group",
+    "--consumer",
+    "--claim-after",
+    "--from",
+    "--output",
+    "--exec",
     "--format",
     "--type",
     "--type-field",
@@ -211,8 +218,16 @@ fn watch_defaults() -> Watch {
 
 pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
     let mut redis = None;
+    let mut given = Vec::new();
     let mut options = Subscribe {
         patterns: Vec::new(),
+        mode: Mode::Pubsub,
+        group: None,
+        consumer: None,
+        claim_after: consuming::CLAIM_AFTER,
+        from: From::Start,
+        output: None,
+        exec: None,
         redis: String::new(),
         tls: Tls::default(),
         format: None,
@@ -237,13 +252,18 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
             }
             "--type-field" => options.type_field = args.text(FIELD)?,
             "--count" => options.count = Some(args.number()?),
-            "--mode" | "--group" | "--consumer" => return Err(only_pubsub(&flag)),
+            "--mode" => options.mode = args.choice("not a mode", MODES)?,
+            "--from" => options.from = args.choice("not a place to begin", PLACES)?,
+            "--claim-after" => options.claim_after = args.duration_above_zero()?,
+            "--group" => options.group = Some(args.text(NAME)?),
+            "--consumer" => options.consumer = Some(args.text(NAME)?),
+            "--output" => options.output = Some(args.value(consuming::FILE)?.into()),
+            "--exec" => options.exec = Some(args.value(consuming::COMMAND)?),
             _ => return Err(unknown_flag("subscribe", &flag, SUBSCRIBE_FLAGS)),
         }
+        given.push(flag);
     }
-    if options.patterns.is_empty() {
-        options.patterns.push(DEFAULT_PATTERN.into());
-    }
+    consuming::settle(&mut options, &given)?;
     options.redis = redis_url(redis, env)?;
     Ok(options)
 }
@@ -295,12 +315,6 @@ fn unknown_flag(command: &str, flag: &str, known: &[&str]) -> Error {
     usage(format!(
         "{command}: unknown flag: {}; {meant}",
         shown(OsStr::new(flag))
-    ))
-}
-
-fn only_pubsub(flag: &str) -> Error {
-    usage(format!(
-        "{flag}: subscribe does not take it yet; it reads what watch publishes with --mode pubsub"
     ))
 }
 

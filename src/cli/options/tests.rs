@@ -57,6 +57,13 @@ fn without_flags_the_defaults_hold() {
     assert_eq!(watch_of(""), watch);
     let subscribe = Subscribe {
         patterns: vec!["logs:*".into()],
+        mode: Mode::Pubsub,
+        group: None,
+        consumer: None,
+        claim_after: Duration::from_secs(60),
+        from: From::Start,
+        output: None,
+        exec: None,
         redis: "redis://127.0.0.1:6379/".to_owned(),
         tls: Tls::default(),
         format: None,
@@ -158,6 +165,13 @@ fn every_flag_of_the_others_is_read() {
     );
     let subscribe = Subscribe {
         patterns: vec!["a*".into(), "b".into()],
+        mode: Mode::Pubsub,
+        group: None,
+        consumer: None,
+        claim_after: Duration::from_secs(60),
+        from: From::Start,
+        output: Some("o".into()),
+        exec: None,
         redis: "r".to_owned(),
         tls: Tls::default(),
         format: Some(Format::Pretty),
@@ -165,7 +179,8 @@ fn every_flag_of_the_others_is_read() {
         type_field: "level".to_owned(),
         count: Some(3),
     };
-    let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level --count 3 b";
+    let line =
+        "a* --redis r --format pretty --type ERROR,WARN --type-field level --count 3 --output o b";
     assert_eq!(subscribe_of(line), subscribe);
     let status = Status {
         files: vec!["a".into()],
@@ -340,10 +355,78 @@ fn complaints_say_what_was_given_and_what_is_taken() {
             "{line}"
         );
     }
-    for flag in ["--mode", "--group", "--consumer"] {
-        let want = format!("{flag}: subscribe does not take it yet; ");
-        assert!(complaint(&format!("subscribe {flag} x")).starts_with(&want));
+}
+
+#[test]
+fn subscribes_flags_that_make_no_sense_together_are_refused_with_the_way_out() {
+    let table = [
+        (
+            "--group g",
+            "--group: only streams have groups; add --mode stream",
+        ),
+        (
+            "--mode list --group g",
+            "--group: only streams have groups; add --mode stream",
+        ),
+        (
+            "--consumer c",
+            "--consumer: every subscriber of pubsub gets all",
+        ),
+        (
+            "--mode stream --consumer c",
+            "--consumer: a consumer is one of a group; add --group NAME",
+        ),
+        (
+            "--mode stream --claim-after 1s",
+            "--claim-after: only what a group has handed out can be claimed",
+        ),
+        ("--from end", "--from: only a stream keeps what was read"),
+        (
+            "--mode list --from end",
+            "--from: only a stream keeps what was read",
+        ),
+        (
+            "--output o --exec c",
+            "--exec: the lines go to one place; give --exec or --output",
+        ),
+        ("--output -", "--output: lines go to standard output anyhow"),
+        (
+            "--mode stream a b",
+            "subscribe: reads one stream; too many: \"b\"",
+        ),
+        (
+            "--mode list logs:*",
+            "subscribe: a list is named, not matched: \"logs:*\"",
+        ),
+        (
+            "--mode heap",
+            "--mode: not a mode: \"heap\"; give one of pubsub, stream, list",
+        ),
+        (
+            "--mode stream --group g --claim-after 0",
+            "--claim-after: must be more than 0",
+        ),
+    ];
+    for (line, want) in table {
+        let text = complaint(&format!("subscribe {line}"));
+        assert!(text.starts_with(want), "{line}: {text}");
     }
+}
+
+#[test]
+fn a_consumer_reads_the_key_that_watch_sends_to() {
+    let options = subscribe_of("--mode stream --group g --consumer c --claim-after 5s --exec x");
+    assert_eq!(options.patterns, ["logs"]);
+    assert_eq!(options.group.as_deref(), Some("g"));
+    assert_eq!(options.consumer.as_deref(), Some("c"));
+    assert_eq!(options.claim_after, Duration::from_secs(5));
+    assert_eq!(options.exec, Some("x".into()));
+    assert_eq!(subscribe_of("--mode list --consumer c").patterns, ["logs"]);
+    let options = subscribe_of("--mode stream --from end --output o jobs");
+    assert_eq!(
+        (options.patterns, options.from),
+        (vec!["jobs".into()], From::End)
+    );
 }
 
 #[test]
