@@ -133,8 +133,8 @@ impl Taking {
         }
     }
 
-    /// Waits for an element, and takes it in hand, where there is nothing.
-    pub fn wait(&mut self, wait: Duration) -> Result<Option<Vec<u8>>, Failure> {
+    /// Waits for an element, and takes it in hand, behind what is there.
+    pub fn wait(&mut self, wait: Duration) -> Result<(), Failure> {
         let seconds = wait.as_secs_f64().to_string();
         let Shelf { list, own, .. } = self.shelf.clone();
         let words: [&[u8]; 6] = [
@@ -146,8 +146,7 @@ impl Taking {
             seconds.as_bytes(),
         ];
         match self.connection.ask(&words)? {
-            Value::Nil => Ok(None),
-            Value::BulkString(element) => Ok(Some(element)),
+            Value::Nil | Value::BulkString(_) => Ok(()),
             other => Err(self.connection.address().unexpected(&other)),
         }
     }

@@ -4,6 +4,7 @@
 //! in Redis and in the place beside `--output`: so it is known of a block that was left whether the file has it.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::WAIT;
 use super::passage::Passage;
@@ -52,7 +53,10 @@ impl<'a> Taker<'a> {
         let mut block = taking.in_hand(self.passage.count())?;
         while !block.is_empty() || !self.passage.is_done() {
             if block.is_empty() {
-                block.extend(taking.wait(WAIT)?);
+                self.passage.relay.is_out(Duration::ZERO)?;
+                taking.wait(WAIT)?;
+                // All of it: a predecessor's last command may have put something there too.
+                block = taking.in_hand(self.passage.count())?;
                 continue;
             }
             let number = taking.removed() + 1;

@@ -67,18 +67,16 @@ impl Relay {
         self.in_flight
     }
 
-    /// Whether one more block is out; waits for it as long as `wait` says. They come back in the order in which they
-    /// were sent.
+    /// Whether one more block is out; waits for it as long as `wait` says, where one is under way. They come back in the
+    /// order in which they were sent.
     pub fn is_out(&mut self, wait: Duration) -> Result<bool, Ended> {
-        if self.in_flight == 0 {
-            return Ok(false);
-        }
-        let returned = match wait {
-            Duration::ZERO => self.back.try_recv().map_err(|error| match error {
+        let returned = if wait.is_zero() || self.in_flight == 0 {
+            self.back.try_recv().map_err(|error| match error {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,
                 TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
-            }),
-            wait => self.back.recv_timeout(wait),
+            })
+        } else {
+            self.back.recv_timeout(wait)
         };
         match returned {
             Ok(mut block) => {
