@@ -12,8 +12,11 @@ mod connection;
 mod encode;
 mod entry;
 mod group;
+mod inspect;
 mod reading;
 mod record;
+mod records;
+mod rights;
 mod sentinel;
 mod subscription;
 mod take_over;
@@ -35,12 +38,15 @@ use cluster::Nodes;
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
-pub use commit::{Claim, Session};
+pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use entry::{Delivery, Entry, Id};
 pub use group::{Consumer, Member, Trouble};
+pub use inspect::{Denied, Facts, Inspector, denied};
 pub use reading::Reading;
 pub use record::{Record, source_name};
+pub use records::Records;
+pub use rights::mend as mend_rights;
 pub use subscription::Subscription;
 pub use take_over::{Candidate, Taken, read_records};
 pub use taking::{Shelf, Taking, Turn};
@@ -146,6 +152,11 @@ impl Address {
         })
     }
 
+    /// The user who is logged in.
+    pub fn user(&self) -> &str {
+        self.info.redis_settings().username().unwrap_or("default")
+    }
+
     /// What the crate connects with; the greeting is ours.
     fn client(&self, bare: RedisConnectionInfo) -> RedisResult<Client> {
         // A batch goes out in several writes: held back by the system, each would wait for an answer to the one before.
@@ -215,8 +226,8 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
         "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
         "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
         "NOPERM" => {
-            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER); \
-             docs/consuming.md names what subscribe runs"
+            "let the user run it (ACL SETUSER): tailcast check prints the line for all that a watcher needs, and \
+             docs/redis.md has the one for subscribe"
         }
         "WRONGTYPE" => {
             "another program keeps something else under that key: choose another --target, or delete the key"

@@ -15,7 +15,7 @@ pub const COMMAND: &str = "give a command for sh, as in 'grep ERROR'";
 /// As long as a consumer that lives is never silent.
 pub const CLAIM_AFTER: Duration = Duration::from_secs(60);
 
-const DEFAULT_PATTERN: &str = "logs:*";
+pub const DEFAULT_PATTERN: &str = "logs:*";
 const DEFAULT_KEY: &str = "logs";
 
 /// Fills in what is to be read, and refuses the flags that make no sense together. `given` are those that were given.

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use super::args::{Arg, Args, closest, shown, usage};
 use super::{
-    Delivery, Env, Format, From, Generate, Hold, Mode, Status, Subscribe, Tls, Verbosity, Watch,
-    consuming,
+    Delivery, Env, Format, From, Generate, Hold, Mode, Report, Status, Subscribe, Tls, Verbosity,
+    Watch, consuming,
 };
 use crate::error::{Error, Result};
 use crate::route::is_type;
+
+pub use looking::{check, top};
+
+mod looking;
 
 const DEFAULT_FILE: &str = "app.log";
 const DEFAULT_REDIS: &str = "redis://127.0.0.1:6379/";
@@ -54,6 +58,9 @@ const WATCH_FLAGS: &[&str] = &[
     "--hold",
     "--hold-for",
     "--timeout",
+    "--stats",
+    "--stats-format",
+    "--metrics-file",
     "--verbose",
     "-v",
     "--quiet",
@@ -138,7 +145,19 @@ pub fn generate(mut args: Args) -> Result<Generate> {
     Ok(options)
 }
 
-pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
+pub fn watch(args: Args, env: Env) -> Result<Watch> {
+    watch_and("watch", WATCH_FLAGS, args, env, &mut |_, _| Ok(false))
+}
+
+/// Reads the flags of `watch` for a command that takes more of them: `more` reads one that is not `watch`'s, and says
+/// whether it knows it.
+fn watch_and(
+    command: &str,
+    known: &[&str],
+    mut args: Args,
+    env: Env,
+    more: &mut dyn FnMut(&str, &mut Args) -> Result<bool>,
+) -> Result<Watch> {
     let mut options = watch_defaults();
     let (mut redis, mut target, mut state_dir) = (None, None, None);
     while let Some(arg) = args.next()? {
@@ -175,10 +194,13 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--timeout" => options.timeout = args.duration()?,
             "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
             "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
-            _ => return Err(unknown_flag("watch", &flag, WATCH_FLAGS)),
+            _ if looking::report_flag(&mut options.report, &flag, &mut args)? => {}
+            _ if more(&flag, &mut args)? => {}
+            _ => return Err(unknown_flag(command, &flag, known)),
         }
     }
-    options.files = files_or_default("watch", options.files)?;
+    looking::check_report(&options.report)?;
+    options.files = files_or_default(command, options.files)?;
     options.redis = redis_url(redis, env)?;
     options.target = target.unwrap_or_else(|| default_target(options.mode).to_owned());
     options.state_dir = resolve_state_dir(state_dir, env)?;
@@ -212,6 +234,7 @@ fn watch_defaults() -> Watch {
         hold: Hold::Slow,
         hold_for: Duration::from_secs(30),
         timeout: Duration::from_secs(30),
+        report: Report::default(),
         verbosity: Verbosity::Normal,
     }
 }

@@ -203,7 +203,7 @@ impl Output {
         let mut text = proven.to_text().into_bytes();
         text.extend_from_slice(&self.place);
         let temporary = beside(&self.path, ".place.tmp");
-        replace(&path, &temporary, &text, "place-written")
+        replace(&path, &temporary, &text, None, "place-written")
             .and_then(|()| File::open(folder_of(&self.path))?.sync_all())
             .map_err(|error| Error::io("write", &path, &error))
     }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::destination::Destination;
 use super::formatter::Formatter;
-use super::retry::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::{TICK, panicked};
+use crate::backoff::Backoff;
 use crate::broker::{Address, Failure, Subscription};
 use crate::cli;
 use crate::error::Result;
@@ -56,12 +56,14 @@ fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Resu
         .map(|pattern| pattern.as_bytes().to_vec())
         .collect();
     let mut formatter = Formatter::new(options);
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::default();
     let mut gap: Option<Instant> = None;
+    let mut listened = false;
     loop {
         let received = Subscription::open(address, &patterns).and_then(|subscription| {
-            pause = FIRST_PAUSE;
-            say_subscribed(address, gap.take());
+            backoff = Backoff::default();
+            say_subscribed(options, address, gap.take().filter(|_| listened));
+            listened = true;
             subscription.receive(&mut |line| pass_on(line, &mut formatter, outlet))
         });
         match received {
@@ -71,8 +73,7 @@ fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Resu
             Err(other) => talk::detail(&other.to_string()),
         }
         gap.get_or_insert_with(Instant::now);
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        thread::sleep(backoff.pause());
     }
 }
 
@@ -84,9 +85,15 @@ fn pass_on(line: &[u8], formatter: &mut Formatter, outlet: &Outlet) -> bool {
     !formatter.is_full()
 }
 
-fn say_subscribed(address: &Address, gap: Option<Instant>) {
+/// The first time this is the sign that from now on nothing is missed; `scripts/start.sh` waits for it.
+fn say_subscribed(options: &cli::Subscribe, address: &Address, gap: Option<Instant>) {
     let Some(since) = gap else {
-        return talk::detail(&format!("redis {address}: subscribed"));
+        let patterns = options
+            .patterns
+            .iter()
+            .map(|pattern| pattern.to_string_lossy());
+        let patterns = patterns.collect::<Vec<_>>().join(", ");
+        return talk::note(&format!("subscribed to {patterns} at redis {address}"));
     };
     talk::warn(&format!(
         "redis {address}: subscribed again after {:.1} s; lines that were published meanwhile, or that Redis still held \

@@ -2,16 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::TICK;
 use super::relay::Ended;
+use crate::backoff::Backoff;
 use crate::broker::{Address, Failure, MOST_MOVES, Trouble};
 use crate::error::{Error, Result};
 use crate::talk;
-
-pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a session ended before its work was done.
 pub enum Break {
@@ -45,17 +43,25 @@ impl From<Ended> for Break {
 
 /// Whether Redis is there, as far as was said.
 pub struct Health {
+    /// What is read, in words.
+    what: String,
+    /// A session has begun.
+    is_known: bool,
     away: Option<Instant>,
-    pause: Duration,
+    backoff: Backoff,
     moves: u32,
 }
 
 impl Health {
     /// A session has begun: Redis serves.
     pub fn is_well(&mut self, address: &Address) {
-        self.pause = FIRST_PAUSE;
+        self.backoff = Backoff::default();
         self.moves = 0;
-        if let Some(since) = self.away.take() {
+        let away = self.away.take();
+        if !std::mem::replace(&mut self.is_known, true) {
+            // Scripts wait for it.
+            talk::note(&format!("subscribed to {} at redis {address}", self.what));
+        } else if let Some(since) = away {
             let seconds = since.elapsed().as_secs_f64();
             talk::warn(&format!(
                 "redis {address}: reading again after {seconds:.1} s"
@@ -73,8 +79,7 @@ impl Health {
 
     /// Waits before the next try, until a signal at most.
     fn rest(&mut self, stop: &AtomicBool) {
-        let end = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let end = Instant::now() + self.backoff.pause();
         while !stop.load(Relaxed) && Instant::now() < end {
             thread::sleep(TICK.min(end.saturating_duration_since(Instant::now())));
         }
@@ -84,12 +89,15 @@ impl Health {
 /// Runs sessions until one has done its work, an error does not heal, or a signal comes while Redis is away.
 pub fn retry(
     address: &Address,
+    what: String,
     stop: &AtomicBool,
     mut session: impl FnMut(&mut Health) -> Result<(), Break>,
 ) -> Result<()> {
     let mut health = Health {
+        what,
+        is_known: false,
         away: None,
-        pause: FIRST_PAUSE,
+        backoff: Backoff::default(),
         moves: 0,
     };
     loop {

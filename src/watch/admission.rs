@@ -247,7 +247,7 @@ impl<'w> Admission<'w> {
 }
 
 /// Sees that a path, if it is there, is a file that can be read.
-fn check_file(path: &Path) -> Result<()> {
+pub fn check_file(path: &Path) -> Result<()> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

@@ -30,7 +30,7 @@ fn what_is_printed_is_acknowledged_and_the_group_goes_on_from_there() {
     let scene = Scene::new();
     send(&scene, "stream", 0..3000);
     let ended = consumer(&scene, "a", &["--count", "1000"]).run();
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    ended.assert_success();
     assert_eq!(ended.stdout, text(0..1000).into_bytes());
     assert_eq!(pending(&scene), 0);
     let reader = consumer(&scene, "b", &[]).spawn();
@@ -211,7 +211,7 @@ fn a_slow_consumer_is_not_taken_for_a_dead_one() {
     assert!(!other.stderr.contains("took over"), "{}", other.stderr);
     let slow = slow.sigterm();
     assert!(!slow.stdout.is_empty());
-    assert_eq!(slow.stderr, "");
+    slow.assert_success();
     assert_eq!(pending(&scene), 0);
 }
 

@@ -25,7 +25,7 @@ fn a_list_is_emptied_in_order() {
         reader.stdout() == text(0..3001).as_bytes()
     });
     let ended = reader.sigterm();
-    assert_eq!(ended.stderr, "");
+    ended.assert_success();
     assert_eq!((scene.redis.count("list"), in_hand(&scene, "a")), (0, 0));
 }
 

@@ -56,7 +56,7 @@ fn a_stream_is_read_from_its_start_and_on() {
         reader.stdout() == text(0..501).as_bytes()
     });
     let ended = reader.sigterm();
-    assert_eq!(ended.stderr, "");
+    ended.assert_success();
     let again = subscribe(&scene, &["--mode", "stream", "--count", "2"]).run();
     assert_eq!(again.stdout, text(0..2).into_bytes(), "everybody gets all");
 }

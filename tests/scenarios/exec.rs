@@ -19,7 +19,7 @@ fn a_command_gets_the_lines_and_its_output_is_its_own() {
     let ended = subscribe(&scene, &GROUP)
         .args(["--exec", "sed 's/^/got /'", "--count", "2000"])
         .run();
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    ended.assert_success();
     let got: String = lines(0..2000)
         .iter()
         .map(|line| format!("got {line}\n"))
@@ -44,7 +44,7 @@ fn it_works_in_every_mode_and_ends_with_a_signal() {
         wait_until("the command has them", || {
             published_lines(&reader.stdout()).len() == 3
         });
-        assert_eq!(reader.sigterm().stderr, "");
+        reader.sigterm().assert_success();
     }
 }
 

@@ -112,7 +112,7 @@ fn every_flag_of_watch_is_read() {
     let line = "a.log --once --redis redis://h/ --tls-ca /ca --tls-cert c --tls-key k --mode stream --target t --type-field level --source s \
         --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --forget-after 1.5d --checkpoint-lines 1 \
         --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --hold off --hold-for 2s --timeout 0 -v \
-        --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
+        --stats 10s --stats-format json --metrics-file /m --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
     let want = Watch {
         files: vec!["a.log".into(), "b.log".into()],
         exclude: vec!["*.gz".into(), "/x/**".into()],
@@ -142,6 +142,11 @@ fn every_flag_of_watch_is_read() {
         hold: Hold::Off,
         hold_for: Duration::from_secs(2),
         timeout: Duration::ZERO,
+        report: Report {
+            stats: Some(Duration::from_secs(10)),
+            is_json: true,
+            metrics: Some("/m".into()),
+        },
         verbosity: Verbosity::Verbose,
     };
     assert_eq!(watch_of(line), want);
