@@ -32,23 +32,15 @@ impl Reading {
         last_id(&mut self.connection, &self.key)
     }
 
-    /// At most `count` of the entries behind an id; where there are none, waits for the next as long as `wait` says.
-    pub fn read(
-        &mut self,
-        after: Id,
-        count: usize,
-        wait: Option<Duration>,
-    ) -> Result<Delivery, Failure> {
-        let mut out = Vec::new();
-        push_read(
-            &[b"XREAD"],
-            count,
-            wait,
-            &self.key,
-            &after.to_string(),
-            &mut out,
-        );
-        self.connection.write(&out)?;
+    /// Asks for at most `count` of the entries behind an id; where there are none, for the next, as long as `wait` says.
+    pub fn ask(&mut self, after: Id, count: usize, wait: Duration) -> Result<(), Failure> {
+        let (after, mut out) = (after.to_string(), Vec::new());
+        push_read(&[b"XREAD"], count, Some(wait), &self.key, &after, &mut out);
+        self.connection.write(&out)
+    }
+
+    /// What was asked for.
+    pub fn delivery(&mut self) -> Result<Delivery, Failure> {
         let reply = self.connection.reply()?;
         delivered(&self.connection, &self.key, reply)
     }

@@ -30,6 +30,11 @@ impl Destination {
         Ok(())
     }
 
+    /// Whether a write takes long however little it is.
+    pub fn waits_for_disk(&self) -> bool {
+        matches!(self, Destination::File(_))
+    }
+
     /// While nothing comes: is it still as it was?
     pub fn look_after(&mut self) -> Result<()> {
         match self {

@@ -10,9 +10,9 @@ use crate::broker::{Entry, Id};
 use crate::talk;
 
 /// Bytes that are asked for at once, about.
-const BLOCK_BYTES: usize = 2 * 1024 * 1024;
+const BLOCK_BYTES: usize = 512 * 1024;
 /// Entries that are asked for at once, at most; and at first, when nobody knows how large they are.
-const MOST_ENTRIES: usize = 5_000;
+const MOST_ENTRIES: usize = 2_000;
 const FIRST_ENTRIES: usize = 200;
 
 /// How entries came to us.

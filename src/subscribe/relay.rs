@@ -2,6 +2,7 @@
 //!
 //! A block is out when its destination has it for good: only then may it be acknowledged.
 
+use std::mem;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ pub struct Block {
 }
 
 /// A buffer that a giant line has blown up is given back to the system.
-const KEEP_CAPACITY: usize = 8 * 1024 * 1024;
+const KEEP_CAPACITY: usize = 1024 * 1024;
+/// Bytes that are written as one, where writing as one is what pays.
+const TOGETHER: usize = 4 * 1024 * 1024;
 
 /// The other side has ended.
 #[derive(Debug)]
@@ -99,14 +102,31 @@ impl Intake {
     pub fn pass_on(self, destination: &mut Destination) -> Result<()> {
         loop {
             match self.from.recv_timeout(TICK) {
-                Ok(block) => {
+                Ok(mut block) => {
+                    let joined = self.join(&mut block, destination.waits_for_disk());
                     destination.write(&block.lines, &block.place)?;
-                    // Nobody waits for it any more where the other side has ended.
-                    let _ = self.back.send(block);
+                    for block in [block].into_iter().chain(joined) {
+                        // Nobody waits for it any more where the other side has ended.
+                        let _ = self.back.send(block);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => destination.look_after()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
+    }
+
+    /// Puts what has come meanwhile into a block; the place of the last one holds for all. Returns what is empty by that.
+    fn join(&self, block: &mut Block, pays: bool) -> Vec<Block> {
+        let mut joined = Vec::new();
+        while pays && block.lines.len() < TOGETHER {
+            let Ok(mut next) = self.from.try_recv() else {
+                break;
+            };
+            block.lines.append(&mut next.lines);
+            mem::swap(&mut block.place, &mut next.place);
+            joined.push(next);
+        }
+        joined
     }
 }

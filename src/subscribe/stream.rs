@@ -11,8 +11,8 @@ use crate::cli::{self, From};
 use crate::error::Result;
 use crate::talk;
 
-/// Blocks that may be under way: one is written while the next is read.
-pub const UNDER_WAY: usize = 2;
+/// Blocks that may be under way: some are written, and wait for the disk together, while the next are read.
+pub const UNDER_WAY: usize = 8;
 
 /// A reader of one stream.
 pub struct Follower<'a> {
@@ -56,17 +56,28 @@ impl<'a> Follower<'a> {
         let mut reading = Reading::open(self.address, self.key)?;
         let mut last = self.find_start(&mut reading)?;
         health.is_well(self.address);
+        reading.ask(last, self.passage.count(), WAIT)?;
         while !self.passage.is_done() {
             while self.passage.relay.in_flight() >= UNDER_WAY {
                 self.passage.relay.is_out(WAIT)?;
             }
             while self.passage.relay.is_out(Duration::ZERO)? {}
-            let delivery = reading.read(last, self.passage.count(), Some(WAIT))?;
+            let delivery = reading.delivery()?;
             if let Some(entry) = delivery.entries.last() {
                 last = entry.id;
-                self.last = Some(last);
+            }
+            // So that Redis is not idle meanwhile; what nobody fetches any more costs nothing. Where only so many lines are
+            // wanted, it has to be known first how many these are.
+            if self.options.count.is_none() {
+                reading.ask(last, self.passage.count(), WAIT)?;
+            }
+            self.last = Some(last);
+            if !delivery.entries.is_empty() {
                 self.passage
                     .send_entries(&delivery.entries, News::Continued)?;
+            }
+            if self.options.count.is_some() {
+                reading.ask(last, self.passage.count(), WAIT)?;
             }
         }
         self.passage.settle()?;
