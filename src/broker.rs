@@ -2,9 +2,10 @@
 //!
 //! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
 //! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives, `audience` tells who else
-//! does; `sentinel` and `cluster` say which Redis it is.
+//! does, `backlog` what nobody has taken yet; `sentinel` and `cluster` say which Redis it is.
 
 mod audience;
+mod backlog;
 mod cluster;
 mod commit;
 mod connection;
@@ -30,6 +31,9 @@ use cluster::Nodes;
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
+#[cfg(test)]
+pub use backlog::Group;
+pub use backlog::{Backlog, Id, Standing, Trim};
 pub use commit::{Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use record::{Record, source_name};
@@ -206,7 +210,8 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
         "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
         "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
         "NOPERM" => {
-            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC (ACL SETUSER)"
+            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC, and for --max-backlog XLEN, \
+             XINFO GROUPS, XPENDING and XTRIM, or LLEN and LTRIM (ACL SETUSER)"
         }
         "WRONGTYPE" => {
             "another program keeps something else under that key: choose another --target, or delete the key"

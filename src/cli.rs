@@ -70,6 +70,31 @@ pub enum Hold {
     Off,
 }
 
+/// What to do when a stream or list is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    Wait,
+    DropOldest,
+}
+
+/// What of a stream is kept that every group has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retain {
+    Lines(u64),
+    Age(Duration),
+}
+
+/// How much may lie in Redis (`stream` and `list`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// So many lines that nobody has taken or acknowledged make a key full.
+    pub max: u64,
+    pub when_full: WhenFull,
+    pub retain: Retain,
+    /// Whether a flag says so: then it is not done without.
+    pub is_asked_for: bool,
+}
+
 /// The files that `rediss://` takes, in PEM. None: the system's authorities, and no certificate of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
@@ -120,6 +145,7 @@ pub struct Watch {
     pub hold: Hold,
     /// How long a subscriber that does not move is waited for.
     pub hold_for: Duration,
+    pub backlog: Backlog,
     pub timeout: Duration,
     pub verbosity: Verbosity,
 }

@@ -7,12 +7,14 @@
 //! reader is the calling thread. The only file that spawns and joins.
 
 mod admission;
+mod backlog;
 mod globs;
 mod hold;
 mod progress;
 mod publisher;
 mod reader;
 mod refused;
+mod room;
 mod sink;
 mod source;
 mod trouble;
@@ -96,6 +98,8 @@ struct Counters {
     unheard: AtomicU64,
     /// Lines that Redis refused, and that are kept in the state directory.
     refused: AtomicU64,
+    /// Lines in Redis that were dropped before everybody was done with them.
+    dropped: AtomicU64,
     /// Bytes of the logs, published.
     bytes: AtomicU64,
 }
@@ -215,8 +219,14 @@ fn talk_last_word(shared: &Shared, took: Duration) {
         0 => String::new(),
         count => format!("; Redis refused {count} more, which are kept in the state directory"),
     };
+    let dropped = match shared.counters.dropped.load(Relaxed) {
+        0 => String::new(),
+        count => {
+            format!("; {count} older ones were dropped to make room (--when-full drop-oldest)")
+        }
+    };
     let text = format!(
-        "published {lines} lines in {:.1} s{heard}{refused}",
+        "published {lines} lines in {:.1} s{heard}{refused}{dropped}",
         took.as_secs_f64()
     );
     if shared.options.once {

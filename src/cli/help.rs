@@ -116,6 +116,13 @@ Where the lines go:
                             absent, or off (default: slow), as Redis cuts off
                             who has too much to read
       --hold-for DURATION   how long for one that does not move (default: 30s)
+      --max-backlog N       stream, list: wait when so many lines are there that
+                            some group has not acknowledged, or that nobody
+                            has taken (default: 1000000)
+      --when-full HOW       wait, or drop-oldest, which says what it dropped
+                            (default: wait)
+      --retain N|AGE        stream: keep so many lines, or those of so long,
+                            that every group has acknowledged (default: 0)
       --batch-lines N       most lines in one transaction (default: 1000)
       --max-line SIZE       longer lines are skipped, and reported
                             (default: 16MiB)

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::args::{Arg, Args, closest, shown, usage};
 use super::{
-    Delivery, Env, Format, From, Generate, Hold, Mode, Status, Subscribe, Tls, Verbosity, Watch,
+    Backlog, Delivery, Env, Format, From, Generate, Hold, Mode, Retain, Status, Subscribe, Tls,
+    Verbosity, Watch, WhenFull,
 };
 use crate::error::{Error, Result};
 use crate::route::is_type;
@@ -53,6 +54,9 @@ const WATCH_FLAGS: &[&str] = &[
     "--delivery",
     "--hold",
     "--hold-for",
+    "--max-backlog",
+    "--when-full",
+    "--retain",
     "--timeout",
     "--verbose",
     "-v",
@@ -100,6 +104,11 @@ const HOLDS: &[(&str, Hold)] = &[
     ("off", Hold::Off),
 ];
 
+const WHEN_FULL: &[(&str, WhenFull)] = &[
+    ("wait", WhenFull::Wait),
+    ("drop-oldest", WhenFull::DropOldest),
+];
+
 pub fn generate(mut args: Args) -> Result<Generate> {
     let mut file = None;
     let mut options = Generate {
@@ -134,6 +143,7 @@ pub fn generate(mut args: Args) -> Result<Generate> {
 pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
     let mut options = watch_defaults();
     let (mut redis, mut target, mut state_dir) = (None, None, None);
+    let mut backlog_flag = None;
     while let Some(arg) = args.next()? {
         let flag = match arg {
             Arg::Operand(path) => {
@@ -165,12 +175,17 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--delivery" => options.delivery = args.choice("not a kind of delivery", DELIVERIES)?,
             "--hold" => options.hold = args.choice("not a way to hold back", HOLDS)?,
             "--hold-for" => options.hold_for = args.duration()?,
+            "--max-backlog" | "--when-full" | "--retain" => {
+                set_backlog(&mut options.backlog, &flag, &mut args)?;
+                backlog_flag = Some(flag);
+            }
             "--timeout" => options.timeout = args.duration()?,
             "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
             "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
             _ => return Err(unknown_flag("watch", &flag, WATCH_FLAGS)),
         }
     }
+    check_backlog(&options, backlog_flag)?;
     options.files = files_or_default("watch", options.files)?;
     options.redis = redis_url(redis, env)?;
     options.target = target.unwrap_or_else(|| default_target(options.mode).to_owned());
@@ -204,6 +219,12 @@ fn watch_defaults() -> Watch {
         delivery: Delivery::ExactlyOnce,
         hold: Hold::Slow,
         hold_for: Duration::from_secs(30),
+        backlog: Backlog {
+            max: 1_000_000,
+            when_full: WhenFull::Wait,
+            retain: Retain::Lines(0),
+            is_asked_for: false,
+        },
         timeout: Duration::from_secs(30),
         verbosity: Verbosity::Normal,
     }
@@ -327,6 +348,35 @@ fn default_target(mode: Mode) -> &'static str {
 fn batch_lines(args: &mut Args) -> Result<usize> {
     let lines = args.number_above_zero()?;
     Ok(usize::try_from(lines).unwrap_or(usize::MAX))
+}
+
+fn set_backlog(backlog: &mut Backlog, flag: &str, args: &mut Args) -> Result<()> {
+    match flag {
+        "--max-backlog" => backlog.max = args.number_above_zero()?,
+        "--when-full" => {
+            backlog.when_full = args.choice("not a way to make room", WHEN_FULL)?;
+        }
+        _ => backlog.retain = args.lines_or_duration()?,
+    }
+    backlog.is_asked_for = true;
+    Ok(())
+}
+
+fn check_backlog(options: &Watch, flag: Option<String>) -> Result<()> {
+    let why = match options.mode {
+        _ if flag.is_none() => return Ok(()),
+        Mode::Pubsub => {
+            "pub/sub keeps nothing that could pile up; it goes with --mode stream or list"
+        }
+        Mode::List if options.backlog.retain != Retain::Lines(0) => {
+            return Err(usage(
+                "--retain: what is taken from a list is gone; it goes with --mode stream"
+                    .to_owned(),
+            ));
+        }
+        _ => return Ok(()),
+    };
+    Err(usage(format!("{}: {why}", flag.unwrap_or_default())))
 }
 
 fn read_format(text: &str) -> Result<Format, &'static str> {

@@ -10,10 +10,11 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
 use super::hold::{Hold, Verdict};
 use super::refused::Refused;
 use super::source::{Stage, State};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, out_of_time};
 use super::{Answer, Resume, Shared, Work};
 use crate::broker::{
     Audience, Batch, Candidate, Claim, Failure, MOST_MOVES, Session, Subscriber, Taken,
@@ -49,6 +50,7 @@ pub struct Publisher {
     ending: Option<Work>,
     refused: Refused,
     hold: Hold,
+    backlog: Backlog,
     trouble: Trouble,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
@@ -63,6 +65,7 @@ impl Publisher {
         Publisher {
             refused: Refused::in_state_dir(&shared.options.state_dir),
             hold: Hold::new(shared.options.hold, shared.options.hold_for),
+            backlog: Backlog::new(&shared.options),
             shared,
             work,
             answers,
@@ -121,6 +124,7 @@ impl Publisher {
         let (options, address) = (&self.shared.options, &self.shared.address);
         let mut session = Session::open(address, options, self.deadline())?;
         self.lapse(options.delivery);
+        self.backlog.begin(&self.shared, self.deadline())?;
         loop {
             let ended = self.send_ahead(&mut session)?;
             if let Some((batch, claim)) = self.flying.front() {
@@ -231,6 +235,7 @@ impl Publisher {
             self.recycle(batch);
             return Ok(());
         };
+        self.backlog.enter(&mut batch);
         let sent = session.send(&mut batch, &claim);
         self.flying.push_back((batch, claim));
         sent?;
@@ -262,7 +267,8 @@ impl Publisher {
         })
     }
 
-    /// Lets the first batch in flight go, if it may, and when those who listen are ready for more.
+    /// Lets the first batch in flight go, if it may, and when those who listen, or the key that it goes to, are ready for
+    /// more.
     fn execute_first(&mut self, session: &mut Session) -> Result<(), Failure> {
         let Some((batch, claim)) = self.flying.front() else {
             return Ok(());
@@ -271,10 +277,28 @@ impl Publisher {
             self.hold_back(audience)?;
             session.set_deadline(self.deadline())?;
         }
+        self.wait_for_room()?;
         match self.flying.front() {
             Some((batch, _)) => session.execute(batch),
             None => Ok(()),
         }
+    }
+
+    /// Waits until there is room for the first batch in flight, where that is in doubt.
+    fn wait_for_room(&mut self) -> Result<(), Failure> {
+        let deadline = self.deadline();
+        let Some((batch, _)) = self
+            .flying
+            .front()
+            .filter(|(batch, _)| batch.waits_for_room)
+        else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        self.backlog.make_room(batch, &self.shared, deadline)?;
+        // As after a rest Redis may have closed the session's connection meanwhile.
+        self.rested |= began.elapsed() > REST;
+        Ok(())
     }
 
     /// Waits for those who listen.
@@ -318,10 +342,7 @@ impl Publisher {
     }
 
     fn out_of_time(&self, why: &str) -> Error {
-        let timeout = self.shared.options.timeout;
-        Error::TryLater(format!(
-            "{why}; not better within --timeout ({timeout:?}), try again later"
-        ))
+        out_of_time(why, self.shared.options.timeout)
     }
 
     /// The first batch in flight has arrived.

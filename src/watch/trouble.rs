@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
 use crate::talk;
 
 /// The first pause after a failure, and the longest.
@@ -65,6 +66,13 @@ impl Trouble {
             self.pauses = 0;
         }
     }
+}
+
+/// With `--once`, when Redis did nothing for us for so long.
+pub fn out_of_time(why: &str, timeout: Duration) -> Error {
+    Error::TryLater(format!(
+        "{why}; not better within --timeout ({timeout:?}), try again later"
+    ))
 }
 
 /// Doubles with each pause, and varies by a quarter so that many watchers do not come back at once.

@@ -3,6 +3,7 @@
 #[path = "../util/mod.rs"]
 mod util;
 
+mod backlog;
 mod bad_input;
 mod checkpoint;
 mod cluster;

@@ -98,6 +98,24 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
     assert_eq!(options.hold, Hold::Slow);
     assert_eq!(options.hold_for, Duration::from_secs(30));
     assert_eq!(options.from, From::Start);
+    let backlog = Backlog {
+        max: 1_000_000,
+        when_full: WhenFull::Wait,
+        retain: Retain::Lines(0),
+        is_asked_for: false,
+    };
+    assert_eq!(options.backlog, backlog);
+}
+
+#[test]
+fn what_is_retained_is_a_number_of_lines_or_an_age() {
+    let retain = |text: &str| {
+        let line = format!("--mode stream --retain {text}");
+        watch_of(&line).backlog.retain
+    };
+    assert_eq!(retain("0"), Retain::Lines(0));
+    assert_eq!(retain("10000"), Retain::Lines(10_000));
+    assert_eq!(retain("36h"), Retain::Age(Duration::from_secs(36 * 3600)));
 }
 
 #[test]
@@ -105,6 +123,7 @@ fn every_flag_of_watch_is_read() {
     let line = "a.log --once --redis redis://h/ --tls-ca /ca --tls-cert c --tls-key k --mode stream --target t --type-field level --source s \
         --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --forget-after 1.5d --checkpoint-lines 1 \
         --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --hold off --hold-for 2s --timeout 0 -v \
+        --max-backlog 5 --when-full drop-oldest --retain 1d \
         --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
     let want = Watch {
         files: vec!["a.log".into(), "b.log".into()],
@@ -134,6 +153,12 @@ fn every_flag_of_watch_is_read() {
         delivery: Delivery::AtLeastOnce,
         hold: Hold::Off,
         hold_for: Duration::from_secs(2),
+        backlog: Backlog {
+            max: 5,
+            when_full: WhenFull::DropOldest,
+            retain: Retain::Age(Duration::from_secs(86_400)),
+            is_asked_for: true,
+        },
         timeout: Duration::ZERO,
         verbosity: Verbosity::Verbose,
     };
@@ -299,6 +324,26 @@ fn complaints_say_what_was_given_and_what_is_taken() {
         (
             "watch --checkpoint-lines 0",
             r#"--checkpoint-lines: must be more than 0: "0"; give a whole number from 1 up"#,
+        ),
+        (
+            "watch --mode list --max-backlog 0",
+            r#"--max-backlog: must be more than 0: "0"; give a whole number from 1 up"#,
+        ),
+        (
+            "watch --max-backlog 10",
+            "--max-backlog: pub/sub keeps nothing that could pile up; it goes with --mode stream or list",
+        ),
+        (
+            "watch --mode list --retain 1d --max-backlog 5",
+            "--retain: what is taken from a list is gone; it goes with --mode stream",
+        ),
+        (
+            "watch --mode stream --retain 5x",
+            r#"--retain: neither a number nor a duration: "5x"; give a number of lines, or a duration, as in 10000, 36h, 7d"#,
+        ),
+        (
+            "watch --mode list --when-full block",
+            r#"--when-full: not a way to make room: "block"; give one of wait, drop-oldest"#,
         ),
         ("watch --once=1", r#"--once: takes no value: "1""#),
         (
