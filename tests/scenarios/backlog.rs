@@ -314,6 +314,23 @@ fn a_signal_ends_a_watcher_that_waits_for_room() {
 }
 
 #[test]
+fn a_connection_that_redis_closes_while_one_waits_for_room_is_no_trouble() {
+    let scene = Scene::with(Redis::start_with(&["--timeout", "1"]));
+    let mut consumer = Consumer::new(&scene.redis, "sleeper");
+    scene.append("app.log", text(0..5000));
+    let watcher = watch(&scene, "stream", "1000").spawn();
+    watcher.wait_says("waiting,");
+    wait_until("Redis has closed the session's connection", || {
+        let list: String = scene.redis.ask(&["CLIENT", "LIST"]);
+        list.matches("name=tailcast-watch ").count() == 1
+    });
+    consumer.take_all(5000);
+    let said = watcher.sigterm().stderr;
+    assert!(!said.contains("trying again"), "{said}");
+    assert_exactly(&lines(0..5000), &consumer.taken);
+}
+
+#[test]
 fn redis_out_of_memory_goes_on_when_its_consumer_has_caught_up() {
     let scene = Scene::with(Redis::start_with(&["--maxmemory-policy", "noeviction"]));
     let mut consumer = Consumer::new(&scene.redis, "slow");

@@ -33,6 +33,7 @@ mod redis_errors;
 mod redis_killed;
 mod redis_stopped;
 mod refused_lines;
+mod retain;
 mod rotated_names;
 mod rotation;
 mod rotation_while_down;
