@@ -127,6 +127,7 @@ pub struct Watch {
     pub mode: Mode,
     /// May hold `{type}`.
     pub target: String,
+    /// Several have commas between them.
     pub type_field: String,
     pub source: Option<String>,
     pub state_dir: PathBuf,

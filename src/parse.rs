@@ -17,7 +17,7 @@ pub enum Style<'a> {
     /// For a person: time, type, message, other fields; as safe as `Escaped`.
     Pretty {
         colour: bool,
-        /// The top-level field that is the type.
+        /// The top-level fields that may be the type, with commas between them.
         type_field: &'a str,
     },
 }
@@ -131,6 +131,25 @@ mod tests {
     }
 
     #[test]
+    fn of_several_fields_the_first_one_with_a_type_is_shown() {
+        let style = Style::Pretty {
+            colour: false,
+            type_field: "type,level,lvl",
+        };
+        for (line, want) in [
+            (r#"{"level":30,"message":"m"}"#, "INFO    m"),
+            (r#"{"lvl":"x","level":4,"message":"m"}"#, "WARNING m lvl=x"),
+            (
+                r#"{"type":"é","level":"warn","message":"m"}"#,
+                "warn    m type=é",
+            ),
+            (r#"{"level":35,"message":"m"}"#, "35      m"),
+        ] {
+            assert_eq!(parsed(line.as_bytes(), style), format!("{want}\n"));
+        }
+    }
+
+    #[test]
     fn types_have_their_colours() {
         for (kind, colour) in [
             ("ERROR", 31),
@@ -140,6 +159,9 @@ mod tests {
             ("DEBUG", 34),
             ("AUDIT", 36),
             ("error", 31),
+            ("fatal", 31),
+            ("NOTICE", 32),
+            ("trace", 34),
         ] {
             let line = format!(r#"{{"type":"{kind}","message":"m"}}"#);
             let want = format!("\x1b[{colour}m{kind}\x1b[0m{:1$} m\n", "", 7 - kind.len());

@@ -106,7 +106,9 @@ Where the lines go:
                             (default: logs:{type} for pubsub, else logs); with
                             a hash tag, as in '{logs}:{type}', where keys are
                             in a Redis Cluster
-      --type-field NAME     the top-level JSON field that {type} stands for
+      --type-field NAME,... the top-level JSON field that {type} stands for, or
+                            the first of these that has a type; pino's,
+                            bunyan's and syslog's numbers have names
                             (default: type); UNKNOWN where there is none
       --source NAME         what this file is called in Redis
                             (default: HOST:ABSOLUTE-PATH)
@@ -187,8 +189,8 @@ Flags:
                             type, message, other fields
                             (default: pretty on a terminal, else raw)
       --type TYPE,...       only lines of these types (default: all)
-      --type-field NAME     the top-level JSON field that is the type
-                            (default: type)
+      --type-field NAME,... the top-level JSON field that is the type, or the
+                            first of these that has one (default: type)
       --count N             stop after N lines (default: go on until Ctrl-C)
   -h, --help                show this text
 

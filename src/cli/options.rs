@@ -19,7 +19,7 @@ const DEFAULT_TYPE_FIELD: &str = "type";
 
 const NAME: &str = "give a name";
 const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
-const FIELD: &str = "give the name of a top-level JSON field";
+const FIELDS: &str = "give the names of top-level JSON fields, as in type,level";
 const PEM: &str = "give a PEM file";
 const FOLDER: &str = "give a folder";
 const GLOB: &str = "give a glob, as in '*.gz'";
@@ -160,7 +160,7 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
             "--mode" => options.mode = args.choice("not a mode", MODES)?,
             "--target" => target = Some(args.text(TARGET)?),
-            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
             "--source" => options.source = Some(args.text(NAME)?),
             "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
             "--from" => options.from = args.choice("not a place to begin", PLACES)?,
@@ -256,7 +256,7 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
             "--type" => {
                 options.types = args.read("give one or more, as in ERROR,WARNING", read_types)?
             }
-            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
             "--count" => options.count = Some(args.number()?),
             "--mode" | "--group" | "--consumer" => return Err(only_pubsub(&flag)),
             _ => return Err(unknown_flag("subscribe", &flag, SUBSCRIBE_FLAGS)),
@@ -394,6 +394,11 @@ fn read_types(text: &str) -> Result<Vec<String>, &'static str> {
     all_fit
         .then_some(types)
         .ok_or("not a list of types (1 to 64 of A-Za-z0-9_.- each)")
+}
+
+fn read_fields(text: &str) -> Result<String, &'static str> {
+    let is_named = text.split(',').all(|field| !field.is_empty());
+    is_named.then(|| text.to_owned()).ok_or("a name is empty")
 }
 
 /// An environment variable; an empty one counts as unset.

@@ -49,5 +49,6 @@ mod symlinks;
 mod take_over;
 mod tls;
 mod two_watchers;
+mod type_fields;
 mod unterminated;
 mod zombie;

@@ -187,10 +187,10 @@ fn every_flag_of_the_others_is_read() {
         tls: Tls::default(),
         format: Some(Format::Pretty),
         types: vec!["ERROR".to_owned(), "WARN".to_owned()],
-        type_field: "level".to_owned(),
+        type_field: "level,lvl".to_owned(),
         count: Some(3),
     };
-    let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level --count 3 b";
+    let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level,lvl --count 3 b";
     assert_eq!(subscribe_of(line), subscribe);
     let status = Status {
         files: vec!["a".into()],
@@ -344,6 +344,10 @@ fn complaints_say_what_was_given_and_what_is_taken() {
         (
             "watch --mode list --when-full block",
             r#"--when-full: not a way to make room: "block"; give one of wait, drop-oldest"#,
+        ),
+        (
+            "watch --type-field type,,level",
+            r#"--type-field: a name is empty: "type,,level"; give the names of top-level JSON fields, as in type,level"#,
         ),
         ("watch --once=1", r#"--once: takes no value: "1""#),
         (
