@@ -156,6 +156,7 @@ pub struct Watch {
 pub enum Format {
     Raw,
     Pretty,
+    Udm,
 }
 
 /// `tailcast subscribe [PATTERN...]`
@@ -169,6 +170,8 @@ pub struct Subscribe {
     /// Empty: every type.
     pub types: Vec<String>,
     pub type_field: String,
+    /// With `Udm`: the machine that lines come from, where nothing else tells.
+    pub udm_host: Option<String>,
     pub count: Option<u64>,
 }
 

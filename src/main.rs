@@ -4,6 +4,7 @@
 //! file -> lines -> route -> broker -> checkpoint, put together by `watch`.
 #![deny(unsafe_code)]
 
+mod calendar;
 mod cli;
 mod error;
 mod fault;

@@ -6,6 +6,9 @@
 mod escape;
 mod pretty;
 mod timestamp;
+mod udm;
+
+pub use udm::{Udm, is_machine};
 
 /// How a line is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Style<'a> {
         /// The top-level fields that may be the type, with commas between them.
         type_field: &'a str,
     },
+    /// An event of Google SecOps' Unified Data Model, in JSON.
+    Udm(Udm<'a>),
 }
 
 /// Appends what is to be printed for the line, and a newline.
@@ -27,6 +32,7 @@ pub fn parse_log(line: &[u8], style: Style, out: &mut Vec<u8>) {
     match style {
         Style::Bytes => out.extend_from_slice(line),
         Style::Escaped => escape::push_escaped(line, out),
+        Style::Udm(udm) => udm::push_event(line, &udm, out),
         Style::Pretty { colour, type_field } => pretty::push_pretty(line, type_field, colour, out),
     }
     out.push(b'\n');

@@ -9,12 +9,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::broker::{Address, Failure, Subscription};
 use crate::cli::{self, Format};
 use crate::error::{Error, Result};
-use crate::parse::{Style, parse_log};
+use crate::parse::{Style, Udm, is_machine, parse_log};
 use crate::route::Route;
 use crate::talk;
 
@@ -30,6 +30,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Prints what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis, &options.tls)?;
+    if let Some(host) = options.udm_host.as_ref().filter(|host| !is_machine(host)) {
+        return Err(Error::Usage(format!(
+            "--udm-host: neither a host name nor an address: {host:?}; give one, as in web-1.example.com"
+        )));
+    }
     if options.count == Some(0) {
         return Ok(());
     }
@@ -105,6 +110,12 @@ impl<'a> Formatter<'a> {
                 colour,
                 type_field: &options.type_field,
             },
+            (Some(Format::Udm), _) => Style::Udm(Udm {
+                type_field: &options.type_field,
+                host: options.udm_host.as_deref(),
+                origin: None,
+                came: 0,
+            }),
             (Some(Format::Raw), true) => Style::Escaped,
             (Some(Format::Raw), false) | (None, false) => Style::Bytes,
         };
@@ -119,10 +130,21 @@ impl<'a> Formatter<'a> {
     /// False: `--count` lines have been passed on.
     fn pass_on(&mut self, line: &[u8], outlet: &Outlet) -> bool {
         if self.wants(line) {
-            outlet.put(|out| parse_log(line, self.style, out));
+            let style = self.style_now();
+            outlet.put(|out| parse_log(line, style, out));
             self.passed += 1;
         }
         self.options.count.is_none_or(|count| self.passed < count)
+    }
+
+    /// An event without a time of its own has the one at which it came.
+    fn style_now(&self) -> Style<'a> {
+        let Style::Udm(udm) = self.style else {
+            return self.style;
+        };
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let came = since_1970.unwrap_or_default().as_millis() as u64;
+        Style::Udm(Udm { came, ..udm })
     }
 
     fn wants(&self, line: &[u8]) -> bool {

@@ -13,30 +13,30 @@ use super::encode::push_command;
 use super::{Address, Failure};
 use crate::cli::Mode;
 
-/// An entry's id: the milliseconds of its time, and a number that tells those of one millisecond apart.
+/// An entry's id: the milliseconds of its time, and a sequence number that tells those of one millisecond apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Id {
-    pub millis: u64,
-    pub number: u64,
+    pub ms: u64,
+    pub seq: u64,
 }
 
 impl Id {
     fn parse(text: &[u8]) -> Option<Id> {
         let text = std::str::from_utf8(text).ok()?;
-        let (millis, number) = text.split_once('-')?;
+        let (ms, seq) = text.split_once('-')?;
         Some(Id {
-            millis: millis.parse().ok()?,
-            number: number.parse().ok()?,
+            ms: ms.parse().ok()?,
+            seq: seq.parse().ok()?,
         })
     }
 
     /// The least one behind it.
     fn next(self) -> Id {
-        match self.number.checked_add(1) {
-            Some(number) => Id { number, ..self },
+        match self.seq.checked_add(1) {
+            Some(seq) => Id { seq, ..self },
             None => Id {
-                millis: self.millis.saturating_add(1),
-                number: 0,
+                ms: self.ms.saturating_add(1),
+                seq: 0,
             },
         }
     }
@@ -44,7 +44,7 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.millis, self.number)
+        write!(f, "{}-{}", self.ms, self.seq)
     }
 }
 

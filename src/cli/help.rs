@@ -186,11 +186,14 @@ Flags:
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
       --format FORMAT       raw: the line's own bytes; pretty: time, coloured
-                            type, message, other fields
+                            type, message, other fields; udm: an event of
+                            Google SecOps' Unified Data Model, in JSON
                             (default: pretty on a terminal, else raw)
       --type TYPE,...       only lines of these types (default: all)
       --type-field NAME,... the top-level JSON field that is the type, or the
                             first of these that has one (default: type)
+      --udm-host HOST       with --format udm: the machine that the lines come
+                            from, where neither they nor the channel tell
       --count N             stop after N lines (default: go on until Ctrl-C)
   -h, --help                show this text
 

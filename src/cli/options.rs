@@ -20,6 +20,7 @@ const DEFAULT_TYPE_FIELD: &str = "type";
 const NAME: &str = "give a name";
 const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
 const FIELDS: &str = "give the names of top-level JSON fields, as in type,level";
+const HOST: &str = "give a host name or an address";
 const PEM: &str = "give a PEM file";
 const FOLDER: &str = "give a folder";
 const GLOB: &str = "give a glob, as in '*.gz'";
@@ -71,6 +72,7 @@ const SUBSCRIBE_FLAGS: &[&str] = &[
     "--format",
     "--type",
     "--type-field",
+    "--udm-host",
     "--count",
 ];
 const STATUS_FLAGS: &[&str] = &[
@@ -102,6 +104,12 @@ const HOLDS: &[(&str, Hold)] = &[
     ("slow", Hold::Slow),
     ("absent", Hold::Absent),
     ("off", Hold::Off),
+];
+
+const FORMATS: &[(&str, Format)] = &[
+    ("raw", Format::Raw),
+    ("pretty", Format::Pretty),
+    ("udm", Format::Udm),
 ];
 
 const WHEN_FULL: &[(&str, WhenFull)] = &[
@@ -239,6 +247,7 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
         format: None,
         types: Vec::new(),
         type_field: DEFAULT_TYPE_FIELD.to_owned(),
+        udm_host: None,
         count: None,
     };
     while let Some(arg) = args.next()? {
@@ -252,15 +261,20 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
         match flag.as_str() {
             "--redis" => redis = Some(args.text(URL)?),
             "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
-            "--format" => options.format = Some(args.read("give one of raw, pretty", read_format)?),
+            "--format" => options.format = Some(args.choice("not a format", FORMATS)?),
             "--type" => {
                 options.types = args.read("give one or more, as in ERROR,WARNING", read_types)?
             }
             "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
+            "--udm-host" => options.udm_host = Some(args.text(HOST)?),
             "--count" => options.count = Some(args.number()?),
             "--mode" | "--group" | "--consumer" => return Err(only_pubsub(&flag)),
             _ => return Err(unknown_flag("subscribe", &flag, SUBSCRIBE_FLAGS)),
         }
+    }
+    if options.udm_host.is_some() && options.format != Some(Format::Udm) {
+        let why = "--udm-host: only events have one; it goes with --format udm";
+        return Err(usage(why.to_owned()));
     }
     if options.patterns.is_empty() {
         options.patterns.push(DEFAULT_PATTERN.into());
@@ -377,15 +391,6 @@ fn check_backlog(options: &Watch, flag: Option<String>) -> Result<()> {
         _ => return Ok(()),
     };
     Err(usage(format!("{}: {why}", flag.unwrap_or_default())))
-}
-
-fn read_format(text: &str) -> Result<Format, &'static str> {
-    match text {
-        "raw" => Ok(Format::Raw),
-        "pretty" => Ok(Format::Pretty),
-        "udm" => Err("not there yet"),
-        _ => Err("not a format"),
-    }
 }
 
 fn read_types(text: &str) -> Result<Vec<String>, &'static str> {

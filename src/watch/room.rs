@@ -108,10 +108,10 @@ impl Rooms {
                 at_most: length.saturating_sub(lines),
             }),
             (Step::Outdated, Retain::Age(age)) => {
-                let millis = now.saturating_sub(age).as_millis();
+                let ms = now.saturating_sub(age).as_millis();
                 let cut = Id {
-                    millis: u64::try_from(millis).unwrap_or(u64::MAX),
-                    number: 0,
+                    ms: u64::try_from(ms).unwrap_or(u64::MAX),
+                    seq: 0,
                 };
                 let before = before.min(cut);
                 let at_most = length;
@@ -146,8 +146,8 @@ mod tests {
 
     const ZERO: Duration = Duration::ZERO;
 
-    fn id(millis: u64) -> Id {
-        Id { millis, number: 0 }
+    fn id(ms: u64) -> Id {
+        Id { ms, seq: 0 }
     }
 
     fn standing(length: u64, done_before: &[u64]) -> Standing {

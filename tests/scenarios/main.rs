@@ -50,5 +50,6 @@ mod take_over;
 mod tls;
 mod two_watchers;
 mod type_fields;
+mod udm;
 mod unterminated;
 mod zombie;

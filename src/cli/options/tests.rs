@@ -62,6 +62,7 @@ fn without_flags_the_defaults_hold() {
         format: None,
         types: vec![],
         type_field: "type".to_owned(),
+        udm_host: None,
         count: None,
     };
     assert_eq!(subscribe_of(""), subscribe);
@@ -188,6 +189,7 @@ fn every_flag_of_the_others_is_read() {
         format: Some(Format::Pretty),
         types: vec!["ERROR".to_owned(), "WARN".to_owned()],
         type_field: "level,lvl".to_owned(),
+        udm_host: None,
         count: Some(3),
     };
     let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level,lvl --count 3 b";
@@ -206,6 +208,13 @@ fn every_flag_of_the_others_is_read() {
     };
     let line = "status a --redis r --source s --target t --state-dir /d --json --max-lag 10MiB --exclude b* --rotated old";
     assert_eq!(parse(words(line), &home).unwrap(), Command::Status(status));
+}
+
+#[test]
+fn the_host_of_events_is_read() {
+    let options = subscribe_of("--format udm --udm-host web-1");
+    assert_eq!(options.format, Some(Format::Udm));
+    assert_eq!(options.udm_host.as_deref(), Some("web-1"));
 }
 
 #[test]
@@ -359,12 +368,12 @@ fn complaints_say_what_was_given_and_what_is_taken() {
             r#"--count: not a number: "-1"; give a whole number"#,
         ),
         (
-            "subscribe --format udm",
-            r#"--format: not there yet: "udm"; give one of raw, pretty"#,
+            "subscribe --udm-host web-1",
+            "--udm-host: only events have one; it goes with --format udm",
         ),
         (
             "subscribe --format xml",
-            r#"--format: not a format: "xml"; give one of raw, pretty"#,
+            r#"--format: not a format: "xml"; give one of raw, pretty, udm"#,
         ),
     ];
     for (line, want) in table {
