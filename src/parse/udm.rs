@@ -6,6 +6,7 @@
 //! and `time` which values will do; what has no place, or will not do, is `additional`.
 
 mod additional;
+mod fields;
 mod names;
 mod network;
 mod time;
@@ -16,8 +17,10 @@ use std::net::IpAddr;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::escape::is_hazard;
 use crate::position::fnv1a;
-use crate::route::{UNKNOWN, json as line_json, type_in};
+use crate::route::{UNKNOWN, json as line_json};
+use fields::{Read, find, take, take_type};
 use names::Login;
 use network::{Machine, Url};
 use time::Time;
@@ -56,8 +59,17 @@ const AGENT: usize = 1024;
 
 /// Appends the event, without a newline.
 pub fn push_event(line: &[u8], udm: &Udm, out: &mut Vec<u8>) {
-    let event = Value::Object(Facts::read(line, udm).into_event(udm));
-    out.extend_from_slice(event.to_string().as_bytes());
+    let event = Value::Object(Facts::read(line, udm).into_event(udm)).to_string();
+    // JSON itself lets a terminal's controls beyond ASCII through; they only stand in texts, where they can be escaped.
+    for piece in event.split_inclusive(is_hazard) {
+        let last = piece.chars().next_back().filter(|last| is_hazard(*last));
+        let plain = piece.len() - last.map_or(0, char::len_utf8);
+        out.extend_from_slice(&piece.as_bytes()[..plain]);
+        out.extend(
+            last.iter()
+                .flat_map(|last| format!("\\u{:04x}", u32::from(*last)).into_bytes()),
+        );
+    }
 }
 
 /// What a line says that an event has a place for, and what else it says.
@@ -71,12 +83,6 @@ struct Facts<'l> {
     host: Option<Machine>,
     url: Option<Url>,
     login: Option<Login>,
-}
-
-/// Whether a field that was read is still worth keeping as it is.
-enum Read<T> {
-    Whole(T),
-    InPart(T),
 }
 
 impl<'l> Facts<'l> {
@@ -390,69 +396,11 @@ fn read_user(text: &str) -> Option<Read<String>> {
     is_one.then(|| Read::Whole(text.to_owned()))
 }
 
-/// Takes the first of the fields out that is a type.
-fn take_type<'l>(rest: &mut Vec<(String, &'l RawValue)>, fields: &str) -> Cow<'l, str> {
-    for field in fields.split(',') {
-        let found = rest.iter().position(|(name, _)| name == field);
-        if let Some(index) = found
-            && let Some(kind) = type_in(field, rest[index].1)
-        {
-            rest.remove(index);
-            return kind;
-        }
-    }
-    String::from_utf8_lossy(UNKNOWN)
-}
-
 fn take_time(rest: &mut Vec<(String, &RawValue)>) -> Option<Time> {
     take(rest, names::TIME, |text| {
         let time = Time::parse(text).or_else(|| Time::from_number(text));
         time.map(Read::Whole)
     })
-}
-
-/// Takes the first of the fields out that can be read; what was read in part only stays.
-fn take<T>(
-    rest: &mut Vec<(String, &RawValue)>,
-    names: &[&str],
-    read: impl Fn(&str) -> Option<Read<T>>,
-) -> Option<T> {
-    let (index, found) = find_at(rest, names, read)?;
-    match found {
-        Read::Whole(value) => {
-            rest.remove(index);
-            Some(value)
-        }
-        Read::InPart(value) => Some(value),
-    }
-}
-
-/// Like `take`, and leaves it there.
-fn find<T>(
-    rest: &[(String, &RawValue)],
-    names: &[&str],
-    read: impl Fn(&str) -> Option<T>,
-) -> Option<T> {
-    find_at(rest, names, read).map(|(_, found)| found)
-}
-
-fn find_at<T>(
-    rest: &[(String, &RawValue)],
-    names: &[&str],
-    read: impl Fn(&str) -> Option<T>,
-) -> Option<(usize, T)> {
-    names.iter().find_map(|wanted| {
-        let index = rest.iter().position(|(name, _)| name == wanted)?;
-        Some((index, read(&plain(rest[index].1)?)?))
-    })
-}
-
-/// A string's meaning, or a number's digits; None for what is neither.
-fn plain(value: &RawValue) -> Option<Cow<'_, str>> {
-    let is_number = value
-        .get()
-        .starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    line_json::text(value).or(is_number.then(|| Cow::Borrowed(value.get())))
 }
 
 /// The beginning of a text, of so many bytes at most.

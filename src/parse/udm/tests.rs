@@ -21,7 +21,10 @@ fn event(line: &[u8], udm: &Udm) -> Value {
     let mut out = b"before ".to_vec();
     push_event(line, udm, &mut out);
     let text = std::str::from_utf8(&out[7..]).expect("UTF-8");
-    assert!(!text.contains('\n'), "a line of its own");
+    assert!(
+        !text.contains(is_hazard),
+        "one line that no terminal obeys: {text:?}"
+    );
     let event = serde_json::from_str(text).expect("JSON");
     check(&event);
     event
@@ -368,6 +371,7 @@ fn text_that_is_not_json_or_not_utf_8_is_the_description() {
     for (line, description) in [
         (&b"plain \x1b[31mtext"[..], "plain \u{1b}[31mtext"),
         (b"caf\xe9", "caf\u{fffd}"),
+        ("\u{9b}31m \u{202e}é".as_bytes(), "\u{9b}31m \u{202e}é"),
         (b"{\"message\":\"\xff\"}", "{\"message\":\"\u{fffd}\"}"),
         (b"Failed password for root", "Failed password for root"),
     ] {
