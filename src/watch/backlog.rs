@@ -265,7 +265,13 @@ impl Backlog {
             None if self.mode == Mode::List => "lines that nobody has taken".to_string(),
             None => "entries and no group that could acknowledge them".to_string(),
         };
-        format!("{kind} {key} holds {length} {why} (--max-backlog {max})")
+        let way_out = match standing.slowest() {
+            None if self.mode == Mode::Stream => {
+                "; without a group only --when-full drop-oldest makes room"
+            }
+            _ => "",
+        };
+        format!("{kind} {key} holds {length} {why} (--max-backlog {max}){way_out}")
     }
 
     fn say_waiting(&mut self, why: &str, is_once: bool) {

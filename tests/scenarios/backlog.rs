@@ -140,7 +140,8 @@ fn a_stream_without_a_group_is_kept_whole_up_to_the_bound() {
     let scene = Scene::new();
     scene.append("app.log", text(0..3000));
     let watcher = watch(&scene, "stream", "1000").spawn();
-    watcher.wait_says("entries and no group that could acknowledge them");
+    let said = watcher.wait_says("entries and no group that could acknowledge them");
+    assert!(said.contains("--when-full drop-oldest"), "{said}");
     let first = scene.redis.stream("logs");
     assert_exactly(&lines(0..first.len()), &first);
     let mut consumer = Consumer::new(&scene.redis, "late");
@@ -294,6 +295,58 @@ fn several_watchers_share_one_bound() {
     assert!((2000..=most).contains(&length), "{length}");
     for watcher in watchers {
         watcher.sigterm();
+    }
+}
+
+#[test]
+fn where_types_name_the_keys_each_has_its_own_bound() {
+    let scene = Scene::new();
+    let line = |n: usize| format!("{{\"type\":\"{}\",\"n\":{n}}}", ["A", "B"][n % 2]);
+    let all: Vec<_> = (0..2000).map(line).collect();
+    scene.append("app.log", all.join("\n") + "\n");
+    let watcher = watch(&scene, "list", "100")
+        .args(["--target", "logs:{type}"])
+        .spawn();
+    watcher.wait_says("lines that nobody has taken");
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    let take = |key: &str, taken: &mut Vec<Vec<u8>>| {
+        let some: Option<Vec<Vec<u8>>> = scene.redis.ask(&["LPOP", key, "50"]);
+        taken.extend(some.unwrap_or_default());
+    };
+    wait_until("all are taken", || {
+        for key in ["logs:A", "logs:B"] {
+            let length: usize = scene.redis.ask(&["LLEN", key]);
+            assert!(length <= 200, "{key}: {length}");
+        }
+        take("logs:A", &mut a);
+        take("logs:B", &mut b);
+        a.len() + b.len() >= all.len()
+    });
+    watcher.sigterm();
+    let of = |parity| -> Vec<_> { all.iter().skip(parity).step_by(2).collect() };
+    assert_exactly(&of(0), &a);
+    assert_exactly(&of(1), &b);
+}
+
+#[test]
+fn in_a_cluster_the_bound_is_looked_after_where_the_key_is() {
+    let (scene, cluster) = (Scene::new(), Cluster::start());
+    scene.append("app.log", text(0..1000));
+    for node in 0..3 {
+        let watch = scene.watch_through(&cluster.url(node), "app.log");
+        let args = [
+            "--mode",
+            "list",
+            "--max-backlog",
+            "100",
+            "--once",
+            "--timeout",
+            "1s",
+        ];
+        let run = watch.args(args).run();
+        run.assert_fails(75, &["nobody has taken", "--max-backlog 100"]);
+        let length = cluster.count("list", "logs");
+        assert_eq!(length, 100, "through node {node}");
     }
 }
 
