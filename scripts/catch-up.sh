@@ -27,15 +27,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
 
-for arg; do
-    case $arg in
-    -h | --help)
-        usage
-        exit
-        ;;
-    *) bad_usage "unknown argument: $arg" ;;
-    esac
-done
+no_arguments "$@"
 
 if [ -z "${TAILCAST_FILES:-}" ]; then
     bad_usage "TAILCAST_FILES is not set"

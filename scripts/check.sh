@@ -11,15 +11,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
 
-for arg; do
-    case $arg in
-    -h | --help)
-        usage
-        exit
-        ;;
-    *) bad_usage "unknown argument: $arg" ;;
-    esac
-done
+no_arguments "$@"
 
 # step WHAT COMMAND...
 step() {

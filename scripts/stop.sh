@@ -11,33 +11,17 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
 
-for arg; do
-    case $arg in
-    -h | --help)
-        usage
-        exit
-        ;;
-    *) bad_usage "unknown argument: $arg" ;;
-    esac
+no_arguments "$@"
+find_running || say "nothing is running"
+# start.sh ends its parts itself, unless it was killed.
+while find_running; do
+    say "ending $running"
+    kill "$pid" || fail "cannot end it"
+    ticks=200
+    while is_running "$pid" "$name"; do
+        ticks=$((ticks - 1))
+        [ "$ticks" -gt 0 ] || fail "it does not end: kill -9 $pid"
+        sleep 0.1
+    done
 done
-
-running=
-for part in start generate watch subscribe redis; do
-    if alive "$part"; then
-        running="$running $part ($pid)"
-    fi
-done
-if [ -z "$running" ]; then
-    say "nothing is running"
-    exit 0
-fi
-
-say "ending:$running"
-# A start.sh in some terminal ends its parts itself; what it leaves, and what --detach left, is ended here.
-code=0
-stop_part start || code=1
-stop_parts || code=1
-if [ "$code" -eq 0 ]; then
-    say "everything has ended"
-fi
-exit "$code"
+rm -f "$run/start.pid"

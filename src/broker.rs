@@ -10,7 +10,10 @@ mod cluster;
 mod commit;
 mod connection;
 mod encode;
+mod inspect;
 mod record;
+mod records;
+mod rights;
 mod sentinel;
 mod subscription;
 mod take_over;
@@ -34,9 +37,12 @@ pub use audience::{Audience, Subscriber};
 #[cfg(test)]
 pub use backlog::Group;
 pub use backlog::{Backlog, Id, Standing, Trim};
-pub use commit::{Claim, Session};
+pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
+pub use inspect::{Denied, Facts, Inspector, denied};
 pub use record::{Record, source_name};
+pub use records::Records;
+pub use rights::mend as mend_rights;
 pub use subscription::Subscription;
 pub use take_over::{Candidate, Taken, read_records};
 
@@ -141,6 +147,11 @@ impl Address {
         })
     }
 
+    /// The user who is logged in.
+    pub fn user(&self) -> &str {
+        self.info.redis_settings().username().unwrap_or("default")
+    }
+
     /// What the crate connects with; the greeting is ours.
     fn client(&self, bare: RedisConnectionInfo) -> RedisResult<Client> {
         // A batch goes out in several writes: held back by the system, each would wait for an answer to the one before.
@@ -210,8 +221,7 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
         "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
         "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
         "NOPERM" => {
-            "let the user run PUBLISH, XADD or RPUSH, WATCH, GET, SET, DEL, TYPE, MULTI and EXEC, and for --max-backlog XLEN, \
-             XINFO GROUPS, XPENDING and XTRIM, or LLEN and LTRIM (ACL SETUSER)"
+            "let the user run it (ACL SETUSER); tailcast check prints the line for all that a watcher needs"
         }
         "WRONGTYPE" => {
             "another program keeps something else under that key: choose another --target, or delete the key"

@@ -128,7 +128,17 @@ impl Store {
         }
     }
 
-    /// Reads a log's checkpoint and when it was written. None: there is none yet. The file is left as it is.
+    /// Why the state directory could not be used. None: it could, as far as can be told without trying.
+    pub fn why_unusable(&self) -> io::Result<Option<String>> {
+        folder::why_unusable(&self.folder)
+    }
+
+    /// The process that watches a log with this state directory, if that is known.
+    pub fn holder(&self, log: &Path) -> Option<u32> {
+        folder::holder(&self.name(log, LOCK))
+    }
+
+    /// Reads a log's checkpoint and as of when it is true. None: there is none yet. The file is left as it is.
     pub fn read(&self, log: &Path) -> Result<Option<(Progress, SystemTime)>> {
         let path = self.file_of(log);
         match read_checkpoint(&path)? {
@@ -157,8 +167,14 @@ impl Store {
         Ok(read_checkpoint(&old)?.filter(is_ours).map(|it| (old, it)))
     }
 
-    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last.
-    pub fn write(&self, log: &Path, progress: &Progress) -> io::Result<()> {
+    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last. Its time is `as_of`, or else the present
+    /// one: what was written to the log before lies behind the position.
+    pub fn write(
+        &self,
+        log: &Path,
+        progress: &Progress,
+        as_of: Option<SystemTime>,
+    ) -> io::Result<()> {
         let path = self.file_of(log);
         let temporary = self.name(log, ".checkpoint.tmp");
         let mut text = Vec::new();
@@ -166,6 +182,9 @@ impl Store {
         let write = || {
             let mut file = create_anew(&temporary)?;
             file.write_all(&text)?;
+            if let Some(as_of) = as_of {
+                file.set_modified(as_of)?;
+            }
             file.sync_all()?;
             fault::point("checkpoint-temp-written");
             fs::rename(&temporary, &path)

@@ -3,25 +3,34 @@
 //! Pure: takes the arguments and the environment's few names through a function, touches neither files nor Redis.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use args::{Args, closest, shown, usage};
+use args::{Arg, Args, closest, shown, usage};
+use completions::Shell;
 
 mod args;
+mod completions;
 mod help;
+mod man;
 mod options;
+mod outline;
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     Generate(Generate),
-    Watch(Watch),
+    Watch(Box<Watch>),
     Subscribe(Subscribe),
     Status(Status),
+    Check(Box<Check>),
+    Top(Top),
     /// Print this help text and exit 0.
     Help(&'static str),
+    /// Print what was made of the help texts: the manual page, or a shell's completions.
+    Page(String),
     Version,
 }
 
@@ -112,6 +121,17 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// What a watcher says of itself while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// How often a line of figures is written to standard error.
+    pub stats: Option<Duration>,
+    /// The line is JSON.
+    pub is_json: bool,
+    /// Where the figures are kept for Prometheus.
+    pub metrics: Option<PathBuf>,
+}
+
 /// `tailcast watch FILE...`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
@@ -148,6 +168,7 @@ pub struct Watch {
     pub hold_for: Duration,
     pub backlog: Backlog,
     pub timeout: Duration,
+    pub report: Report,
     pub verbosity: Verbosity,
 }
 
@@ -192,6 +213,29 @@ pub struct Status {
     pub max_lag: Option<u64>,
 }
 
+/// `tailcast check FILE...`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// As `watch` would be run.
+    pub watch: Watch,
+    /// Where logrotate's configuration begins.
+    pub logrotate: PathBuf,
+    pub json: bool,
+}
+
+/// `tailcast top [PATTERN...]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Top {
+    pub patterns: Vec<OsString>,
+    pub redis: String,
+    pub tls: Tls,
+    pub type_field: String,
+    pub rotated: Vec<PathBuf>,
+    pub interval: Duration,
+    /// Refreshes, then the end. None: until a signal.
+    pub count: Option<u64>,
+}
+
 /// A command: its name, its help text, and what reads the arguments behind it.
 struct Entry {
     name: &'static str,
@@ -199,7 +243,7 @@ struct Entry {
     parse: fn(Args, Env) -> Result<Command>,
 }
 
-const ENTRIES: [Entry; 4] = [
+const ENTRIES: [Entry; 6] = [
     Entry {
         name: "generate",
         help: help::GENERATE,
@@ -208,7 +252,7 @@ const ENTRIES: [Entry; 4] = [
     Entry {
         name: "watch",
         help: help::WATCH,
-        parse: |args, env| options::watch(args, env).map(Command::Watch),
+        parse: |args, env| options::watch(args, env).map(|watch| Command::Watch(Box::new(watch))),
     },
     Entry {
         name: "subscribe",
@@ -220,6 +264,22 @@ const ENTRIES: [Entry; 4] = [
         help: help::STATUS,
         parse: |args, env| options::status(args, env).map(Command::Status),
     },
+    Entry {
+        name: "check",
+        help: help::CHECK,
+        parse: |args, env| options::check(args, env).map(|check| Command::Check(Box::new(check))),
+    },
+    Entry {
+        name: "top",
+        help: help::TOP,
+        parse: |args, env| options::top(args, env).map(Command::Top),
+    },
+];
+
+const SHELLS: &[(&str, Shell)] = &[
+    ("bash", Shell::Bash),
+    ("zsh", Shell::Zsh),
+    ("fish", Shell::Fish),
 ];
 
 /// Looks an environment variable up.
@@ -230,7 +290,7 @@ type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 pub fn parse(args: Vec<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Command> {
     let mut args = args.into_iter();
     let Some(name) = args.next() else {
-        return Err(usage(help::USAGE.to_owned()));
+        return Err(Error::NothingAsked(help::USAGE));
     };
     let rest: Vec<OsString> = args.collect();
     match name.to_str() {
@@ -259,6 +319,7 @@ fn asked_instead(rest: &[OsString], help: &'static str) -> Option<Command> {
 fn help_on(topics: &[OsString]) -> Result<Command> {
     match topics {
         [] => Ok(Command::Help(help::TAILCAST)),
+        [flag, ..] if flag.as_bytes().starts_with(b"--") && flag != "--help" => page(topics),
         [topic] if ["help", "-h", "--help"].iter().any(|word| topic == word) => {
             Ok(Command::Help(help::TAILCAST))
         }
@@ -268,6 +329,35 @@ fn help_on(topics: &[OsString]) -> Result<Command> {
             shown(extra)
         ))),
     }
+}
+
+/// `tailcast help --man` and `--completions SHELL`.
+fn page(topics: &[OsString]) -> Result<Command> {
+    let texts = ENTRIES.map(|entry| (entry.name, entry.help));
+    let mut args = Args::new(topics.to_vec());
+    let mut page = None;
+    while let Some(arg) = args.next()? {
+        page = Some(match arg {
+            Arg::Flag(flag) if flag == "--man" => man::page(help::TAILCAST, &texts),
+            Arg::Flag(flag) if flag == "--completions" => {
+                let shell = args.choice("not a shell that we know", SHELLS)?;
+                completions::script(shell, help::TAILCAST, &texts)
+            }
+            Arg::Flag(flag) => {
+                return Err(usage(format!(
+                    "help: unknown flag: {}; give --man, --completions, or a COMMAND",
+                    shown(OsStr::new(&flag))
+                )));
+            }
+            Arg::Operand(extra) => {
+                return Err(usage(format!(
+                    "help: nothing goes with it: {}",
+                    shown(&extra)
+                )));
+            }
+        });
+    }
+    Ok(page.map_or(Command::Help(help::TAILCAST), Command::Page))
 }
 
 fn find_entry(name: &OsStr) -> Result<&'static Entry> {
@@ -342,7 +432,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_command_gets_the_list() {
-        let list = "the commands are generate, watch, subscribe, status, help";
+        let list = "the commands are generate, watch, subscribe, status, check, top, help";
         assert_eq!(
             complaint("tail"),
             format!(r#"unknown command: "tail"; {list}"#)
@@ -367,7 +457,47 @@ mod tests {
             complaint("help watch x"),
             r#"help: takes one COMMAND; too many: "x""#
         );
-        assert_eq!(complaint(""), help::USAGE);
+        assert!(matches!(
+            parse_words(""),
+            Err(Error::NothingAsked(help::USAGE))
+        ));
+    }
+
+    #[test]
+    fn help_makes_the_manual_page_and_completions() {
+        for (line, has) in [
+            ("help --man", ".SH THE COMMAND WATCH\n"),
+            (
+                "help --completions bash",
+                "'watch --mode') words='pubsub stream list' ;;",
+            ),
+            ("help --completions=zsh", "#compdef tailcast\n"),
+            (
+                "help --completions fish",
+                "-l delivery -x -a 'exactly-once at-least-once'",
+            ),
+        ] {
+            let Ok(Command::Page(page)) = parse_words(line) else {
+                panic!("{line}");
+            };
+            assert!(page.contains(has), "{line}: {page}");
+        }
+        assert_eq!(
+            complaint("help --completions tcsh"),
+            r#"--completions: not a shell that we know: "tcsh"; give one of bash, zsh, fish"#
+        );
+        assert_eq!(
+            complaint("help --completions"),
+            "--completions: needs a value; give one of bash, zsh, fish"
+        );
+        assert_eq!(
+            complaint("help --manual"),
+            r#"help: unknown flag: "--manual"; give --man, --completions, or a COMMAND"#
+        );
+        assert_eq!(
+            complaint("help --man watch"),
+            r#"help: nothing goes with it: "watch""#
+        );
     }
 
     #[test]

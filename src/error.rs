@@ -13,6 +13,8 @@ use std::path::Path;
 pub enum Error {
     /// The command line is wrong; the text names the flag and what it takes. Exit code 2.
     Usage(String),
+    /// Nothing was asked for: the text, of ours and of several lines, says what can be. Exit code 2.
+    NothingAsked(&'static str),
     /// It failed, and will again until somebody mends what the text names. Exit code 1.
     Failed(String),
     /// Somebody else holds what is needed, or Redis is not there: try later. Exit code 75 (`EX_TEMPFAIL`).
@@ -43,7 +45,7 @@ impl Error {
         match self {
             Error::ClosedPipe => 0,
             Error::Failed(_) => 1,
-            Error::Usage(_) => 2,
+            Error::Usage(_) | Error::NothingAsked(_) => 2,
             Error::TryLater(_) => 75,
         }
     }
@@ -53,6 +55,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(text) | Error::Failed(text) | Error::TryLater(text) => f.write_str(text),
+            Error::NothingAsked(text) => f.write_str(text),
             Error::ClosedPipe => f.write_str("standard output is closed"),
         }
     }

@@ -15,7 +15,7 @@ mod unpack;
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::From;
@@ -25,13 +25,15 @@ use crate::talk;
 use diff::Known;
 use generation::{Body, Generation, Taken};
 use look::{Inspector, Looked};
+use names::Kind;
 use open::{Links, Stat, last_line_end, position_at, stat};
 
 pub use folder::{Place, Surroundings, logs_of, weak_log_of};
 pub use generation::Limits;
+pub use names::packing_program;
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
-pub const CLOCK_STEP: Duration = Duration::from_millis(10);
+const CLOCK_STEP: Duration = Duration::from_millis(10);
 /// A rotated file that has been silent for `--rotate-wait` is looked at so often.
 const LATE_LOOK: Duration = Duration::from_millis(500);
 /// A path that a look could do nothing about is looked at again so often.
@@ -44,8 +46,9 @@ pub trait Sink {
     /// Takes a line, which ends (behind its newline) at `end` of this generation; between two commits all are of one.
     /// True: it is full and wants a `commit`.
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool;
-    /// All lines taken since the last commit lead to this progress. `Break`: the watcher is to stop.
-    fn commit(&mut self, progress: Progress) -> ControlFlow<()>;
+    /// All lines taken since the last commit lead to this progress, and nothing that was written before `as_of`, or else
+    /// before now, is missing up to it. `Break`: the watcher is to stop.
+    fn commit(&mut self, progress: Progress, as_of: Option<SystemTime>) -> ControlFlow<()>;
     /// Lets go of the lines taken since the last commit.
     fn discard(&mut self);
 }
@@ -79,16 +82,15 @@ pub struct Tail<'w> {
     /// Files without a line that were rotated away and are not waited for any longer, and those that cannot be read, with
     /// their sizes.
     given_up: Vec<(FileId, u64)>,
-    /// While nothing was read at all: the file behind which ours begin.
-    before: Option<Known>,
-    /// That is found out, or is not there.
-    knows_before: bool,
+    before: Before,
     /// What the sink was told last.
     committed: Progress,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
     since: Option<SystemTime>,
     /// What that was at first.
     began_with: Option<SystemTime>,
+    /// Up to here the path was looked at.
+    polled: SystemTime,
     was_absent: bool,
     inspector: Inspector,
     /// With their reasons, and not yet said.
@@ -100,6 +102,18 @@ pub struct Tail<'w> {
     has_moved: bool,
     /// What stands in the way, as said on stderr; said once until it changes.
     trouble: String,
+}
+
+/// What our files stand behind, while nothing was read of any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Before {
+    /// None of ours was found yet.
+    Unknown,
+    /// It cannot be told: the times decide.
+    Untold,
+    /// There was no other file: whatever comes is ours.
+    Nothing,
+    File(Known),
 }
 
 /// When to look.
@@ -168,7 +182,8 @@ fn next_step(
 }
 
 impl<'w> Tail<'w> {
-    /// Follows a path from a progress on. `since`: when that was written down, if that is known.
+    /// Follows a path from a progress on. `since`: when that was written down; None: it was not, so that what is beside the
+    /// path now is nobody's business.
     pub fn resume(
         source: usize,
         place: Place,
@@ -196,11 +211,11 @@ impl<'w> Tail<'w> {
             claimed: Vec::new(),
             finished: None,
             given_up: Vec::new(),
-            before: None,
-            knows_before: false,
+            before: Before::Unknown,
             committed: progress,
             since,
             began_with: since,
+            polled: SystemTime::now() - CLOCK_STEP,
             was_absent: false,
             inspector: Inspector::default(),
             gaps: Vec::new(),
@@ -223,11 +238,15 @@ impl<'w> Tail<'w> {
         let since = self.began_with.filter(|_| is_further);
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
-        for sought in &mut tail.chain {
-            let is_it = |g: &&Generation| g.stat.id == sought.end.file;
-            let Some(old) = self.chain.iter().find(is_it) else {
+        // An inode may have been another generation's before: the order is right as well.
+        let mut older = self.chain.as_slice();
+        for sought in tail.chain.iter_mut().rev() {
+            let is_it = |g: &Generation| g.stat.id == sought.end.file;
+            let Some(at) = older.iter().rposition(is_it) else {
                 continue;
             };
+            let old = &older[at];
+            older = &older[..at];
             if let Some((body, stat)) = old.reopened(&sought.end) {
                 let (end, ended) = (sought.end, sought.ended);
                 *sought = Generation::new(end, old.name.clone(), stat, body);
@@ -313,7 +332,7 @@ impl<'w> Tail<'w> {
 
     /// Looks at the path, and follows it where it is another file. None: a look is not through yet.
     fn step(&mut self, now: Instant) -> Option<Step> {
-        let looked = SystemTime::now() - CLOCK_STEP;
+        self.polled = SystemTime::now() - CLOCK_STEP;
         let path = match stat(&self.place.path) {
             Ok(path) => path,
             Err(error) => {
@@ -338,7 +357,7 @@ impl<'w> Tail<'w> {
         let state = path.map(state_of);
         if step != Step::Look {
             self.was_absent = path.is_none();
-            self.has_seen_all(looked);
+            self.has_seen_all();
             return Some(step);
         }
         if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
@@ -357,21 +376,21 @@ impl<'w> Tail<'w> {
             Some(Looked::Changed) => {
                 self.was_absent = path.is_none();
                 self.looking = Looking::Settled;
-                self.has_seen_all(looked);
+                self.has_seen_all();
             }
             Some(Looked::Same) => {
                 self.looking = Looking::Vain(state, now + LOOK_AGAIN);
-                self.has_seen_all(looked);
+                self.has_seen_all();
             }
             None => {}
         }
         Some(Step::Read)
     }
 
-    /// What was changed before this moment was seen; not so as long as something is sought.
-    fn has_seen_all(&mut self, looked: SystemTime) {
+    /// What was changed before the path was looked at was seen; not so as long as something is sought.
+    fn has_seen_all(&mut self) {
         if !self.chain.iter().any(Generation::is_sought) {
-            self.since = self.since.max(Some(looked));
+            self.since = self.since.max(Some(self.polled));
         }
     }
 
@@ -481,11 +500,35 @@ impl<'w> Tail<'w> {
         }
         self.has_moved = false;
         self.committed = progress.clone();
-        if sink.commit(progress).is_break() {
+        if sink.commit(progress, self.as_of()).is_break() {
             Polled::Stopped
         } else {
             polled
         }
+    }
+
+    /// Where the position has no anchor yet: what was written before is taken; what is not was written then or later. By
+    /// this a later start tells what is unread. None: the moment when the position is written down does; a copy that is
+    /// shorter than what was read was made by then.
+    pub fn as_of(&self) -> Option<SystemTime> {
+        let current = self.progress().current;
+        if current.offset > 0 {
+            return None;
+        }
+        let files = self.chain.iter().filter(|g| !g.is_sought());
+        let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
+        let written = |g: &Generation| g.stat.modified;
+        let as_of = match unread.into_iter().map(written).min() {
+            Some(first) => first.min(self.polled),
+            None => drained
+                .into_iter()
+                .map(written)
+                .fold(self.polled, SystemTime::max),
+        };
+        // At that time the present file was there.
+        let mut present = self.chain.iter().filter(|g| g.stat.id == current.file);
+        let born = present.find_map(|g| g.stat.born);
+        Some(born.map_or(as_of, |born| as_of.max(born)))
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.
@@ -603,6 +646,33 @@ pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(tail.unread())
+}
+
+/// A file that a log was rotated to, going by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sibling {
+    pub path: PathBuf,
+    /// What unpacks it, where it is packed.
+    pub program: Option<&'static str>,
+}
+
+/// What a log was rotated to, as far as it can be told by names. An error: its folder may not be listed.
+pub fn siblings(place: &Place) -> io::Result<Vec<Sibling>> {
+    if let Some(folder) = place.path.parent() {
+        match std::fs::read_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let (candidates, _) = Surroundings::default().look(place, &[])?;
+    let is_rotated = |kind| !matches!(kind, Kind::Path | Kind::Other | Kind::Weak);
+    let rotated = candidates.into_iter().filter(|c| is_rotated(c.name.kind));
+    Ok(rotated
+        .map(|candidate| Sibling {
+            program: candidate.name.packing.map(|packing| packing.program),
+            path: candidate.path,
+        })
+        .collect())
 }
 
 /// Sees that a path can be read; an absent one can, as soon as it is there.

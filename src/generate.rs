@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::calendar::civil_from_days;
 use crate::cli;
 use crate::error::{Error, Result};
+use crate::talk;
 
 const TYPES: [&str; 4] = ["INFO", "WARNING", "ERROR", "DEBUG"];
 const MESSAGES: [&str; 5] = [
@@ -39,21 +40,16 @@ pub fn run(options: &cli::Generate, stop: &AtomicBool) -> Result<()> {
     let mut sink = Sink::open(&options.file)?;
     let name = sink.name();
     if !options.quiet {
-        say(&format!("appending to {name}, {}", pace(options.interval)));
+        talk::note(&format!("appending to {name}, {}", pace(options.interval)));
     }
     let written = write_lines(options, &mut sink, stop)?;
     if !options.quiet {
-        say(&format!(
+        talk::note(&format!(
             "wrote {written} {} to {name}",
             if written == 1 { "line" } else { "lines" }
         ));
     }
     Ok(())
-}
-
-/// Says something to the user. Not by `eprintln!`, which panics when standard error is closed.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "tailcast: {text}");
 }
 
 fn pace(interval: Duration) -> String {

@@ -4,6 +4,7 @@
 //! file -> lines -> route -> broker -> checkpoint, put together by `watch`.
 #![deny(unsafe_code)]
 
+mod backoff;
 mod calendar;
 mod cli;
 mod error;
@@ -23,10 +24,12 @@ mod checkpoint;
 
 mod watch;
 
+mod check;
 mod generate;
 mod parse;
 mod status;
 mod subscribe;
+mod top;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -38,8 +41,10 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !matches!(error, Error::ClosedPipe) {
-                talk::warn(&error.to_string());
+            match &error {
+                Error::ClosedPipe => {}
+                Error::NothingAsked(text) => talk::text(text),
+                error => talk::warn(&error.to_string()),
             }
             ExitCode::from(error.exit_code())
         }
@@ -66,7 +71,10 @@ fn run() -> Result<()> {
             subscribe::run(&options, stop)
         }
         Command::Status(options) => status::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Top(options) => top::run(&options, stop),
         Command::Help(text) => print(text),
+        Command::Page(text) => print(&text),
         Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }

@@ -1,11 +1,12 @@
 //! What is asked of the operating system by hand: SIGINT and SIGTERM set a flag, the limit of open files is raised, who
-//! we are, where a hole in a file ends, and the flags of `open` that std does not name.
+//! we are, how large a terminal is, where a hole in a file ends, and the flags of `open` that std does not name.
 //!
 //! The one place with `unsafe`: std has none of it, and a crate for a few calls is a crate too many.
 #![allow(unsafe_code)]
 
+use std::ffi::c_ulong;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +20,8 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// The same on every Unix.
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
+const SIGHUP: i32 = 1;
+const SIGQUIT: i32 = 3;
 #[cfg(target_os = "linux")]
 const RLIMIT_NOFILE: i32 = 7;
 #[cfg(not(target_os = "linux"))]
@@ -61,6 +64,35 @@ const SEEK_DATA: i32 = 4;
 /// errno: there is no more data.
 const ENXIO: i32 = 6;
 
+/// For `ioctl`: how large is the terminal's window.
+#[cfg(all(
+    target_os = "linux",
+    not(any(
+        target_arch = "powerpc",
+        target_arch = "powerpc64",
+        target_arch = "sparc64"
+    ))
+))]
+const TIOCGWINSZ: c_ulong = 0x5413;
+#[cfg(not(all(
+    target_os = "linux",
+    not(any(
+        target_arch = "powerpc",
+        target_arch = "powerpc64",
+        target_arch = "sparc64"
+    ))
+)))]
+const TIOCGWINSZ: c_ulong = 0x4008_7468;
+
+/// `struct winsize`, the same on every Unix.
+#[repr(C)]
+#[derive(Default)]
+struct Window {
+    rows: u16,
+    columns: u16,
+    pixels: [u16; 2],
+}
+
 /// `struct rlimit` where `rlim_t` has 64 bits, as it has on the 64-bit platforms that we build for.
 #[repr(C)]
 struct Limit {
@@ -75,6 +107,7 @@ unsafe extern "C" {
     safe fn geteuid() -> u32;
     safe fn getegid() -> u32;
     fn lseek(fd: i32, offset: i64, whence: i32) -> i64;
+    fn ioctl(fd: i32, request: c_ulong, ...) -> i32;
 }
 
 extern "C" fn set_stop(_number: i32) {
@@ -89,6 +122,15 @@ pub fn stop_flag() -> &'static AtomicBool {
         signal(SIGTERM, set_stop);
     }
     &STOP
+}
+
+/// The flag turns true, too, where the terminal is gone, or its user quits: for who has something to put back.
+pub fn stop_when_hung_up() {
+    // SAFETY: as above.
+    unsafe {
+        signal(SIGHUP, set_stop);
+        signal(SIGQUIT, set_stop);
+    }
 }
 
 /// Ends the program, successfully, when a signal did not: it may hang in a write to a pipe that nobody reads.
@@ -117,6 +159,16 @@ pub fn raise_open_files_limit() {
 /// The user and the group in whose name files are made.
 pub fn user_and_group() -> (u32, u32) {
     (geteuid(), getegid())
+}
+
+/// Columns and rows of a terminal. None: it is no terminal, or has no size.
+pub fn window(terminal: &impl AsFd) -> Option<(usize, usize)> {
+    let mut window = Window::default();
+    let fd = terminal.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is borrowed for the call, which gets a valid pointer to a `struct winsize`.
+    let failed = unsafe { ioctl(fd, TIOCGWINSZ, &raw mut window) };
+    let size = (usize::from(window.columns), usize::from(window.rows));
+    (failed == 0 && size.0 > 0 && size.1 > 0).then_some(size)
 }
 
 /// The first offset from here on that is not in a hole of the file; its size where nothing but a hole follows. None: the

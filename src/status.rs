@@ -6,14 +6,14 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::broker::{Address, Failure, read_records};
+use crate::broker::{Address, Failure, Record, read_records};
 use crate::checkpoint::{Store, age};
 use crate::cli::{self, From};
 use crate::error::{Error, Result, describe};
 use crate::file::{Place, Tail, unread};
 use crate::position::Progress;
 use crate::talk;
-use crate::watch::named_sources;
+use crate::watch::{count_refused, named_sources};
 
 /// What is known of one file.
 struct Row {
@@ -28,6 +28,8 @@ struct Row {
     lag: std::result::Result<u64, String>,
     /// How often something was missing that could no longer be read, and how many bytes, where that was known.
     gaps: (u64, u64),
+    /// Lines that Redis has refused, and that are kept in the state directory.
+    refused: u64,
 }
 
 /// Prints a row for each file. An error when a lag is over `--max-lag`.
@@ -37,7 +39,7 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
     let records = match read_records(&address, &names, &options.target) {
-        Ok(records) => records.into_iter().collect::<Result<Vec<_>>>()?,
+        Ok(records) => positions(records)?,
         Err(Failure::Fatal(error)) => return Err(error),
         Err(failure) => {
             talk::warn(&format!("{failure}; the commit records are not shown"));
@@ -50,7 +52,8 @@ pub fn run(options: &cli::Status) -> Result<()> {
             path,
             rotated: options.rotated.clone(),
         };
-        rows.push(row(place, &store, record)?);
+        let refused = count_refused(&options.state_dir, &place.path)?;
+        rows.push(row(place, &store, record, refused)?);
     }
     let text = if options.json {
         json_text(&rows)
@@ -64,6 +67,12 @@ pub fn run(options: &cli::Status) -> Result<()> {
         .map_err(|error| Error::stdout(&error))?;
     rows.iter()
         .try_for_each(|row| verdict(row, options.max_lag))
+}
+
+/// How far each source is, by its commit record.
+fn positions(records: Vec<Result<Option<Record>>>) -> Result<Vec<Option<Progress>>> {
+    let progress = |record: Result<Option<Record>>| Ok(record?.map(|record| record.progress));
+    records.into_iter().map(progress).collect()
 }
 
 /// What is not known is no small lag.
@@ -80,7 +89,7 @@ fn verdict(row: &Row, max_lag: Option<u64>) -> Result<()> {
     }
 }
 
-fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
+fn row(place: Place, store: &Store, record: Option<Progress>, refused: u64) -> Result<Row> {
     let path = place.path.clone();
     let checkpoint = store.read(&path)?;
     let written = checkpoint.as_ref().map(|(_, written)| *written);
@@ -110,6 +119,7 @@ fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
         record,
         lag: unread(place.clone(), furthest, since).map_err(|error| describe(&error)),
         gaps: store.gaps(&place.path)?,
+        refused,
     })
 }
 
@@ -128,6 +138,8 @@ fn table(rows: &[Row]) -> String {
         "GENERATION",
         "RECORD",
         "GAPS",
+        "MISSING",
+        "REFUSED",
     ]
     .map(String::from);
     let mut lines = vec![head];
@@ -143,13 +155,7 @@ fn table(rows: &[Row]) -> String {
             .map(|progress| progress.current.generation);
         let record = row.record.as_ref().map(|progress| progress.current.offset);
         let age = row.age.map(|seconds| format!("{seconds:.1}s"));
-        let name = row
-            .path
-            .display()
-            .to_string()
-            .chars()
-            .flat_map(printable)
-            .collect();
+        let name = talk::printable(&row.path.display().to_string());
         lines.push([
             name,
             or_dash(row.size),
@@ -159,6 +165,8 @@ fn table(rows: &[Row]) -> String {
             or_dash(generation),
             or_dash(record),
             row.gaps.0.to_string(),
+            row.gaps.1.to_string(),
+            row.refused.to_string(),
         ]);
     }
     let width = |column: usize| {
@@ -168,8 +176,8 @@ fn table(rows: &[Row]) -> String {
             .max()
             .unwrap_or(0)
     };
-    let widths: [usize; 8] = std::array::from_fn(width);
-    let format = |line: &[String; 8]| {
+    let widths: [usize; 10] = std::array::from_fn(width);
+    let format = |line: &[String; 10]| {
         let mut text = format!("{:<1$}", line[0], widths[0]);
         for column in 1..line.len() {
             text += &format!("  {:>1$}", line[column], widths[column]);
@@ -177,14 +185,6 @@ fn table(rows: &[Row]) -> String {
         text + "\n"
     };
     lines.iter().map(format).collect()
-}
-
-fn printable(letter: char) -> Vec<char> {
-    if letter.is_control() {
-        letter.escape_default().collect()
-    } else {
-        vec![letter]
-    }
 }
 
 /// An array with an object for each file; what is not known is null.
@@ -204,6 +204,7 @@ fn json_text(rows: &[Row]) -> String {
             "lag": row.lag.as_ref().ok(),
             "gaps": row.gaps.0,
             "gap_bytes": row.gaps.1,
+            "refused_lines": row.refused,
             "checkpoint_age_seconds": row.age,
             "record": position(&row.record),
         })

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::backoff::Backoff;
 use crate::broker::{Address, Failure, Subscription};
 use crate::cli::{self, Format};
 use crate::error::{Error, Result};
@@ -24,8 +25,6 @@ const FULL: usize = 1024 * 1024;
 const TOGETHER: Duration = Duration::from_millis(1);
 /// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(250);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Prints what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
@@ -62,12 +61,14 @@ fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Resu
         .map(|pattern| pattern.as_bytes().to_vec())
         .collect();
     let mut formatter = Formatter::new(options);
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::default();
     let mut gap: Option<Instant> = None;
+    let mut listened = false;
     loop {
         let received = Subscription::open(address, &patterns).and_then(|subscription| {
-            pause = FIRST_PAUSE;
-            say_subscribed(address, gap.take());
+            backoff = Backoff::default();
+            say_subscribed(options, address, gap.take().filter(|_| listened));
+            listened = true;
             subscription.receive(&mut |line| formatter.pass_on(line, outlet))
         });
         match received {
@@ -77,14 +78,19 @@ fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Resu
             Err(other) => talk::detail(&other.to_string()),
         }
         gap.get_or_insert_with(Instant::now);
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        thread::sleep(backoff.pause());
     }
 }
 
-fn say_subscribed(address: &Address, gap: Option<Instant>) {
+/// The first time this is the sign that from now on nothing is missed; `scripts/start.sh` waits for it.
+fn say_subscribed(options: &cli::Subscribe, address: &Address, gap: Option<Instant>) {
     let Some(since) = gap else {
-        return talk::detail(&format!("redis {address}: subscribed"));
+        let patterns = options
+            .patterns
+            .iter()
+            .map(|pattern| pattern.to_string_lossy());
+        let patterns = patterns.collect::<Vec<_>>().join(", ");
+        return talk::note(&format!("subscribed to {patterns} at redis {address}"));
     };
     talk::warn(&format!(
         "redis {address}: subscribed again after {:.1} s; lines that were published meanwhile, or that Redis still held \

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::cli::Verbosity;
+use crate::signal;
 
 static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::Normal as u8);
 /// Whether a progress line stands on the terminal's last line.
@@ -15,6 +16,12 @@ static PROGRESS: Mutex<bool> = Mutex::new(false);
 /// Sets how much is said from now on.
 pub fn set_verbosity(verbosity: Verbosity) {
     VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
+}
+
+/// A text of our own, of several lines, as it stands. A message is escaped because names and replies in it may hold
+/// anything; what is `'static` holds none of that.
+pub fn text(text: &'static str) {
+    let _ = write!(std::io::stderr(), "{text}");
 }
 
 /// Something went wrong, or something may have been missed: said at every verbosity.
@@ -31,14 +38,63 @@ pub fn note(text: &str) {
 
 /// For who asked with `--verbose`.
 pub fn detail(text: &str) {
+    detail_of(|| text.to_string());
+}
+
+/// The same, for what takes some trouble to find out.
+pub fn detail_of(text: impl FnOnce() -> String) {
     if VERBOSITY.load(Ordering::Relaxed) >= Verbosity::Verbose as u8 {
-        say(text);
+        say(&text());
     }
 }
 
 /// Whether a progress line would be seen.
 pub fn wants_progress() -> bool {
-    VERBOSITY.load(Ordering::Relaxed) >= Verbosity::Normal as u8 && std::io::stderr().is_terminal()
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    VERBOSITY.load(Ordering::Relaxed) >= Verbosity::Normal as u8
+        && std::io::stderr().is_terminal()
+        && !is_dumb
+}
+
+/// How many columns a progress line may have.
+pub fn width() -> usize {
+    signal::window(&std::io::stderr()).map_or(80, |(columns, _)| columns)
+}
+
+/// A line for programs, as it stands: it is JSON, and so holds nothing that a terminal obeys.
+pub fn data(text: &str) {
+    let mut shown = PROGRESS
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let wipe = wipe(&mut shown);
+    let _ = writeln!(std::io::stderr(), "{wipe}{text}");
+}
+
+/// Bytes for a person.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        (value, unit) = (value / 1024.0, unit + 1);
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A number with a comma between thousands.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Replaces the progress line; an empty text wipes it.
@@ -47,21 +103,26 @@ pub fn progress(text: &str) {
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     if *shown || !text.is_empty() {
-        // A lost message must not stop the shipping, so errors of stderr itself are let go, here and below.
+        // A lost message must not stop the shipping, so errors of stderr itself are let go, here and elsewhere.
         let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
     }
     *shown = !text.is_empty();
+}
+
+/// What wipes the progress line, where there is one.
+fn wipe(shown: &mut bool) -> &'static str {
+    if std::mem::take(shown) {
+        "\r\x1b[K"
+    } else {
+        ""
+    }
 }
 
 fn say(text: &str) {
     let mut shown = PROGRESS
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let wipe = if std::mem::take(&mut *shown) {
-        "\r\x1b[K"
-    } else {
-        ""
-    };
+    let wipe = wipe(&mut shown);
     let text = printable(text);
     if cfg!(test) {
         // The test harness keeps this to itself, unless the test fails.
@@ -72,7 +133,7 @@ fn say(text: &str) {
 }
 
 /// File names, and errors of a server, may hold anything; a message stays one line that the terminal does not obey.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             if c.is_control() {
@@ -86,6 +147,22 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn sizes_and_numbers_are_written_for_a_person() {
+        let sizes = [0, 1023, 1024, 1536, 5 << 20, u64::MAX].map(super::size);
+        let want = [
+            "0 bytes",
+            "1023 bytes",
+            "1.0 KiB",
+            "1.5 KiB",
+            "5.0 MiB",
+            "16777216.0 TiB",
+        ];
+        assert_eq!(sizes, want);
+        let numbers = [0, 999, 1000, 1234567].map(super::grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
+    }
+
     #[test]
     fn a_message_is_one_line_that_no_terminal_obeys() {
         assert_eq!(

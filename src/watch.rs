@@ -6,25 +6,29 @@
 //! of a few, so a stalled Redis stops the reading and memory stays flat; meanwhile the log file is the buffer. The
 //! reader is the calling thread. The only file that spawns and joins.
 
+mod account;
 mod admission;
 mod backlog;
 mod globs;
 mod hold;
+mod metrics;
 mod progress;
 mod publisher;
 mod reader;
 mod refused;
+mod report;
 mod room;
 mod sink;
 mod source;
+mod tally;
 mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::broker::{Address, Batch};
 use crate::checkpoint::{Cadence, Mailbox, Store};
@@ -35,8 +39,14 @@ use crate::position::Progress;
 use crate::talk;
 use publisher::Publisher;
 use reader::Reader;
+use report::Reporter;
+use tally::{Counters, Lag, Tally};
 
-pub use admission::named_sources;
+pub use account::{because, place};
+pub use admission::{check_file, host_name, named_sources};
+pub use globs::{Files, Glob, matches};
+pub use refused::count_refused;
+pub use source::{go_on_from, of_another_log};
 
 /// One batch is filled, one waits, one is sent and one executes.
 const BATCHES: usize = 4;
@@ -66,13 +76,15 @@ struct Source {
     name: String,
     /// What the checkpoint says.
     checkpoint: Option<Progress>,
+    /// What was written to the log before lies behind that, or is nobody's business.
+    as_of: Option<SystemTime>,
     /// Where to begin when neither checkpoint nor record says.
     initial: Progress,
 }
 
 /// From the publisher to the reader.
 enum Answer {
-    /// An empty batch, to be filled again.
+    /// A batch that is through, or void: to be filled again.
     Batch(Box<Batch>),
     Resume(Resume),
     /// This source cannot be published, and its state here is gone; the others go on.
@@ -88,20 +100,6 @@ struct Resume {
     progress: Progress,
     /// Batches of earlier resumptions are void.
     epoch: u64,
-}
-
-/// What the threads count, for the progress line and the last word.
-#[derive(Default)]
-struct Counters {
-    lines: AtomicU64,
-    /// Lines that reached no subscriber.
-    unheard: AtomicU64,
-    /// Lines that Redis refused, and that are kept in the state directory.
-    refused: AtomicU64,
-    /// Lines in Redis that were dropped before everybody was done with them.
-    dropped: AtomicU64,
-    /// Bytes of the logs, published.
-    bytes: AtomicU64,
 }
 
 /// What the threads share.
@@ -141,6 +139,7 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
     });
     let surroundings = Surroundings::default();
     let reader = Reader::prepare(&shared, &store, &surroundings)?;
+    let mut reporter = Reporter::new(&options.report)?;
     if !options.once {
         talk::note(&format!(
             "watching {}, publishing to redis {}",
@@ -153,18 +152,26 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
         let (shared, store) = (Arc::clone(&shared), store.clone());
         move || shared.mailbox.write_all(&store)
     });
-    let shipped = ship(reader, &shared);
+    let mut lags = Vec::new();
+    let shipped = ship(reader, &shared, &mut reporter, &mut lags);
     shared.mailbox.close();
     let written = writer
         .join()
         .unwrap_or_else(|_| Err(Error::Failed("the checkpoint writer panicked".into())));
     talk::progress("");
-    talk_last_word(&shared, started.elapsed());
+    let tally = shared.counters.tally();
+    talk_last_word(options, &tally, &lags, started.elapsed());
+    reporter.finish(tally, &lags);
     shipped.and(written)
 }
 
-/// Runs reader and publisher to their end.
-fn ship(reader: Reader, shared: &Arc<Shared>) -> Result<()> {
+/// Runs reader and publisher to their end; `lags` is then what they have left unread.
+fn ship(
+    reader: Reader,
+    shared: &Arc<Shared>,
+    reporter: &mut Reporter,
+    lags: &mut Vec<Lag>,
+) -> Result<()> {
     let (work_in, work) = mpsc::channel();
     let (answers_in, answers) = mpsc::channel();
     let (ended_in, ended) = mpsc::channel();
@@ -176,7 +183,7 @@ fn ship(reader: Reader, shared: &Arc<Shared>) -> Result<()> {
             let _ = ended_in.send(result);
         }
     });
-    let read = reader.run(work_in, &answers);
+    let read = reader.run(work_in, &answers, reporter, lags);
     wait_for_publisher(&ended, shared).and(read)
 }
 
@@ -205,31 +212,45 @@ fn wait_for_publisher(ended: &mpsc::Receiver<Result<()>>, shared: &Shared) -> Re
     }
 }
 
-fn talk_last_word(shared: &Shared, took: Duration) {
-    let (lines, unheard) = (
-        shared.counters.lines.load(Relaxed),
-        shared.counters.unheard.load(Relaxed),
+fn talk_last_word(options: &cli::Watch, tally: &Tally, lags: &[Lag], took: Duration) {
+    let seconds = took.as_secs_f64();
+    let mut text = format!(
+        "published {} lines in {seconds:.1} s",
+        talk::grouped(tally.lines)
     );
-    let heard = if unheard > 0 {
-        format!(", of which {unheard} reached no subscriber")
-    } else {
-        String::new()
-    };
-    let refused = match shared.counters.refused.load(Relaxed) {
-        0 => String::new(),
-        count => format!("; Redis refused {count} more, which are kept in the state directory"),
-    };
-    let dropped = match shared.counters.dropped.load(Relaxed) {
-        0 => String::new(),
-        count => {
-            format!("; {count} older ones were dropped to make room (--when-full drop-oldest)")
-        }
-    };
-    let text = format!(
-        "published {lines} lines in {:.1} s{heard}{refused}{dropped}",
-        took.as_secs_f64()
-    );
-    if shared.options.once {
+    if tally.lines > 0 {
+        let rate = (tally.lines as f64 / seconds.max(0.001)) as u64;
+        text += &format!(
+            " ({}, {} lines/s)",
+            talk::size(tally.bytes),
+            talk::grouped(rate)
+        );
+    }
+    if tally.unheard > 0 {
+        let unheard = talk::grouped(tally.unheard);
+        text += &format!(", of which {unheard} reached no subscriber");
+    }
+    if tally.refused > 0 {
+        text += &format!(
+            "; Redis refused {} more, which are kept in the state directory",
+            tally.refused
+        );
+    }
+    if tally.dropped > 0 {
+        text += &format!(
+            "; {} older ones were dropped to make room (--when-full drop-oldest)",
+            talk::grouped(tally.dropped)
+        );
+    }
+    if tally.gaps > 0 {
+        let places = account::count(tally.gaps, "place");
+        text += &format!("; bytes were missing in {places}, as was said");
+    }
+    let left: u64 = lags.iter().map(|lag| lag.bytes).sum();
+    if left > 0 {
+        text += &format!("; {} are there for the next run", talk::size(left));
+    }
+    if options.once {
         talk::detail(&text)
     } else {
         talk::note(&text)

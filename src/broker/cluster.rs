@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use redis::{ConnectionAddr, Value};
 
 use super::connection::Connection;
+use super::encode::push_command;
 use super::{Address, Failure};
 use crate::route::Route;
 
@@ -117,7 +118,9 @@ impl Address {
 /// Asks a node for the others. A user who may not ask knows those that `MOVED` names.
 pub fn learn_nodes(connection: &mut Connection) -> Result<(), Failure> {
     let address = connection.address().clone();
-    connection.write(b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n")?;
+    let mut command = Vec::new();
+    push_command(&[b"CLUSTER", b"SLOTS"], &mut command);
+    connection.write(&command)?;
     let nodes = read_slots(&connection.reply()?);
     let nodes = nodes.iter().map(|(host, port)| address.node(host, *port));
     let nodes = nodes.map(|node| node.info.addr().clone());

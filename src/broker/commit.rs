@@ -212,8 +212,8 @@ impl Session {
         }
     }
 
-    /// Reads what came of a batch. Returns how many of its lines reached no subscriber (`pubsub`).
-    pub fn finish(&mut self, batch: &Batch, claim: &Claim) -> Result<u64, Failure> {
+    /// Reads what came of a batch.
+    pub fn finish(&mut self, batch: &Batch, claim: &Claim) -> Result<Arrived, Failure> {
         let outcome = match self.delivery {
             Delivery::AtLeastOnce => self.count_replies(batch)?,
             Delivery::ExactlyOnce => self.finish_transaction(batch, claim)?,
@@ -221,7 +221,7 @@ impl Session {
         fault::point("after-reply");
         match outcome.refused {
             Some(failure) => Err(failure),
-            None => Ok(outcome.unheard),
+            None => Ok(outcome.arrived),
         }
     }
 
@@ -270,7 +270,11 @@ impl Session {
         match reply {
             // A node of a cluster counts its own subscribers only.
             Value::Int(0) if self.mode == Mode::Pubsub && self.place == Place::Alone => {
-                outcome.unheard += 1;
+                outcome.arrived.unheard += 1;
+            }
+            // Of several lists no batch tells of all.
+            Value::Int(length) if self.mode == Mode::List && !self.is_typed => {
+                outcome.arrived.backlog = u64::try_from(*length).ok();
             }
             Value::ServerError(error) if error.code() == "WRONGTYPE" => {
                 let why = error.details().unwrap_or_default();
@@ -351,7 +355,7 @@ impl Session {
 }
 
 /// Where the records are, so that one transaction can hold lines and record.
-fn place(connection: &Connection, options: &cli::Watch) -> Result<Place, Failure> {
+pub fn place(connection: &Connection, options: &cli::Watch) -> Result<Place, Failure> {
     if !connection.is_cluster() {
         return Ok(Place::Alone);
     }
@@ -381,11 +385,19 @@ fn look_after(options: &cli::Watch) -> Option<usize> {
     }
 }
 
+/// A batch that Redis has.
+#[derive(Debug, Default)]
+pub struct Arrived {
+    /// Lines that reached no subscriber (`pubsub`).
+    pub unheard: u64,
+    /// How many entries wait in Redis behind it, where its replies tell (`list`, with one target).
+    pub backlog: Option<u64>,
+}
+
 /// What came of a batch's commands.
 #[derive(Default)]
 struct Outcome {
-    /// Lines that reached no subscriber (`pubsub`).
-    unheard: u64,
+    arrived: Arrived,
     /// Why the first one that Redis refused was refused.
     refused: Option<Failure>,
 }

@@ -2,6 +2,8 @@
 //!
 //! Pure. The wire format is RESP: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
+use std::time::SystemTime;
+
 use crate::cli::Mode;
 use crate::position::Progress;
 use crate::route::Route;
@@ -20,6 +22,8 @@ pub struct Batch {
     pub bytes: u64,
     /// None only while it is being filled.
     pub end: Option<Progress>,
+    /// What was written to the log before is in this batch, or in those before it. None: all that was by now.
+    pub as_of: Option<SystemTime>,
     /// The commands; in `list` mode only once the batch is sealed.
     pub(super) commands: Vec<u8>,
     /// The keys that the commands write to, each once (`stream` and `list`).

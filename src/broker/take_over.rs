@@ -180,7 +180,7 @@ pub fn read_records(
     address: &Address,
     sources: &[String],
     target: &str,
-) -> Result<Vec<Result<Option<Progress>>>, Failure> {
+) -> Result<Vec<Result<Option<Record>>>, Failure> {
     let mut connection = Connection::open(address, READER, None)?;
     let mut places = vec![Place::Alone];
     if connection.is_cluster() {
@@ -197,9 +197,12 @@ pub fn read_records(
     Ok(furthest)
 }
 
-fn later(one: Option<Progress>, other: Option<Progress>) -> Option<Progress> {
+fn later(one: Option<Record>, other: Option<Record>) -> Option<Record> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(one.later(&other)),
+        (Some(one), Some(other)) => {
+            let is_later = one.progress.later(&other.progress) == one.progress;
+            Some(if is_later { one } else { other })
+        }
         (one, other) => one.or(other),
     }
 }
@@ -208,7 +211,7 @@ fn later(one: Option<Progress>, other: Option<Progress>) -> Option<Progress> {
 fn read_where_they_are(
     connection: &mut Connection,
     keys: &[String],
-) -> Result<Vec<Result<Option<Progress>>>, Failure> {
+) -> Result<Vec<Result<Option<Record>>>, Failure> {
     let mut read = read_all(connection, keys);
     for _ in 0..MOST_MOVES {
         let Err(Failure::Moved { to, .. }) = read else {
@@ -221,18 +224,17 @@ fn read_where_they_are(
     read
 }
 
-fn read_all(
+pub fn read_all(
     connection: &mut Connection,
     keys: &[String],
-) -> Result<Vec<Result<Option<Progress>>>, Failure> {
+) -> Result<Vec<Result<Option<Record>>>, Failure> {
     let mut records = Vec::with_capacity(keys.len());
     for keys in keys.chunks(AT_ONCE) {
         let mut out = Vec::new();
         push_gets(keys.iter().map(String::as_str), &mut out);
         connection.write(&out)?;
         for key in keys {
-            let record = read_reply(connection, key)?;
-            records.push(record.map(|record| record.map(|record| record.progress)));
+            records.push(read_reply(connection, key)?);
         }
     }
     Ok(records)

@@ -48,6 +48,43 @@ fn judge(owner: (u32, u32), mode: u32, we: (u32, u32)) -> Option<&'static str> {
     }
 }
 
+/// Why state cannot be kept in a folder, judged by its owner and mode alone. A folder that is not there can be made.
+pub fn why_unusable(folder: &Path) -> io::Result<Option<String>> {
+    let metadata = match fs::metadata(folder) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_dir() {
+        return Ok(Some("not a directory".into()));
+    }
+    if let Some(why) = why_unsafe(&metadata) {
+        return Ok(Some(why.into()));
+    }
+    let (we, group) = user_and_group();
+    let write = match () {
+        () if metadata.uid() == we => 0o200,
+        () if metadata.gid() == group => GROUP_WRITES,
+        () => ANYBODY_WRITES,
+    };
+    let may_write = we == 0 || metadata.mode() & write != 0;
+    Ok((!may_write).then(|| "we may not write to it".into()))
+}
+
+/// The process that holds a lock on a file, as Linux lists them; so nobody need take it to know.
+pub fn holder(path: &Path) -> Option<u32> {
+    let inode = fs::metadata(path).ok()?.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, process, file, ..] = fields[..] else {
+            return None;
+        };
+        let is_it = file.rsplit(':').next() == Some(&inode);
+        is_it.then(|| process.parse().ok()).flatten()
+    })
+}
+
 /// Makes a file that was not there, so that it is no link; what is left of an earlier try is removed first.
 pub fn create_anew(path: &Path) -> io::Result<File> {
     match File::create_new(path) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Lock, Store};
 use crate::error::{Error, Result};
@@ -71,9 +71,13 @@ struct Disk {
     failing: bool,
 }
 
+/// A position, and when it was all that there was: nothing that was written before is missing up to it. None: when it is
+/// written down.
+type Moment = (Progress, Option<SystemTime>);
+
 #[derive(Debug, Clone)]
 struct Pending {
-    progress: Progress,
+    at: Moment,
     lines: u64,
     /// More of the log is under way: a newer position follows in no time.
     more: bool,
@@ -151,18 +155,18 @@ impl Mailbox {
 
     /// Queues a log's newest position, `lines` lines further than the one before; `more` are under way already.
     /// Never waits for the disk.
-    pub fn put(&self, log: &Path, progress: Progress, lines: u64, more: bool) {
+    pub fn put(&self, log: &Path, at: Moment, lines: u64, more: bool) {
         let mut guard = self.state();
         let state = &mut *guard;
         let wait = |pending: &Pending| pending.wait(&self.cadence, state.disk, Instant::now());
         let wait = if let Some(pending) = state.pending.get_mut(log) {
-            pending.progress = progress;
+            pending.at = at;
             pending.lines += lines;
             pending.more = more;
             wait(pending)
         } else {
             let pending = Pending {
-                progress,
+                at,
                 lines,
                 more,
                 last: state.written.get(log).copied(),
@@ -224,7 +228,8 @@ impl Mailbox {
         let mut failure = None;
         let mut again = BTreeMap::new();
         for (log, pending) in &due {
-            if let Err(error) = store.write(log, &pending.progress) {
+            let (progress, as_of) = &pending.at;
+            if let Err(error) = store.write(log, progress, *as_of) {
                 failure = Some((store.file_of(log), error));
                 again.insert(log.clone(), pending.clone());
             }
@@ -298,11 +303,12 @@ mod tests {
     use crate::cli::Delivery;
     use crate::position::{FileId, Position};
 
-    fn progress(offset: u64) -> Progress {
-        Progress::at(Position {
+    fn at(offset: u64) -> Moment {
+        let progress = Progress::at(Position {
             offset,
             ..Position::start(0, FileId { dev: 1, ino: 2 })
-        })
+        });
+        (progress, Some(SystemTime::UNIX_EPOCH))
     }
 
     #[test]
@@ -339,11 +345,11 @@ mod tests {
         });
         let log = Path::new("/app.log");
         for offset in 1..=1000 {
-            mailbox.put(log, progress(offset), 1, true);
+            mailbox.put(log, at(offset), 1, true);
         }
         mailbox.close();
         mailbox.write_all(&store).unwrap();
-        assert_eq!(store.read(log).unwrap().unwrap().0, progress(1000));
+        assert_eq!(store.read(log).unwrap().unwrap().0, at(1000).0);
     }
 
     /// Closes a mailbox, also when a test fails: else its writer would never end.
@@ -388,13 +394,13 @@ mod tests {
             interval: Duration::from_secs(3600),
         };
         with_writer(&store, cadence, |mailbox| {
-            mailbox.put(a, progress(1), 1, false);
+            mailbox.put(a, at(1), 1, false);
             until("the first is written at once", || offset(a) == Some(1));
-            mailbox.put(a, progress(2), 1, false);
-            mailbox.put(b, progress(3), 1, false);
+            mailbox.put(a, at(2), 1, false);
+            mailbox.put(b, at(3), 1, false);
             until("another log's first too", || offset(b) == Some(3));
-            mailbox.put(b, progress(4), 9, false);
-            mailbox.put(b, progress(5), 1, false);
+            mailbox.put(b, at(4), 9, false);
+            mailbox.put(b, at(5), 1, false);
             until("ten lines are enough", || offset(b) == Some(5));
             assert_eq!(offset(a), Some(1), "one is not");
         });
@@ -413,9 +419,9 @@ mod tests {
             for number in 0..50 {
                 let log = std::path::PathBuf::from(format!("/{number}.log"));
                 let lock = store.lock(&log).unwrap();
-                mailbox.put(&log, progress(1), 1, false);
+                mailbox.put(&log, at(1), 1, false);
                 until("it is written", || store.read(&log).unwrap().is_some());
-                mailbox.put(&log, progress(2), 1, false);
+                mailbox.put(&log, at(2), 1, false);
                 mailbox.forget(&log, lock);
             }
         });
@@ -436,10 +442,10 @@ mod tests {
         let in_the_way = store.file_of(bad);
         std::fs::create_dir(&in_the_way).unwrap();
         with_writer(&store, cadence, |mailbox| {
-            mailbox.put(bad, progress(1), 1, false);
+            mailbox.put(bad, at(1), 1, false);
             until("it fails", || !mailbox.state().failed.is_empty());
             for offset in 1..4 {
-                mailbox.put(good, progress(offset), 1, false);
+                mailbox.put(good, at(offset), 1, false);
                 let written = || store.read(good).unwrap().map(|it| it.0.current.offset);
                 until("the other is written", || written() == Some(offset));
                 assert!(mailbox.state().disk.failing, "said once, so not over yet");
@@ -447,7 +453,7 @@ mod tests {
             std::fs::remove_dir(&in_the_way).unwrap();
             until("it is written at last", || !mailbox.state().disk.failing);
         });
-        assert_eq!(store.read(bad).unwrap().unwrap().0, progress(1));
+        assert_eq!(store.read(bad).unwrap().unwrap().0, at(1).0);
     }
 
     #[test]
@@ -469,7 +475,7 @@ mod tests {
                 lines: 1,
                 interval: Duration::ZERO,
             });
-            mailbox.put(Path::new("/app.log"), progress(1), 1, false);
+            mailbox.put(Path::new("/app.log"), at(1), 1, false);
             mailbox.close();
             let written = mailbox.write_all(&store(has_record, &gone));
             assert_eq!(written.is_ok(), succeeds, "{written:?}");

@@ -5,10 +5,18 @@
 
 /// For a command line with nothing on it.
 pub const USAGE: &str = "\
-no command given
+tailcast: no command given
 
-usage: tailcast generate|watch|subscribe|status [FLAGS] [OPERANDS]
-       tailcast help [COMMAND]";
+Usage: tailcast COMMAND [FLAGS] [OPERANDS], with COMMAND one of
+       generate, watch, subscribe, status, check, top, help
+
+To try it, with a Redis on this machine, in three terminals:
+  tailcast generate app.log
+  tailcast watch app.log
+  tailcast subscribe
+
+What each command does: tailcast help; its flags: tailcast help watch
+";
 
 pub const TAILCAST: &str = "\
 tailcast: tails log files into Redis, every line exactly once
@@ -20,7 +28,11 @@ Commands:
   watch       publish every new line of log files to Redis
   subscribe   print the lines as they arrive
   status      show how far behind each file is
-  help        show this text, or a command's: tailcast help watch
+  check       say what watch would do, and whether its guarantee can hold
+  top         show lines a second by type, and the lag of every source, live
+  help        show this text, or a command's: tailcast help watch; all of it as
+              a manual page: help --man; completions for a shell:
+              help --completions bash|zsh|fish
 
 Flags:
   -h, --help       show help; after a command, that command's
@@ -37,7 +49,7 @@ Environment:
   STATE_DIRECTORY    folder for checkpoints, where there is no --state-dir
                      (set by systemd)
   XDG_STATE_HOME     else that folder's parent (default: ~/.local/state)
-  NO_COLOR           subscribe prints without colour
+  NO_COLOR           subscribe and top print without colour
 
 Exit codes: 0 done; 1 failed; 2 bad usage; 75 try again later.
 
@@ -100,8 +112,8 @@ Where the lines go:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
-      --mode MODE           pubsub: PUBLISH; stream: XADD; list: RPUSH
-                            (default: pubsub)
+      --mode pubsub|stream|list
+                            how: PUBLISH, XADD or RPUSH (default: pubsub)
       --target NAME         channel or key, may hold {type}
                             (default: logs:{type} for pubsub, else logs); with
                             a hash tag, as in '{logs}:{type}', where keys are
@@ -112,17 +124,19 @@ Where the lines go:
                             (default: type); UNKNOWN where there is none
       --source NAME         what this file is called in Redis
                             (default: HOST:ABSOLUTE-PATH)
-      --delivery HOW        exactly-once or at-least-once
+      --delivery exactly-once|at-least-once
+                            whether lines and position are one transaction
                             (default: exactly-once)
-      --hold WHOM           pubsub: wait for slow subscribers, also while one is
-                            absent, or off (default: slow), as Redis cuts off
+      --hold slow|absent|off
+                            pubsub: wait for slow subscribers, also while one is
+                            absent, or not (default: slow), as Redis cuts off
                             who has too much to read
       --hold-for DURATION   how long for one that does not move (default: 30s)
       --max-backlog N       stream, list: wait when so many lines are there that
                             some group has not acknowledged, or that nobody
                             has taken (default: 1000000)
-      --when-full HOW       wait, or drop-oldest, which says what it dropped
-                            (default: wait)
+      --when-full wait|drop-oldest
+                            what then; what is dropped is said (default: wait)
       --retain N|AGE        stream: keep so many lines, or those of so long,
                             that every group has acknowledged (default: 0)
       --batch-lines N       most lines in one transaction (default: 1000)
@@ -153,7 +167,13 @@ How it runs:
       --rotate-wait DURATION
                             how long a rotated file is read on for late lines
                             (default: 5s)
-  -v, --verbose             say more
+      --stats DURATION      write a line of figures to standard error each
+                            time that so long has passed, and at the end
+      --stats-format FORMAT text or json (default: text)
+      --metrics-file PATH   keep the figures there for Prometheus, as in
+                            node_exporter's textfile collector
+  -v, --verbose             say what is found, where each file begins and why,
+                            what rotates, and what becomes of connections
   -q, --quiet               say only what went wrong
   -h, --help                show this text
 
@@ -185,9 +205,10 @@ Flags:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
-      --format FORMAT       raw: the line's own bytes; pretty: time, coloured
-                            type, message, other fields; udm: an event of
-                            Google SecOps' Unified Data Model, in JSON
+      --format raw|pretty|udm
+                            the line's own bytes; or time, coloured type,
+                            message and other fields; or an event of Google
+                            SecOps' Unified Data Model, in JSON
                             (default: pretty on a terminal, else raw)
       --type TYPE,...       only lines of these types (default: all)
       --type-field NAME,... the top-level JSON field that is the type, or the
@@ -242,4 +263,90 @@ Examples:
   tailcast status
   tailcast status --max-lag 10MiB /var/log/app.log || echo 'falling behind'
   tailcast status --json '/var/log/app/*.log' | jq .
+";
+
+pub const CHECK: &str = "\
+Usage: tailcast check [FLAGS] [FILE...]
+
+Says what tailcast watch with these flags would do: where each FILE begins and
+why, and how much of it is unread; and whether what its guarantee rests on
+holds: Redis, what its user may do there, what it keeps, the files, the rotated
+files beside them, their state, and how logrotate treats them. Each condition
+is ok, warn (it works, within a limit that is named), FAIL, or ? (it cannot be
+known). Changes nothing, and takes no lock (default: app.log).
+
+Flags:
+      --json                print JSON, for programs
+      --logrotate-conf PATH where logrotate's configuration begins
+                            (default: /etc/logrotate.conf)
+
+It takes every flag of watch too (tailcast help watch). These change what it
+says:
+      --exclude GLOB        leave out of the globs' matches what has this name,
+                            as in '*.gz', or with a / this path; repeatable
+      --rotated DIR         look for rotated files in DIR too; repeatable
+      --redis URL           the server (default: $REDIS_URL, else
+                            redis://127.0.0.1:6379/)
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
+      --mode MODE           pubsub, stream or list (default: pubsub)
+      --target NAME         channel or key, may hold {type}
+                            (default: logs:{type} for pubsub, else logs)
+      --source NAME         what this file is called in Redis
+                            (default: HOST:ABSOLUTE-PATH)
+      --delivery HOW        exactly-once or at-least-once
+                            (default: exactly-once)
+      --hold WHOM           slow, absent or off (default: slow)
+      --from start|end      where to begin in a file not seen before
+                            (default: start)
+      --reset               as if nothing were known of how far it got
+      --state-dir DIR       folder for checkpoints (default: $STATE_DIRECTORY,
+                            else $XDG_STATE_HOME/tailcast, else
+                            ~/.local/state/tailcast)
+      --forget-after DURATION
+                            how long the state of a log that is gone is kept
+                            (default: 7d)
+  -h, --help                show this text
+
+Exit codes: 0 no condition fails; 1 one does, or it could not look; 2 bad usage.
+
+Examples:
+  tailcast check /var/log/app.log
+  tailcast check --mode stream --rotated old '/var/log/app/*.log'
+  tailcast check --json app.log | jq -r '.conditions[] | select(.state != \"ok\")'
+";
+
+pub const TOP: &str = "\
+Usage: tailcast top [FLAGS] [PATTERN...]
+
+Shows, live, how many lines of each type are published to the channels that
+match a PATTERN (default: 'logs:*'), with a sparkline of the last seconds; and
+of every source that has a commit record how far it is, how fast it moves, and
+how much of the log is not published, where the log is on this host. To Redis
+it is a subscriber like any other. Without a terminal it prints a table each
+time. Ctrl-C ends it.
+
+Flags:
+      --redis URL           the server (default: $REDIS_URL, else
+                            redis://127.0.0.1:6379/), or any node of a Redis
+                            Cluster; redis+unix:// works too, and
+                            redis+sentinel://HOST:PORT,.../MASTER
+      --tls-ca FILE         for rediss://: who may have signed the server's
+                            certificate (default: the system's authorities)
+      --tls-cert FILE, --tls-key FILE
+                            the certificate that the server asks us for
+      --type-field NAME,... the top-level JSON field that is the type, or the
+                            first of these that has one (default: type)
+      --rotated DIR         look for rotated files in DIR too, as the watcher
+                            does if it was told so; repeatable
+      --interval DURATION   time between two looks (default: 1s)
+      --count N             end after N looks (default: go on until Ctrl-C)
+  -h, --help                show this text
+
+Examples:
+  tailcast top
+  tailcast top 'logs:ERROR' 'logs:WARNING'
+  tailcast top --interval 10s --count 6 > minute.txt
 ";

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use super::args::{Arg, Args, closest, shown, usage};
 use super::{
-    Backlog, Delivery, Env, Format, From, Generate, Hold, Mode, Retain, Status, Subscribe, Tls,
-    Verbosity, Watch, WhenFull,
+    Backlog, Delivery, Env, Format, From, Generate, Hold, Mode, Report, Retain, Status, Subscribe,
+    Tls, Verbosity, Watch, WhenFull,
 };
 use crate::error::{Error, Result};
 use crate::route::is_type;
+
+pub use looking::{check, top};
+
+mod looking;
 
 const DEFAULT_FILE: &str = "app.log";
 const DEFAULT_PATTERN: &str = "logs:*";
@@ -59,6 +63,9 @@ const WATCH_FLAGS: &[&str] = &[
     "--when-full",
     "--retain",
     "--timeout",
+    "--stats",
+    "--stats-format",
+    "--metrics-file",
     "--verbose",
     "-v",
     "--quiet",
@@ -148,7 +155,19 @@ pub fn generate(mut args: Args) -> Result<Generate> {
     Ok(options)
 }
 
-pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
+pub fn watch(args: Args, env: Env) -> Result<Watch> {
+    watch_and("watch", WATCH_FLAGS, args, env, &mut |_, _| Ok(false))
+}
+
+/// Reads the flags of `watch` for a command that takes more of them: `more` reads one that is not `watch`'s, and says
+/// whether it knows it.
+fn watch_and(
+    command: &str,
+    known: &[&str],
+    mut args: Args,
+    env: Env,
+    more: &mut dyn FnMut(&str, &mut Args) -> Result<bool>,
+) -> Result<Watch> {
     let mut options = watch_defaults();
     let (mut redis, mut target, mut state_dir) = (None, None, None);
     let mut backlog_flag = None;
@@ -190,11 +209,14 @@ pub fn watch(mut args: Args, env: Env) -> Result<Watch> {
             "--timeout" => options.timeout = args.duration()?,
             "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
             "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
-            _ => return Err(unknown_flag("watch", &flag, WATCH_FLAGS)),
+            _ if looking::report_flag(&mut options.report, &flag, &mut args)? => {}
+            _ if more(&flag, &mut args)? => {}
+            _ => return Err(unknown_flag(command, &flag, known)),
         }
     }
     check_backlog(&options, backlog_flag)?;
-    options.files = files_or_default("watch", options.files)?;
+    looking::check_report(&options.report)?;
+    options.files = files_or_default(command, options.files)?;
     options.redis = redis_url(redis, env)?;
     options.target = target.unwrap_or_else(|| default_target(options.mode).to_owned());
     options.state_dir = resolve_state_dir(state_dir, env)?;
@@ -234,6 +256,7 @@ fn watch_defaults() -> Watch {
             is_asked_for: false,
         },
         timeout: Duration::from_secs(30),
+        report: Report::default(),
         verbosity: Verbosity::Normal,
     }
 }

@@ -8,6 +8,7 @@
 //! inode that we hold, or else by its anchor; **all that stands behind the newest of these is unread**, whatever it is.
 //! Two neighbours are known to be neighbours, or there is a gap between them.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
@@ -70,6 +71,8 @@ pub struct Facts {
     pub files: Vec<Fact>,
     /// What was written later than this is unread. It decides only where no known generation lies among the files.
     pub since: Option<SystemTime>,
+    /// There were none when the log was found: so all of them are unread, where nothing was read yet.
+    pub is_all_ours: bool,
     /// Names of rotated files that are something else: links, pipes, folders.
     pub others: Vec<Name>,
     /// The path was seen to be absent: so what appears there is the successor, however late.
@@ -95,6 +98,19 @@ pub enum Ask {
     IsEmpty { file: usize },
     /// Was it renamed so long ago that what a rotation does next is done?
     IsSettled { file: usize },
+}
+
+impl Ask {
+    /// The file that it is about.
+    pub fn file(self) -> usize {
+        let (Ask::Holds { file, .. }
+        | Ask::IsEarlierCopy { file, .. }
+        | Ask::IsCopyOfPath { file }
+        | Ask::IsText { file }
+        | Ask::IsEmpty { file }
+        | Ask::IsSettled { file }) = self;
+        file
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,9 +225,20 @@ impl Look<'_> {
         self.facts.files.iter().position(|fact| fact.file == id)
     }
 
+    /// Whether a file was there when the generations that nobody holds were.
+    fn was_there(&self, fact: &Fact) -> bool {
+        let is_younger = |(born, since)| born > since;
+        !fact.born.zip(self.facts.since).is_some_and(is_younger)
+    }
+
+    /// The file that the path is now.
+    fn own_file(&self) -> Option<FileId> {
+        self.path().map(|path| self.facts.files[path].file)
+    }
+
     /// Whether the log's file stays and its content moves away, as with copytruncate.
     fn is_copytruncated(&self) -> bool {
-        let own = self.path().map(|path| self.facts.files[path].file);
+        let own = self.own_file();
         self.known.last().is_some_and(|last| Some(last.file) == own)
     }
 
@@ -221,6 +248,7 @@ impl Look<'_> {
         let mut places = vec![Place::Lost; self.known.len()];
         // A file that has been a newer generation is not an older one any more, whatever is in it.
         let mut newer = HashSet::new();
+        let own = self.own_file();
         let mut bound = self.facts.files.len();
         for index in (0..self.known.len()).rev() {
             let known = &self.known[index];
@@ -230,7 +258,6 @@ impl Look<'_> {
             if known.is_read() {
                 bound = bound.min(places[index].file().unwrap_or(bound));
             }
-            let own = self.path().map(|path| self.facts.files[path].file);
             if known.hold != Hold::No || own == Some(known.file) {
                 newer.insert(known.file);
             }
@@ -239,8 +266,10 @@ impl Look<'_> {
         }
         for index in 0..self.known.len() {
             if self.has_only_an_inode(&self.known[index]) {
-                let found = self.by_inode(index, &places);
-                let found = found.or_else(|| self.by_neighbours(index, &places));
+                let found = match self.by_inode(index, &places) {
+                    None => self.by_neighbours(index, &places)?,
+                    found => found,
+                };
                 places[index] = found.map_or(Place::Lost, Place::At);
             }
         }
@@ -259,7 +288,7 @@ impl Look<'_> {
         let is_between = older.is_none_or(|(_, older)| older < file)
             && newer.is_none_or(|(_, newer)| newer > file);
         let fact = &self.facts.files[file];
-        let is_ours = fact.name.kind != Kind::Other && !fact.claimed;
+        let is_ours = fact.name.kind != Kind::Other && !fact.claimed && self.was_there(fact);
         let fits = match known.generation {
             Some(_) => fact.size >= known.offset,
             // It was there before us, and nobody writes to it any more.
@@ -270,8 +299,16 @@ impl Look<'_> {
 
     /// Between two that are found, each file is the generation that its place says. Before the oldest that is found, it
     /// must have been written to besides.
-    fn by_neighbours(&self, index: usize, places: &[Place]) -> Option<usize> {
+    fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.neighbours(index, places);
+        match self.between(index, older, newer) {
+            Some(file) if older.is_some() || self.is_later(file)? => Ok(Some(file)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The file that lies as many generations from its neighbours as this one does.
+    fn between(&self, index: usize, older: Option<Found>, newer: Option<Found>) -> Option<usize> {
         let (generation, newer) = (self.known[index].generation?, newer?);
         let counting = |files: std::ops::Range<usize>| -> Vec<usize> {
             let counts = |file: &usize| self.counts(&self.facts.files[*file]);
@@ -280,8 +317,7 @@ impl Look<'_> {
         let Some((before, place)) = older else {
             let files = counting(0..newer.1);
             let steps = usize::try_from(newer.0 - generation).ok()?;
-            let file = *files.get(files.len().checked_sub(steps)?)?;
-            return self.is_later(&self.facts.files[file]).then_some(file);
+            return files.get(files.len().checked_sub(steps)?).copied();
         };
         let files = counting(place + 1..newer.1);
         let steps = usize::try_from(generation - before).ok()?;
@@ -416,9 +452,9 @@ impl Look<'_> {
         let base = read.find_map(|index| places[index].file());
         let first = match (base, newest) {
             // What stands behind an older one may be what was read of the newest.
-            (Some(base), Some(Place::Lost)) => (base + 1).max(self.first_unread()),
+            (Some(base), Some(Place::Lost)) => (base + 1).max(self.first_unread()?),
             (Some(base), _) => base + 1,
-            (None, _) => self.first_unread(),
+            (None, _) => self.first_unread()?,
         };
         let mut files = Vec::new();
         for file in first..self.facts.files.len() {
@@ -435,9 +471,10 @@ impl Look<'_> {
         self.await_next_step(&files, base)?;
         let is_passed = |file: &usize| self.counts(&self.facts.files[*file]);
         let passed = (base.map_or(0, |base| base + 1)..first).rfind(is_passed);
-        let is_sought = self.known.last().is_some_and(|known| !known.is_read());
         let has_passed_empty = match passed {
-            Some(file) if is_sought => *self.ask(Ask::IsEmpty { file })? == Reply::Yes,
+            Some(file) if places.last() == Some(&Place::Lost) => {
+                *self.ask(Ask::IsEmpty { file })? == Reply::Yes
+            }
             _ => false,
         };
         Ok(Unread {
@@ -467,26 +504,34 @@ impl Look<'_> {
     }
 
     /// Where nothing that lines were read of lies among the files: the first one that was written later.
-    fn first_unread(&self) -> usize {
+    fn first_unread(&self) -> Result<usize, Ask> {
         // What has the inode of the newest one, and not its anchor, is closed to us, or another file by now.
         let newest = self.known.last().map(|known| known.file);
         let is_known = |fact: &Fact| {
             let mut unread = self.known.iter().filter(|known| !known.is_read());
             Some(fact.file) == newest || unread.any(|known| known.file == fact.file)
         };
-        let mut files = self.facts.files.iter();
-        let first =
-            files.position(|fact| is_known(fact) || self.counts(fact) && self.is_later(fact));
-        first.or(self.path()).unwrap_or(self.facts.files.len())
+        for (file, fact) in self.facts.files.iter().enumerate() {
+            if is_known(fact) || self.counts(fact) && self.is_later(file)? {
+                return Ok(file);
+            }
+        }
+        Ok(self.path().unwrap_or(self.facts.files.len()))
     }
 
     /// Whether it was written behind what is known. Of two times that are the same nobody knows which is later; what was
-    /// never read is not repeated by it.
-    fn is_later(&self, fact: &Fact) -> bool {
+    /// never read is not repeated by it, nor is what nobody can read.
+    fn is_later(&self, file: usize) -> Result<bool, Ask> {
+        let fact = &self.facts.files[file];
         let is_any_read = self.known.iter().any(Known::is_read);
-        self.facts.since.is_some_and(|since| match is_any_read {
-            true => fact.modified > since,
-            false => fact.modified >= since,
+        if self.facts.is_all_ours && !is_any_read {
+            return Ok(true);
+        }
+        Ok(match self.facts.since.map(|it| fact.modified.cmp(&it)) {
+            Some(Ordering::Equal) if is_any_read => {
+                matches!(self.ask(Ask::IsText { file })?, Reply::Unreadable(_))
+            }
+            order => order.is_some_and(Ordering::is_ge),
         })
     }
 
@@ -669,11 +714,10 @@ impl Look<'_> {
             Place::Lost if known.is_read() => {
                 "the file that was being read is gone, or closed to us"
             }
-            // Where there are rotated files, that is what has become of it.
             Place::Lost
                 if known.file != FileId::default()
                     && !unread.has_passed_empty
-                    && unread.files.iter().all(is_path) =>
+                    && !self.may_have_become(known, unread.files.first()) =>
             {
                 "the file that was to be read is gone"
             }
@@ -689,6 +733,16 @@ impl Look<'_> {
                 .filter(|bytes| *bytes > 0),
         };
         Some((gap, why.to_string()))
+    }
+
+    /// Whether the first unread file may be what has become of a generation of which nothing was read: packed, or copied to
+    /// another file system. With a new name alone it would have its inode.
+    fn may_have_become(&self, known: &Known, first: Option<&(usize, Option<String>)>) -> bool {
+        first.is_some_and(|(file, _)| {
+            let fact = &self.facts.files[*file];
+            let is_rotated = fact.name.kind != Kind::Path;
+            is_rotated && (fact.name.packing.is_some() || fact.file.dev != known.file.dev)
+        })
     }
 
     /// How many files are missing between two by their names, or may be by their times; and the words for it.

@@ -209,15 +209,13 @@ fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// Where a link leads at last, also while there is nothing. None: it is no link, or leads round in a circle.
 fn link_target(path: &Path) -> Option<PathBuf> {
-    let mut target = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
-        match fs::read_link(&target) {
-            Ok(next) => target = target.parent()?.join(next),
-            Err(_) => break,
-        }
+    let next = |path: &PathBuf| Some(path.parent()?.join(fs::read_link(path).ok()?));
+    let mut links = std::iter::successors(next(&path.to_path_buf()), next);
+    let target = links.by_ref().take(MOST_LINKS).last()?;
+    if links.next().is_some() {
+        return None;
     }
-    let is_end = target != path && fs::read_link(&target).is_err();
-    let folder = fs::canonicalize(target.parent()?).ok().filter(|_| is_end)?;
+    let folder = fs::canonicalize(target.parent()?).ok()?;
     Some(folder.join(target.file_name()?))
 }
 

@@ -35,6 +35,8 @@ pub struct Generation {
     pub ended: bool,
     /// Nothing more was there at the last read.
     pub at_end: bool,
+    /// No complete line was left behind those that were taken at the last read.
+    drained: bool,
     /// When its last byte came, or it was renamed.
     pub touched: Instant,
     /// When it is looked at again, where it is a rotated one.
@@ -119,6 +121,7 @@ impl Generation {
             is_copy: false,
             ended: false,
             at_end: false,
+            drained: false,
             touched: now.checked_sub(stat.age()).unwrap_or(now),
             next_look: now,
             trail: Trail::default(),
@@ -220,6 +223,11 @@ impl Generation {
         self.ended = true;
     }
 
+    /// Whether every line is taken that was complete when it was last read.
+    pub fn is_drained(&self) -> bool {
+        self.drained || self.unread() == 0
+    }
+
     pub fn is_sought(&self) -> bool {
         matches!(self.body, Body::Sought)
     }
@@ -259,6 +267,7 @@ impl Generation {
         }
         let mut taken = Taken::Nothing;
         let mut rest = &bytes[lead..];
+        self.drained = false;
         self.at_end = rest.is_empty();
         if self.end.offset == 0 {
             self.say_utf16(rest);
@@ -273,6 +282,7 @@ impl Generation {
             }
         }
         if taken != Taken::Nothing {
+            self.drained = length < buffer.len() && !rest.contains(&b'\n');
             if start == 0 {
                 self.trail.head = bytes[..behind.min(ANCHOR_LEN)].to_vec();
             }
@@ -282,7 +292,7 @@ impl Generation {
         if length == buffer.len() || bytes[lead..].starts_with(&[0]) {
             return self.take_long_line(limits, buffer, sink);
         }
-        self.at_end = true;
+        (self.at_end, self.drained) = (true, true);
         Ok(Taken::Nothing)
     }
 

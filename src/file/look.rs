@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Tail;
 use super::diff::{Ask, Event, Fact, Facts, Hold, Known, Replies, Reply, diff};
 use super::folder::Candidate;
 use super::generation::{Body, Generation};
@@ -17,6 +16,7 @@ use super::open::{
     position_at,
 };
 use super::unpack::{Findings, HEAD, Inspection, Unpacked};
+use super::{Before, Tail};
 use crate::error::describe;
 use crate::lines::is_text;
 use crate::position::{ANCHOR_LEN, Anchor, FileId, Gap, Position};
@@ -112,8 +112,10 @@ impl Tail<'_> {
     /// What is known, oldest first.
     fn known(&self) -> io::Result<Vec<Known>> {
         let is_begun = self.chain.iter().any(|g| g.end.offset > 0);
-        let before = self.before.iter().filter(|_| !is_begun);
-        let mut known: Vec<_> = before.cloned().collect();
+        let mut known = Vec::new();
+        if let (Before::File(before), false) = (&self.before, is_begun) {
+            known.push(before.clone());
+        }
         let closed = |end: Position| Known {
             generation: Some(end.generation),
             file: end.file,
@@ -171,6 +173,7 @@ impl Tail<'_> {
             since: self.since,
             others,
             was_absent: self.was_absent,
+            is_all_ours: self.before == Before::Nothing,
             next: current.generation + 1,
             floor: current.generation + u64::from(current.offset > 0),
         }
@@ -183,18 +186,12 @@ impl Tail<'_> {
         known: &[Known],
         candidates: &[Candidate],
     ) -> io::Result<Option<Reply>> {
-        let (Ask::Holds { file, .. }
-        | Ask::IsEarlierCopy { file, .. }
-        | Ask::IsCopyOfPath { file }
-        | Ask::IsText { file }
-        | Ask::IsEmpty { file }
-        | Ask::IsSettled { file }) = ask;
-        let candidate = &candidates[file];
+        let candidate = &candidates[ask.file()];
         let place = match ask {
             Ask::Holds { known: index, .. } => known[index].probe,
             _ => None,
         };
-        if ask == (Ask::IsSettled { file }) {
+        if matches!(ask, Ask::IsSettled { .. }) {
             let is_settled = candidate.stat.age() >= SETTLED;
             self.inspector.again_at = (!is_settled).then(|| Instant::now() + TRY_AGAIN);
             return Ok(is_settled.then_some(Reply::Yes));
@@ -307,11 +304,11 @@ impl Tail<'_> {
                 Event::Copied { known: index, file } => {
                     self.copied(&known[*index], &candidates[*file], &mut opened)
                 }
-                Event::Truncated { known: index, copy } => {
-                    changed |= self.drop_generation(&known[*index]);
-                    self.pass(copy.map(|copy| &candidates[copy]), &known[*index]);
+                Event::Truncated {
+                    known: index,
+                    copy: passed,
                 }
-                Event::Vanished {
+                | Event::Vanished {
                     known: index,
                     passed,
                 } => {
@@ -343,7 +340,7 @@ impl Tail<'_> {
                 generation, offset, ..
             } = generation.end;
             talk::detail(&format!(
-                "{path}: generation {generation} is {name}, read to offset {offset}"
+                "{path}: generation {generation} is {name}, read up to offset {offset}"
             ));
         }
         Ok(changed)
@@ -497,32 +494,40 @@ impl Tail<'_> {
         true
     }
 
-    /// Where a generation is found first, of which nothing was read, and none before it is known: the file behind which it
-    /// stands. What comes to stand there later is ours.
+    /// Where a generation is found first, of which nothing was read, and none before it is known, and at a first start
+    /// also where there is none: the file behind which it stands. What comes to stand there later is ours.
     fn remember_before(&mut self, candidates: &[Candidate]) {
-        if self.knows_before {
+        if self.before != Before::Unknown {
             return;
         }
         let is_ours = |c: &Candidate| {
             let is_it = |g: &Generation| !g.is_sought() && g.stat.id == c.stat.id;
             self.chain.iter().any(is_it)
         };
-        let Some(first) = candidates.iter().position(is_ours) else {
-            return;
+        let is_first_look = self.since.is_none();
+        let first = match candidates.iter().position(is_ours) {
+            Some(first) => first,
+            None if is_first_look => candidates.len(),
+            None => return,
         };
-        self.knows_before = true;
         if self.chain.iter().any(|g| g.end.offset > 0) || self.finished.is_some() {
+            self.before = Before::Untold;
             return;
         }
+        let is_rotated = |c: &&Candidate| !matches!(c.name.kind, Kind::Path | Kind::Other);
         // What was born behind ours may be a copy of it, in the making.
-        let is_older = |c: &Candidate| {
-            c.stat.size > 0
-                && (c.name.packing.is_some() || c.stat.born <= candidates[first].stat.born)
+        let is_older = |c: &&Candidate| {
+            let is_born_before = |ours: &Candidate| c.stat.born <= ours.stat.born;
+            let ours = candidates.get(first);
+            c.stat.size > 0 && (c.name.packing.is_some() || ours.is_none_or(is_born_before))
         };
-        let is_rotated = |c: &Candidate| !matches!(c.name.kind, Kind::Path | Kind::Other);
-        let older = candidates[..first].iter();
-        let newest = older.rev().find(|c| is_rotated(c) && is_older(c));
-        self.before = newest.and_then(file_before);
+        let mut rotated = candidates[..first].iter().filter(is_rotated);
+        let newest = rotated.clone().rfind(is_older);
+        self.before = match newest.and_then(file_before) {
+            Some(known) => Before::File(known),
+            None if is_first_look && rotated.next().is_none() => Before::Nothing,
+            None => Before::Untold,
+        };
     }
 
     /// Says which files it has open.

@@ -49,6 +49,12 @@ const PACKINGS: [Packing; 4] = [
     },
 ];
 
+/// What unpacks archives with this ending. None: nothing that is known here.
+pub fn packing_program(ending: &str) -> Option<&'static str> {
+    let packing = PACKINGS.iter().find(|packing| packing.ending == ending);
+    packing.map(|packing| packing.program)
+}
+
 /// A file's name, as seen from a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {

@@ -108,7 +108,7 @@ impl Naming {
 }
 
 /// The name of this host, as `hostname` prints it.
-fn host_name() -> Result<String> {
+pub fn host_name() -> Result<String> {
     let read = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| {
         let output = std::process::Command::new("uname").arg("-n").output()?;
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -259,7 +259,7 @@ impl<'w> Admission<'w> {
 }
 
 /// Sees that a path, if it is there, is a file that can be read.
-fn check_file(path: &Path) -> Result<()> {
+pub fn check_file(path: &Path) -> Result<()> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::account;
 use super::backlog::Backlog;
 use super::hold::{Hold, Verdict};
 use super::refused::Refused;
@@ -17,7 +18,7 @@ use super::source::{Stage, State};
 use super::trouble::{Trouble, out_of_time};
 use super::{Answer, Resume, Shared, Work};
 use crate::broker::{
-    Audience, Batch, Candidate, Claim, Failure, MOST_MOVES, Session, Subscriber, Taken,
+    Arrived, Audience, Batch, Candidate, Claim, Failure, MOST_MOVES, Session, Subscriber, Taken,
 };
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
@@ -46,6 +47,8 @@ pub struct Publisher {
     flying: VecDeque<(Box<Batch>, Claim)>,
     /// Batches to be sent before new ones, in order.
     again: VecDeque<Box<Batch>>,
+    /// How many of these were under way when a session ended: it is not known yet whether they have arrived.
+    doubtful: usize,
     /// A `Close` or `Forget`, behind all that is to be sent before it.
     ending: Option<Work>,
     refused: Refused,
@@ -73,6 +76,7 @@ impl Publisher {
             waiting: BTreeSet::new(),
             flying: VecDeque::new(),
             again: VecDeque::new(),
+            doubtful: 0,
             ending: None,
             trouble: Trouble::default(),
             progressed: Instant::now(),
@@ -89,12 +93,13 @@ impl Publisher {
                 Err(Failure::Fatal(error)) => return Err(error),
                 Err(_) if self.shared.halts() => break,
                 Err(failure) => {
-                    while let Some((batch, _)) = self.flying.pop_back() {
-                        self.again.push_front(batch);
-                    }
+                    self.land_all();
                     let rested = std::mem::take(&mut self.rested);
                     let is_led_on = self.is_led_on(&failure);
                     let waits = !rested && !is_led_on && !matches!(failure, Failure::Interrupted);
+                    if !waits {
+                        talk::detail(&format!("{failure}; connecting again"));
+                    }
                     if let Some(failure) = self.put_aside(failure).filter(|_| waits) {
                         self.wait(&failure)?;
                     }
@@ -104,33 +109,39 @@ impl Publisher {
         Ok(())
     }
 
+    /// Nobody knows what has become of the batches in flight: they are to be sent again, unless they have arrived.
+    fn land_all(&mut self) {
+        self.doubtful += self.flying.len();
+        while let Some((batch, _)) = self.flying.pop_back() {
+            self.again.push_front(batch);
+        }
+    }
+
     /// Whether the failure names another node, to go on with at once. Nodes that go on naming each other are waited for.
     fn is_led_on(&mut self, failure: &Failure) -> bool {
-        let Failure::Moved { to, why } = failure else {
+        let Failure::Moved { to, .. } = failure else {
             self.moves = 0;
             return false;
         };
         self.shared.address.follow(to);
         self.moves += 1;
-        let is_new = self.moves <= MOST_MOVES;
-        if is_new {
-            talk::detail(why);
-        }
-        is_new
+        self.moves <= MOST_MOVES
     }
 
     /// Publishes with one session. Ok: there is nothing more to do.
     fn run_session(&mut self) -> Result<(), Failure> {
         let (options, address) = (&self.shared.options, &self.shared.address);
         let mut session = Session::open(address, options, self.deadline())?;
+        self.shared.counters.sessions.fetch_add(1, Relaxed);
+        talk::detail(&format!("redis {address}: connected"));
         self.lapse(options.delivery);
         self.backlog.begin(&self.shared, self.deadline())?;
         loop {
             let ended = self.send_ahead(&mut session)?;
             if let Some((batch, claim)) = self.flying.front() {
-                let unheard = session.finish(batch, claim);
+                let arrived = session.finish(batch, claim);
                 // Kept in `flying` until it is known to have arrived.
-                self.acknowledge_first(unheard?);
+                self.acknowledge_first(&arrived?);
                 session.set_deadline(self.deadline())?;
             }
             if self.flying.is_empty() {
@@ -346,8 +357,12 @@ impl Publisher {
     }
 
     /// The first batch in flight has arrived.
-    fn acknowledge_first(&mut self, unheard: u64) {
-        self.shared.counters.unheard.fetch_add(unheard, Relaxed);
+    fn acknowledge_first(&mut self, arrived: &Arrived) {
+        let counters = &self.shared.counters;
+        counters.unheard.fetch_add(arrived.unheard, Relaxed);
+        if let Some(entries) = arrived.backlog {
+            counters.set_backlog(entries);
+        }
         if let Some((batch, _)) = self.flying.pop_front() {
             let more = !self.flying.is_empty();
             self.acknowledge(batch, more);
@@ -359,29 +374,31 @@ impl Publisher {
     fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
         let lines = batch.lines as u64;
         if let (Some(state), Some(end)) = (self.sources.get_mut(&batch.source), batch.end.take()) {
-            self.shared
-                .mailbox
-                .put(&state.path, end.clone(), lines, more);
-            state.known = Some(end);
+            state.as_of = batch.as_of;
+            state.known = Some(end.clone());
+            let (path, mailbox) = (&state.path, &self.shared.mailbox);
+            mailbox.put(path, (end, state.as_of), lines, more);
         }
         self.shared.counters.lines.fetch_add(lines, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);
+        self.shared.counters.batches.fetch_add(1, Relaxed);
         self.recycle(batch);
     }
 
-    fn recycle(&self, mut batch: Box<Batch>) {
-        batch.clear();
+    fn recycle(&self, batch: Box<Batch>) {
         // The reader may have ended: then nobody fills batches any more.
         let _ = self.answers.send(Answer::Batch(batch));
     }
 
     /// Takes over what waits for it, and tells the reader where it goes on. Nothing may be in flight.
     fn take_over(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let is_due = !self.waiting.is_empty();
         while !self.waiting.is_empty() && !self.shared.halts() {
             self.gather();
             let together: Vec<usize> = self.waiting.iter().copied().take(TOGETHER).collect();
             self.name_records(session, &together);
             let taken = session.take_over(&self.candidates(&together))?;
+            self.say_taken_over(together.len());
             for (source, taken) in together.into_iter().zip(taken) {
                 self.waiting.remove(&source);
                 self.taken(source, taken);
@@ -389,7 +406,22 @@ impl Publisher {
             self.has_progressed();
             session.set_deadline(self.deadline())?;
         }
+        if is_due && self.doubtful > 0 {
+            let batches = account::count(self.doubtful as u64, "batch");
+            talk::detail(&format!("{batches} had not arrived: sending again"));
+            self.doubtful = 0;
+        }
         Ok(())
+    }
+
+    fn say_taken_over(&self, sources: usize) {
+        let records = account::count(sources as u64, "commit record");
+        talk::detail(&match self.shared.options.delivery {
+            Delivery::ExactlyOnce => format!("redis {}: took over {records}", self.shared.address),
+            Delivery::AtLeastOnce => {
+                format!("{records} not kept, as --delivery is at-least-once")
+            }
+        });
     }
 
     /// Looks at what else is here, so that it need not be waited for by itself.
@@ -433,6 +465,7 @@ impl Publisher {
         let stage = std::mem::replace(&mut state.stage, Stage::Owned { record });
         let is_known = state.known.as_ref() == Some(&progress);
         if stage == Stage::Fresh {
+            talk::detail(&state.begins(&progress, self.shared.options.reset));
             state.known = Some(progress.clone());
             self.resume(source, progress, is_known);
         } else if !is_known && !self.has_arrived(source, &progress) {
@@ -465,6 +498,14 @@ impl Publisher {
     }
 
     fn arrived_unseen(&mut self, mut batch: Box<Batch>, progress: &Progress) {
+        self.doubtful = self.doubtful.saturating_sub(1);
+        if let Some(state) = self.sources.get(&batch.source) {
+            talk::detail(&format!(
+                "{}: the reply to a batch of {} lines was lost, but its commit record says that it has arrived",
+                state.path.display(),
+                batch.lines
+            ));
+        }
         batch.end = Some(progress.clone());
         self.acknowledge(batch, false);
     }
@@ -476,10 +517,9 @@ impl Publisher {
         };
         state.rewind(&progress);
         talk::detail(&format!(
-            "{}: going on from offset {} of generation {}, where its commit record stands",
+            "{}: going on from {}, where its commit record stands",
             state.path.display(),
-            progress.current.offset,
-            progress.current.generation
+            account::place(&progress)
         ));
         self.resume(source, progress, false);
     }
@@ -490,9 +530,8 @@ impl Publisher {
             return;
         };
         if !is_checkpoint {
-            self.shared
-                .mailbox
-                .put(&state.path, progress.clone(), 0, false);
+            let (path, mailbox) = (&state.path, &self.shared.mailbox);
+            mailbox.put(path, (progress.clone(), state.as_of), 0, false);
         }
         let _ = self.answers.send(Answer::Resume(Resume {
             source,

@@ -6,18 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::account;
 use super::admission::{Admission, Found, Named};
 use super::globs::{Glob, Walk, matches};
 use super::progress::ProgressLine;
+use super::report::Reporter;
 use super::sink::{BatchSink, Target};
+use super::tally::Lag;
 use super::{Answer, BATCHES, Resume, Shared, Source, TICK, Work};
 use crate::checkpoint::{Lock, Store};
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::file::{CLOCK_STEP, Limits, Place, Polled, Sink, Surroundings, Tail};
+use crate::file::{Limits, Place, Polled, Sink, Surroundings, Tail};
 use crate::talk;
 
 /// Bytes read at once.
@@ -91,7 +95,7 @@ enum Stage<'w> {
 }
 
 impl<'w> Stage<'w> {
-    fn tail(&mut self) -> Option<&mut Tail<'w>> {
+    fn tail(&self) -> Option<&Tail<'w>> {
         match self {
             Stage::Opening(tail) | Stage::Reading(tail) | Stage::ReadingTo(tail, _) => Some(tail),
             Stage::Done | Stage::Refused => None,
@@ -163,10 +167,18 @@ impl<'w> Reader<'w> {
     }
 
     /// Reads until the watcher halts, or with `--once` to the end of every file.
-    pub fn run(mut self, work: Sender<Work>, answers: &Receiver<Answer>) -> Result<()> {
+    pub fn run(
+        mut self,
+        work: Sender<Work>,
+        answers: &Receiver<Answer>,
+        reporter: &mut Reporter,
+        lags: &mut Vec<Lag>,
+    ) -> Result<()> {
         let pool = (0..BATCHES).map(|_| Box::default()).collect();
         let mut sink = BatchSink::new(self.shared, &work, pool);
-        self.follow(&work, answers, &mut sink)?;
+        let followed = self.follow(&work, answers, &mut sink, reporter);
+        *lags = self.lags(&[]);
+        followed?;
         if !self.shared.options.once || self.shared.halts() {
             return Ok(());
         }
@@ -192,6 +204,7 @@ impl<'w> Reader<'w> {
         work: &Sender<Work>,
         answers: &Receiver<Answer>,
         sink: &mut BatchSink<'_>,
+        reporter: &mut Reporter,
     ) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
         let mut progress = ProgressLine::new();
@@ -210,10 +223,9 @@ impl<'w> Reader<'w> {
             if self.shared.options.once && self.is_done(now)? {
                 break;
             }
-            progress.draw(&self.shared.counters, || {
-                let tails = self.entries.values_mut().filter_map(|e| e.stage.tail());
-                tails.map(|tail| tail.unread()).sum()
-            });
+            let tally = || self.shared.counters.tally();
+            progress.draw(tally, || self.lags(&[]).iter().map(|lag| lag.bytes).sum());
+            reporter.report(now, tally, || self.lags(&sink.out));
             let wake = next_poll.min(now + TICK).min(self.next_scan);
             match answers.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(answer) => {
@@ -229,11 +241,28 @@ impl<'w> Reader<'w> {
         Ok(())
     }
 
+    /// What is not published of each file, where that is known; `out` are the batches that are under way, as bytes of
+    /// their sources.
+    fn lags(&self, out: &[(usize, u64)]) -> Vec<Lag> {
+        let lag = |(number, entry): (&usize, &Entry)| {
+            if matches!(entry.stage, Stage::Refused) {
+                return None;
+            }
+            let unread = entry.stage.tail().map_or(0, Tail::unread);
+            let sent = out.iter().filter(|(source, _)| source == number);
+            Some(Lag {
+                path: entry.path.clone(),
+                bytes: unread + sent.map(|(_, bytes)| bytes).sum::<u64>(),
+            })
+        };
+        self.entries.iter().filter_map(lag).collect()
+    }
+
     fn take(&mut self, answer: Answer, sink: &mut BatchSink<'_>) -> Result<()> {
         self.progressed = Instant::now();
         match answer {
             Answer::Batch(batch) => {
-                sink.pool.push_back(batch);
+                sink.take_back(batch);
                 Ok(())
             }
             Answer::Resume(resume) => {
@@ -339,6 +368,11 @@ impl<'w> Reader<'w> {
         for gap in tail.say_gaps() {
             // It was said on stderr; the count in `status` is a help, not the truth.
             let _ = self.admission.store.note_gap(&entry.path, &gap);
+            let counters = &self.shared.counters;
+            counters.gaps.fetch_add(1, Relaxed);
+            counters
+                .gap_bytes
+                .fetch_add(gap.bytes.unwrap_or(0), Relaxed);
         }
     }
 
@@ -381,6 +415,7 @@ impl<'w> Reader<'w> {
     /// Begins with a path: the publisher will say where.
     fn add(&mut self, path: PathBuf, found: Found, from: cli::From, is_match: bool) -> Result<()> {
         let (checkpoint, since) = found.checkpoint.unzip();
+        talk::detail_of(|| account::found(&path, &found.name, checkpoint.as_ref()));
         let number = self.next_number;
         self.next_number += 1;
         let initial = Tail::initial(&path, from)?;
@@ -398,7 +433,7 @@ impl<'w> Reader<'w> {
             },
             self.surroundings,
             checkpoint.clone().unwrap_or_else(|| initial.clone()),
-            since.or_else(|| Some(SystemTime::now() - CLOCK_STEP)),
+            since,
         );
         // It has its files open before others are asked whose they are.
         tail.watch(now);
@@ -407,6 +442,7 @@ impl<'w> Reader<'w> {
             path: path.clone(),
             name: found.name.clone(),
             checkpoint,
+            as_of: since.or_else(|| tail.as_of()),
             initial,
         });
         self.numbers.insert(path.clone(), number);
@@ -500,12 +536,11 @@ impl<'w> Reader<'w> {
             let admitted = self.admission.admit_match(&path, &watched);
             let added = match admitted {
                 Ok(None) => continue,
-                Ok(Some(found)) => self.add(path.clone(), found, from, true),
+                Ok(Some(found)) => self.add(path, found, from, true),
                 Err(error) => Err(error),
             };
-            match added {
-                Ok(()) => talk::detail(&format!("{}: new", path.display())),
-                Err(error) => talk::warn(&error.to_string()),
+            if let Err(error) = added {
+                talk::warn(&error.to_string());
             }
         }
     }
@@ -529,7 +564,10 @@ impl<'w> Reader<'w> {
             _ => false,
         };
         for (number, entry) in self.entries.extract_if(.., |_, entry| is_over(entry)) {
-            talk::detail(&format!("{}: gone", entry.path.display()));
+            talk::detail(&format!(
+                "{}: gone, and read to its end",
+                entry.path.display()
+            ));
             self.numbers.remove(&entry.path);
             drop(entry.lock);
             let _ = work.send(Work::Close(number));

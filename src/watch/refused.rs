@@ -39,12 +39,16 @@ impl Refused {
         lines: &[Removed],
         reason: &str,
     ) -> Result<PathBuf> {
-        let name = self.store.file_of(log).with_extension("refused");
-        let path = self.folder.join(name.file_name().unwrap_or_default());
+        let path = self.path_of(log);
         self.append(&path, generation, lines, reason)
             .map_err(|error| Error::io("keep refused lines in", &path, &error))?;
         fault::point("refused-lines-kept");
         Ok(path)
+    }
+
+    fn path_of(&self, log: &Path) -> PathBuf {
+        let name = self.store.file_of(log).with_extension("refused");
+        self.folder.join(name.file_name().unwrap_or_default())
     }
 
     fn append(
@@ -87,6 +91,16 @@ impl Refused {
         }
         known.extend(lines.iter().map(|removed| (generation, removed.end)));
         fs::File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// How many lines of a log Redis has refused.
+pub fn count_refused(state_dir: &Path, log: &Path) -> Result<u64> {
+    let path = Refused::in_state_dir(state_dir).path_of(log);
+    let count = File::open(&path).and_then(|file| Ok(read_places(&file)?.0.len() as u64));
+    match count {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        counted => counted.map_err(|error| Error::io("read refused lines in", &path, &error)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
+use std::time::SystemTime;
 
 use super::{Shared, Work};
 use crate::broker::{Batch, Encoder};
@@ -31,6 +32,8 @@ pub struct BatchSink<'a> {
     /// Empty ones. While all are under way there is no room: so a stalled Redis stops the reading.
     pub pool: VecDeque<Box<Batch>>,
     pub target: Target,
+    /// The batches that are under way: their sources, and the bytes of the logs in them.
+    pub out: Vec<(usize, u64)>,
 }
 
 impl<'a> BatchSink<'a> {
@@ -46,7 +49,22 @@ impl<'a> BatchSink<'a> {
             encoder: Encoder::new(options.mode, &options.target, &options.type_field),
             pool,
             target: Target::default(),
+            out: Vec::new(),
         }
+    }
+
+    /// Takes a batch that is through, to be filled again.
+    pub fn take_back(&mut self, mut batch: Box<Batch>) {
+        let through = (batch.source, batch.bytes);
+        // One that had lines taken out is not as long as it was.
+        let is_it = |out: &(usize, u64)| *out == through;
+        let is_its_sources = |out: &(usize, u64)| out.0 == through.0;
+        let index = self.out.iter().position(is_it);
+        if let Some(index) = index.or_else(|| self.out.iter().position(is_its_sources)) {
+            self.out.swap_remove(index);
+        }
+        batch.clear();
+        self.pool.push_back(batch);
     }
 }
 
@@ -76,12 +94,13 @@ impl Sink for BatchSink<'_> {
         })
     }
 
-    fn commit(&mut self, progress: Progress) -> ControlFlow<()> {
+    fn commit(&mut self, progress: Progress, as_of: Option<SystemTime>) -> ControlFlow<()> {
         let Some(mut batch) = self.pool.pop_front() else {
             return ControlFlow::Break(());
         };
         (batch.source, batch.epoch) = (self.target.source, self.target.epoch);
-        batch.end = Some(progress);
+        (batch.end, batch.as_of) = (Some(progress), as_of);
+        self.out.push((batch.source, batch.bytes));
         match self.work.send(Work::Batch(batch)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -1,9 +1,9 @@
 //! A source that is being published: where it stands, and where it goes on from when its record is taken over.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::Source;
+use super::{Source, account};
 use crate::broker::{Batch, Record, Removed};
 use crate::cli::Mode;
 use crate::error::{Error, Result};
@@ -19,6 +19,8 @@ pub struct State {
     pub stage: Stage,
     /// Up to here it is published, as far as is known here; None: nothing is known.
     pub known: Option<Progress>,
+    /// What was written to the log before is published. None: all that was when that is written down.
+    pub as_of: Option<SystemTime>,
     /// Where to begin when neither we nor the record know.
     initial: Progress,
     /// Batches of earlier resumptions are void.
@@ -47,6 +49,7 @@ impl State {
             path: source.path,
             stage: Stage::Fresh,
             known: source.checkpoint,
+            as_of: source.as_of,
             initial: source.initial,
             epoch: 0,
             turns: Turns::default(),
@@ -58,18 +61,17 @@ impl State {
     pub fn choose(&self, mode: Mode, reset: bool, record: Option<&Record>) -> Result<Progress> {
         let is_forgotten = reset && self.stage == Stage::Fresh;
         let record = record.filter(|_| !is_forgotten);
-        if let Some(other) = record.and_then(|record| record.path.as_ref())
-            && *other != self.path
-        {
-            return Err(Error::Failed(format!(
-                "watch {}: its commit record {} is of another log, {other:?}; name one of the two with --source, or \
-                 run watch with --reset to forget the other's position",
-                self.path.display(),
-                self.key,
-            )));
+        if let Some(error) = of_another_log(&self.path, record) {
+            return Err(error);
         }
         let chosen = go_on_from(mode, self.known.as_ref(), record);
         Ok(chosen.unwrap_or_else(|| self.initial.clone()))
+    }
+
+    /// Where it begins, and why, in words; before it is known here.
+    pub fn begins(&self, progress: &Progress, reset: bool) -> String {
+        let checkpoint = self.known.as_ref();
+        account::begins(&self.path, progress, checkpoint, &self.initial, reset)
     }
 
     /// The record was found at `progress`, where nobody here has put it: the reader begins there anew.
@@ -121,8 +123,22 @@ impl State {
     }
 }
 
+/// Why a record cannot be gone by for a log.
+pub fn of_another_log(path: &Path, record: Option<&Record>) -> Option<Error> {
+    let other = record?.path.as_ref().filter(|other| *other != path)?;
+    Some(Error::Failed(format!(
+        "watch {}: its commit record is of another log, {other:?}; name one of the two with --source, or run watch with \
+         --reset to forget the other's position",
+        path.display()
+    )))
+}
+
 /// Which position is the truth: what is known here, or what the record says. None: nobody knows.
-fn go_on_from(mode: Mode, known: Option<&Progress>, record: Option<&Record>) -> Option<Progress> {
+pub fn go_on_from(
+    mode: Mode,
+    known: Option<&Progress>,
+    record: Option<&Record>,
+) -> Option<Progress> {
     let (Some(known), Some(record)) = (known, record) else {
         return record.map(|record| &record.progress).or(known).cloned();
     };

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::talk;
 
-/// The first pause after a failure, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The same trouble is not said again within this time.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
@@ -15,7 +13,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Trouble {
     since: Option<Instant>,
-    pauses: u32,
+    backoff: Backoff,
     said: Option<(String, Instant)>,
     /// Whether this trouble was said, so that its end is worth saying.
     announced: bool,
@@ -27,8 +25,7 @@ impl Trouble {
     /// It has begun, or goes on. Returns how long to pause before the next try.
     pub fn pause(&mut self) -> Duration {
         self.since.get_or_insert_with(Instant::now);
-        self.pauses += 1;
-        pause_after(self.pauses - 1, fastrand::f64())
+        self.backoff.pause()
     }
 
     pub fn say(&mut self, text: &str) {
@@ -63,7 +60,7 @@ impl Trouble {
                     since.elapsed().as_secs_f64()
                 ));
             }
-            self.pauses = 0;
+            self.backoff = Backoff::default();
         }
     }
 }
@@ -73,26 +70,4 @@ pub fn out_of_time(why: &str, timeout: Duration) -> Error {
     Error::TryLater(format!(
         "{why}; not better within --timeout ({timeout:?}), try again later"
     ))
-}
-
-/// Doubles with each pause, and varies by a quarter so that many watchers do not come back at once.
-fn pause_after(pauses: u32, chance: f64) -> Duration {
-    let pause = FIRST_PAUSE
-        .saturating_mul(1 << pauses.min(10))
-        .min(LONGEST_PAUSE);
-    pause.mul_f64(0.75 + 0.25 * chance)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_doubles_from_100_ms_to_5_s() {
-        let pauses: Vec<_> = (0..8)
-            .map(|pauses| pause_after(pauses, 1.0).as_millis())
-            .collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(pause_after(40, 0.0).as_millis(), 3750);
-    }
 }

@@ -127,10 +127,11 @@ impl Log {
 
     // What the writer does.
 
-    /// A line unlike every other also in its last bytes, of one of many lengths.
+    /// A line unlike every other also in its last bytes, wherever it is cut, of one of many lengths.
     fn next_text(&mut self) -> String {
         self.written += 1;
-        let padding = "x".repeat(self.written * 7919 % 90);
+        let padding = format!("{}.", self.written).repeat(90);
+        let padding = &padding[..self.written * 7919 % 90];
         format!(
             r#"{{"id":"{name} {number}","type":"INFO","message":"{padding} {number} of {name}"}}"#,
             name = self.setup.name,

@@ -84,7 +84,8 @@ fn a_subscriber_that_stalls_for_a_while_misses_nothing() {
         wait_until("every line is there", || received(&scene, "out") >= LINES);
         assert_received(&scene, "out", &all);
         watcher.sigterm();
-        assert_eq!(subscriber.sigterm().stderr, "", "it was not cut off");
+        let said = subscriber.sigterm().stderr;
+        assert!(!said.contains("trying again"), "it was not cut off: {said}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::util::*;
 
@@ -22,8 +22,11 @@ struct Logrotate<'a> {
     last: Cell<u64>,
 }
 
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+/// logrotate's `time(2)` lags behind the precise clock by a tick of the system's.
+const LAG: Duration = Duration::from_millis(100);
+
+fn seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH);
     since.expect("a time behind 1970").as_secs()
 }
 
@@ -56,7 +59,9 @@ impl<'a> Logrotate<'a> {
 
     fn rotate(&self) {
         if self.dated {
-            wait_until("the second is over", || now() > self.last.get());
+            wait_until("the second is over", || {
+                seconds(SystemTime::now() - LAG) > self.last.get()
+            });
         }
         let home = self.scene.home();
         let mut command = Command::new("logrotate");
@@ -66,7 +71,7 @@ impl<'a> Logrotate<'a> {
             .arg(home.join("logrotate.state"))
             .arg(home.join("logrotate.conf"));
         let output = command.output().expect("run logrotate");
-        self.last.set(now());
+        self.last.set(seconds(SystemTime::now()));
         assert!(
             output.status.success(),
             "{}",
@@ -326,7 +331,7 @@ fn every_style_of_copytruncate_loses_only_what_it_loses_itself_while_nobody_watc
 }
 
 #[test]
-#[ignore = "fails about once in six: the first copy is taken for one from before the start"]
+#[ignore = "on a busy machine two of the copies come in the wrong order now and then"]
 fn copytruncate_of_an_empty_file_right_behind_a_burst_loses_nothing() {
     for compression in COMPRESSIONS {
         let scene = Scene::new();

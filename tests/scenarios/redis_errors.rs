@@ -330,12 +330,12 @@ fn a_missing_permission_ends_the_watcher_with_the_reason() {
     }
 }
 
-/// The rules that the README gives to who runs this command, behind the password.
+/// The rules that docs/redis.md gives to who runs this command, behind the password.
 pub fn rules_for(command: &str) -> &'static str {
-    let readme = include_str!("../../README.md");
-    let mut lines = readme.lines().map(str::trim);
+    let document = include_str!("../../docs/redis.md");
+    let mut lines = document.lines().map(str::trim);
     let title = format!("# {command}");
-    assert!(lines.any(|line| line == title), "the README has {title}");
+    assert!(lines.any(|line| line == title), "docs/redis.md has {title}");
     let line = lines.next().expect("a line behind it");
     assert!(line.starts_with("ACL SETUSER "), "{line}");
     line.split_once(" >PASSWORD ").expect("a password").1

@@ -16,6 +16,12 @@ fn wait_subscribed(scene: &Scene) {
     });
 }
 
+/// What it says as soon as it listens.
+fn ready(scene: &Scene, patterns: &str) -> String {
+    let port = scene.redis.port;
+    format!("tailcast: subscribed to {patterns} at redis 127.0.0.1:{port}\n")
+}
+
 fn publish(scene: &Scene, channel: &str, payload: &[u8]) {
     let mut connection = scene.redis.connect();
     redis::cmd("PUBLISH")
@@ -38,7 +44,7 @@ fn piped_output_is_the_raw_bytes_a_line_each() {
         publish(&scene, "logs:UNKNOWN", payload);
     }
     let ended = subscriber.finish();
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert_eq!((ended.code, ended.stderr), (0, ready(&scene, "logs:*")));
     assert_eq!(
         ended.stdout,
         b"plain \xff\0\x1b[31m\n{\"type\":\"INFO\"}\nlast\n"
@@ -155,7 +161,34 @@ fn a_closed_pipe_is_a_quiet_exit() {
     });
     let output = shell.wait_with_output().expect("read");
     assert_eq!(String::from_utf8_lossy(&output.stdout), text(0..1) + "0\n");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        ready(&scene, "logs:*")
+    );
+}
+
+#[test]
+fn it_says_that_it_listens_also_when_redis_came_later() {
+    let mut scene = Scene::new();
+    scene.redis.kill();
+    let subscriber = subscribe(&scene, &[]).spawn();
+    subscriber.wait_says("trying again");
+    scene.redis.restart();
+    let said = subscriber.wait_says(&ready(&scene, "logs:*"));
+    assert!(
+        !said.contains("meanwhile"),
+        "nothing was heard before: {said}"
+    );
+    subscriber.sigterm();
+}
+
+#[test]
+fn it_says_that_it_listens_when_nothing_is_missed_any_more() {
+    let scene = Scene::new();
+    let subscriber = subscribe(&scene, &["a:*", "b:x", "--count", "1"]).spawn();
+    subscriber.wait_says(&ready(&scene, "a:*, b:x"));
+    publish(&scene, "b:x", b"heard");
+    assert_eq!(subscriber.finish().stdout, b"heard\n");
 }
 
 #[test]
@@ -173,7 +206,7 @@ fn a_lost_connection_is_taken_up_again_and_the_gap_said() {
             .ask::<usize>(&["CLIENT", "KILL", "TYPE", "pubsub"]),
         1
     );
-    wait_until("something is said", || !subscriber.stderr().is_empty());
+    subscriber.wait_says("trying again");
     wait_subscribed(&scene);
     publish(&scene, "logs:INFO", line(1).as_bytes());
     wait_until("the second line is printed", || {
@@ -277,8 +310,8 @@ fn control_characters_never_reach_a_terminal() {
     );
     assert_eq!(
         shown_text.lines().count(),
-        HOSTILE.len(),
-        "a line each: {shown_text:?}"
+        1 + HOSTILE.len(),
+        "a line each, behind the one that it is ready: {shown_text:?}"
     );
     assert!(
         shown_text.contains("clear") && shown_text.contains("overwritten"),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use redis::{FromRedisValue, RedisResult};
+use redis::FromRedisValue;
 
 use super::{Redis, wait_until};
 
@@ -95,7 +95,7 @@ impl Cluster {
     pub fn owner(&self, key: &str) -> usize {
         let mut owner = None;
         wait_until("a node serves the key", || {
-            let serves = |node: &Redis| try_ask::<i64>(node, &["EXISTS", key]).is_ok();
+            let serves = |node: &Redis| node.try_ask::<i64>(&["EXISTS", key]).is_ok();
             owner = self.nodes.iter().position(serves);
             owner.is_some()
         });
@@ -105,7 +105,7 @@ impl Cluster {
     /// A command about a key, answered by whichever node serves it; None: none does now.
     pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Option<T> {
         let mut nodes = self.nodes.iter();
-        nodes.find_map(|node| try_ask(node, words).ok())
+        nodes.find_map(|node| node.try_ask(words).ok())
     }
 
     /// How many lines a key keeps.
@@ -125,7 +125,7 @@ impl Cluster {
 
     /// The keys of all commit records.
     pub fn records(&self) -> Vec<String> {
-        let of = |node: &Redis| try_ask::<Vec<String>>(node, &["KEYS", "tailcast:commit:*"]);
+        let of = |node: &Redis| node.try_ask::<Vec<String>>(&["KEYS", "tailcast:commit:*"]);
         let all = self
             .nodes
             .iter()
@@ -186,7 +186,7 @@ fn start_node(more: &[&str]) -> Redis {
         // It listens before it finds that its bus has no port, and then ends.
         let mut serves = false;
         wait_until("the node serves, or ends", || {
-            serves = try_ask::<String>(&node, &["CLUSTER", "INFO"]).is_ok();
+            serves = node.try_ask::<String>(&["CLUSTER", "INFO"]).is_ok();
             serves || node.has_ended()
         });
         if serves {
@@ -194,11 +194,4 @@ fn start_node(more: &[&str]) -> Redis {
         }
     }
     panic!("no two ports are free for a node of a cluster");
-}
-
-fn try_ask<T: FromRedisValue>(node: &Redis, words: &[&str]) -> RedisResult<T> {
-    let client = redis::Client::open(node.url())?;
-    let mut command = redis::cmd(words[0]);
-    command.arg(&words[1..]);
-    command.query(&mut client.get_connection()?)
 }

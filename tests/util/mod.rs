@@ -14,6 +14,7 @@ mod proxy;
 mod redis_server;
 mod scene;
 mod subscriber;
+mod terminal;
 
 pub use absence::*;
 pub use archive::{GZIP, Packer, packers};
@@ -23,6 +24,7 @@ pub use proxy::{Proxy, Way};
 pub use redis_server::{Redis, free_port, server_program};
 pub use scene::Scene;
 pub use subscriber::{Message, Subscriber};
+pub use terminal::{Terminal, has_terminals};
 
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
@@ -168,3 +170,10 @@ pub fn installed(program: &str) -> bool {
         .status()
         .is_ok()
 }
+
+/// A wrapper under which root, too, is bound by file modes.
+pub const MORTAL: [&str; 3] = [
+    "setpriv",
+    "--bounding-set",
+    "-dac_override,-dac_read_search",
+];

@@ -160,11 +160,11 @@ impl Process {
         self.stderr()
     }
 
-    /// What it said on stderr besides that it watches: what went wrong.
+    /// What it said on stderr besides that it is ready: what went wrong.
     pub fn complaints(&self) -> Vec<String> {
         self.stderr()
             .lines()
-            .filter(|l| !l.contains(": watching "))
+            .filter(|l| !l.contains(": watching ") && !l.contains(": subscribed to "))
             .map(String::from)
             .collect()
     }

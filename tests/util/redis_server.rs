@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use redis::FromRedisValue;
+use redis::{FromRedisValue, RedisResult};
 use tempfile::TempDir;
 
 use super::{signal, wait_until};
@@ -98,8 +98,7 @@ impl Redis {
             comes_up(&mut self.child, self.port)
         });
         wait_until("redis-server has loaded its data", || {
-            self.try_connect()
-                .is_some_and(|mut c| redis::cmd("PING").query::<String>(&mut c).is_ok())
+            self.try_ask::<String>(&["PING"]).is_ok()
         });
     }
 
@@ -118,21 +117,30 @@ impl Redis {
         self.try_connect().expect("connect to the test's Redis")
     }
 
-    fn try_connect(&self) -> Option<redis::Connection> {
-        let client = redis::Client::open(self.url()).ok()?;
-        client
-            .get_connection_with_timeout(Duration::from_secs(10))
-            .ok()
+    /// A freeze of the whole machine interrupts a read that has a timeout, as those of the handshake have: that says
+    /// nothing about the server, and the connection is made again.
+    fn try_connect(&self) -> RedisResult<redis::Connection> {
+        let client = redis::Client::open(self.url())?;
+        loop {
+            match client.get_connection_with_timeout(Duration::from_secs(10)) {
+                Err(e) if e.to_string().contains("Interrupted system call") => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// One command, its reply as `T`.
     #[track_caller]
     pub fn ask<T: FromRedisValue>(&self, args: &[&str]) -> T {
+        self.try_ask(args)
+            .unwrap_or_else(|e| panic!("{args:?}: {e}"))
+    }
+
+    /// The same, where the server may refuse it, or may not be there.
+    pub fn try_ask<T: FromRedisValue>(&self, args: &[&str]) -> RedisResult<T> {
         let mut command = redis::cmd(args[0]);
         command.arg(&args[1..]);
-        command
-            .query(&mut self.connect())
-            .unwrap_or_else(|e| panic!("{args:?}: {e}"))
+        command.query(&mut self.try_connect()?)
     }
 
     /// The lines of a stream in which tailcast writes, in order.
@@ -173,6 +181,12 @@ impl Redis {
         let behind = self.count(mode).saturating_sub(n).to_string();
         let newest_first: Entries = self.ask(&["XREVRANGE", "logs", "+", "-", "COUNT", &behind]);
         lines_of(newest_first.into_iter().rev().collect())
+    }
+
+    /// Whether there is a commit record.
+    pub fn record_is_there(&self) -> bool {
+        let keys: Vec<String> = self.ask(&["KEYS", "tailcast:commit:*"]);
+        !keys.is_empty()
     }
 
     /// The one commit record that is there: its key and its value.

@@ -132,6 +132,15 @@ impl Scene {
             .unwrap_or_else(|| panic!("no offset in {text:?}"))
     }
 
+    /// The same, or 0 where there is no checkpoint yet.
+    pub fn offset_or_0(&self, name: &str) -> u64 {
+        let text = self.checkpoint(name);
+        text.split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0)
+    }
+
     /// The checkpoint's second field: the how manieth file of this path.
     #[track_caller]
     pub fn generation(&self, name: &str) -> u64 {

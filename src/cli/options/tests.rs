@@ -14,7 +14,7 @@ fn words(line: &str) -> Vec<OsString> {
 
 fn watch_of(line: &str) -> Watch {
     match parse(words(&format!("watch {line}")), &home) {
-        Ok(Command::Watch(options)) => options,
+        Ok(Command::Watch(options)) => *options,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -125,7 +125,7 @@ fn every_flag_of_watch_is_read() {
         --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --forget-after 1.5d --checkpoint-lines 1 \
         --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --hold off --hold-for 2s --timeout 0 -v \
         --max-backlog 5 --when-full drop-oldest --retain 1d \
-        --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
+        --stats 10s --stats-format json --metrics-file /m --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
     let want = Watch {
         files: vec!["a.log".into(), "b.log".into()],
         exclude: vec!["*.gz".into(), "/x/**".into()],
@@ -161,6 +161,11 @@ fn every_flag_of_watch_is_read() {
             is_asked_for: true,
         },
         timeout: Duration::ZERO,
+        report: Report {
+            stats: Some(Duration::from_secs(10)),
+            is_json: true,
+            metrics: Some("/m".into()),
+        },
         verbosity: Verbosity::Verbose,
     };
     assert_eq!(watch_of(line), want);

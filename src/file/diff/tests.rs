@@ -57,13 +57,7 @@ fn diffed(known: &[Known], facts: &Facts, content: &[(u64, &str)]) -> String {
             Ok(events) => break events,
             Err(ask) => ask,
         };
-        let (Ask::Holds { file, .. }
-        | Ask::IsEarlierCopy { file, .. }
-        | Ask::IsCopyOfPath { file }
-        | Ask::IsText { file }
-        | Ask::IsEmpty { file }
-        | Ask::IsSettled { file }) = ask;
-        let ino = facts.files[file].file.ino;
+        let ino = facts.files[ask.file()].file.ino;
         let is = |what: &str| content.contains(&(ino, what));
         let number = |index: usize| {
             known[index]
@@ -109,6 +103,11 @@ fn diffed(known: &[Known], facts: &Facts, content: &[(u64, &str)]) -> String {
 }
 
 use Hold::{Cut, Intact, No};
+
+#[track_caller]
+fn assert_told(known: &[Known], facts: &Facts, content: &[(u64, &str)], events: &str) {
+    assert_eq!(diffed(known, facts, content), events, "{known:?}");
+}
 
 #[test]
 fn rename_and_create() {
@@ -162,15 +161,7 @@ fn rename_and_create() {
         ),
     ];
     for (files, known, content, events) in table {
-        assert_eq!(
-            diffed(
-                std::slice::from_ref(&known),
-                &facts(files, Some(2)),
-                content
-            ),
-            events,
-            "{known:?}"
-        );
+        assert_told(&[known], &facts(files, Some(2)), content, events);
     }
 }
 
@@ -239,18 +230,21 @@ fn copytruncate() {
         ),
     ];
     for (files, known, content, events) in table {
-        assert_eq!(
-            diffed(&known, &facts(files, Some(1)), content),
-            events,
-            "{known:?}"
-        );
+        assert_told(&known, &facts(files, Some(1)), content, events);
     }
     let copy = [("app.log.1", 3, 20, 3), ("app.log", 1, 20, 4)];
     let unread = [known(0, 1, 0, Intact)];
-    assert_eq!(
-        diffed(&unread, &facts(&copy, Some(1)), &[(3, "p")]),
-        "#1 is new 0"
-    );
+    assert_told(&unread, &facts(&copy, Some(1)), &[(3, "p")], "#1 is new 0");
+}
+
+#[test]
+fn where_nothing_lay_beside_an_unread_log_all_that_comes_is_its_own() {
+    let copied = [("app.log.1", 3, 20, 3), ("app.log", 1, 20, 4)];
+    let unread = [known(0, 1, 0, Intact)];
+    let mut facts = facts(&copied, Some(9));
+    assert_told(&unread, &facts, &[], "#1 is new 0");
+    facts.is_all_ours = true;
+    assert_told(&unread, &facts, &[], "#3 is new 0, #1 is new 1");
 }
 
 #[test]
@@ -285,15 +279,7 @@ fn compressed() {
         ),
     ];
     for (known, content, events) in table {
-        assert_eq!(
-            diffed(
-                std::slice::from_ref(&known),
-                &facts(&files, Some(1)),
-                content
-            ),
-            events,
-            "{known:?}"
-        );
+        assert_told(&[known], &facts(&files, Some(1)), content, events);
     }
 }
 
@@ -348,11 +334,7 @@ fn what_no_content_proves_is_told_by_what_stands_beside_it() {
         ),
     ];
     for (files, known, content, events) in table {
-        assert_eq!(
-            diffed(&known, &facts(files, Some(5)), content),
-            events,
-            "{known:?}"
-        );
+        assert_told(&known, &facts(files, Some(5)), content, events);
     }
 }
 
@@ -412,15 +394,7 @@ fn what_is_missing_is_a_gap() {
         (&[], known(0, 1, 50, Intact), none, ""),
     ];
     for (files, known, content, events) in table {
-        assert_eq!(
-            diffed(
-                std::slice::from_ref(&known),
-                &facts(files, Some(2)),
-                content
-            ),
-            events,
-            "{known:?}"
-        );
+        assert_told(&[known], &facts(files, Some(2)), content, events);
     }
 }
 
@@ -435,20 +409,26 @@ fn what_is_no_rotated_log_is_not_read() {
         ("app.log", 5, 50, 5),
     ];
     let read = known(0, 1, 50, Intact);
-    assert_eq!(
-        diffed(&[read], &facts(&strangers, Some(2)), &[(4, "b"), (6, "0")]),
-        "0 is #1, #5 is new 1"
+    assert_told(
+        &[read],
+        &facts(&strangers, Some(2)),
+        &[(4, "b"), (6, "0")],
+        "0 is #1, #5 is new 1",
     );
     // A backup is the log where nothing else is.
     let lost = known(0, 9, 50, No);
-    assert_eq!(
-        diffed(&[lost], &facts(&strangers, Some(7)), &[(4, "b"), (6, "0")]),
-        "0 is #6, #1 is new 1, #5 is new 2"
+    assert_told(
+        &[lost],
+        &facts(&strangers, Some(7)),
+        &[(4, "b"), (6, "0")],
+        "0 is #6, #1 is new 1, #5 is new 2",
     );
     let mut claimed = facts(&strangers[3..], Some(2));
     claimed.files[1].claimed = true;
-    assert_eq!(
-        diffed(&[known(0, 1, 50, Intact)], &claimed, &[]),
-        "0 is #1, #5 is new 1"
+    assert_told(
+        &[known(0, 1, 50, Intact)],
+        &claimed,
+        &[],
+        "0 is #1, #5 is new 1",
     );
 }

@@ -1,0 +1,114 @@
+//! `check`: what a watcher would do, and whether what its guarantee rests on holds.
+//!
+//! Looks, and changes nothing: no file is written, no key, no lock taken. `server` asks Redis, `files` looks at the logs and
+//! their state, `logrotate` reads its configuration, `table` prints.
+
+mod files;
+mod logrotate;
+mod server;
+mod table;
+
+use std::io::Write;
+
+use crate::broker::Address;
+use crate::cli;
+use crate::error::{Error, Result};
+use crate::watch::named_sources;
+
+/// How it stands with one condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ok,
+    /// It works, within a limit that is named.
+    Warn,
+    /// The guarantee cannot hold, or the watcher would not start.
+    Fail,
+    /// Who would know does not say.
+    Unknown,
+}
+
+/// One thing that the guarantee rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Condition {
+    /// The Redis, or the log.
+    subject: String,
+    name: &'static str,
+    state: State,
+    says: String,
+    /// What a person can do about it.
+    mend: Option<String>,
+}
+
+impl Condition {
+    fn new(subject: &str, name: &'static str, state: State, says: impl Into<String>) -> Condition {
+        Condition {
+            subject: subject.into(),
+            name,
+            state,
+            says: says.into(),
+            mend: None,
+        }
+    }
+
+    fn ok(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
+        Condition::new(subject, name, State::Ok, says)
+    }
+
+    fn warn(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
+        Condition::new(subject, name, State::Warn, says)
+    }
+
+    fn fail(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
+        Condition::new(subject, name, State::Fail, says)
+    }
+
+    fn unknown(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
+        Condition::new(subject, name, State::Unknown, says)
+    }
+
+    fn mend(self, way_out: impl Into<String>) -> Condition {
+        Condition {
+            mend: Some(way_out.into()),
+            ..self
+        }
+    }
+}
+
+/// Prints every condition. An error when one fails.
+pub fn run(options: &cli::Check) -> Result<()> {
+    let watch = &options.watch;
+    let address = Address::parse(&watch.redis, &watch.tls)?;
+    let sources = named_sources(&watch.files, &watch.exclude, watch.source.as_deref())?;
+    let (mut conditions, records) = server::conditions(&address, watch, &sources);
+    conditions.push(files::of_state_dir(watch));
+    let rotation = logrotate::Configuration::read(&options.logrotate);
+    conditions.extend(rotation.troubles());
+    for ((path, name), record) in sources.iter().zip(records) {
+        conditions.extend(files::of_log(path, name, record, watch));
+        conditions.extend(rotation.of_log(path, &watch.rotated));
+    }
+    conditions.extend(files::of_patterns(watch, &sources));
+    conditions.extend(files::of_what_is_gone(watch));
+    print(&conditions, options.json)?;
+    let failing = conditions.iter().filter(|one| one.state == State::Fail);
+    match failing.count() {
+        0 => Ok(()),
+        1 => Err(Error::Failed("check: one condition does not hold".into())),
+        more => Err(Error::Failed(format!(
+            "check: {more} conditions do not hold"
+        ))),
+    }
+}
+
+fn print(conditions: &[Condition], json: bool) -> Result<()> {
+    let text = if json {
+        table::json_text(conditions)
+    } else {
+        table::table(conditions)
+    };
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Error::stdout(&error))
+}

@@ -1,0 +1,255 @@
+//! Redis' conditions: that it is there, new enough, writable, open to our user, and keeps what it has acknowledged.
+
+use std::path::PathBuf;
+
+use super::Condition;
+use crate::broker::{Address, Denied, Facts, Inspector, Record, denied, mend_rights, read_records};
+use crate::cli::{self, Delivery, Hold, Mode};
+use crate::error::Result;
+
+/// The oldest Redis that is tested.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// A source's commit record; an error is that source's alone. None: it could not be asked for.
+pub type Stored = Option<Result<Option<Record>>>;
+
+/// All conditions of a Redis, and the commit record of each source.
+pub fn conditions(
+    address: &Address,
+    options: &cli::Watch,
+    sources: &[(PathBuf, String)],
+) -> (Vec<Condition>, Vec<Stored>) {
+    let subject = format!("redis {address}");
+    let nothing = || sources.iter().map(|_| None).collect();
+    let inspector = match Inspector::open(address) {
+        Ok(inspector) => inspector,
+        Err(failure) => {
+            let mend = "see that it runs, and that --redis or $REDIS_URL names it";
+            let fails = Condition::fail(&subject, "reachable", failure.to_string()).mend(mend);
+            return (vec![fails], nothing());
+        }
+    };
+    let mut all = vec![Condition::ok(&subject, "reachable", "it answers")];
+    if let Err(failure) = inspector.expect_place(options) {
+        all.push(Condition::fail(&subject, "cluster", failure.to_string()));
+    } else if inspector.is_cluster() {
+        all.push(Condition::ok(&subject, "cluster", "a Redis Cluster"));
+    }
+    let facts = &inspector.facts;
+    all.push(version(&subject, facts));
+    all.push(role(&subject, facts));
+    let name = sources.first().map_or("check", |(_, name)| name.as_str());
+    all.push(match denied(address, options, name) {
+        Ok(denied) => rights(&subject, address, options, &denied),
+        Err(failure) => Condition::unknown(&subject, "rights", failure.to_string()),
+    });
+    all.push(eviction(&subject, facts));
+    all.push(persistence(&subject, options, facts));
+    let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
+    let records = match read_records(address, &names, &options.target) {
+        _ if options.delivery == Delivery::AtLeastOnce => nothing(),
+        Ok(records) => records.into_iter().map(Some).collect(),
+        Err(failure) => {
+            all.push(Condition::unknown(&subject, "records", failure.to_string()));
+            nothing()
+        }
+    };
+    (all, records)
+}
+
+fn version(subject: &str, facts: &Facts) -> Condition {
+    const NAME: &str = "version";
+    if let Some(valkey) = facts.get("info:valkey_version") {
+        return Condition::ok(subject, NAME, format!("Valkey {valkey}"));
+    }
+    let Some(version) = facts
+        .get("version")
+        .or_else(|| facts.get("info:redis_version"))
+    else {
+        return Condition::unknown(subject, NAME, "it does not say which it is");
+    };
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>());
+    let says = format!("Redis {version}");
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < OLDEST => {
+            let mend = "upgrade it to 6.2 or later, or to Valkey";
+            Condition::fail(subject, NAME, format!("{says}, older than 6.2")).mend(mend)
+        }
+        (Some(Ok(_)), Some(Ok(_))) => Condition::ok(subject, NAME, says),
+        _ => Condition::unknown(subject, NAME, says),
+    }
+}
+
+fn role(subject: &str, facts: &Facts) -> Condition {
+    const NAME: &str = "role";
+    match facts.get("role").or_else(|| facts.get("info:role")) {
+        Some("master") => Condition::ok(subject, NAME, "master"),
+        Some(other) => {
+            let says = format!("{other}: what is published there is refused, or lost");
+            Condition::fail(subject, NAME, says)
+                .mend("name the master in --redis, or the sentinels, as in redis+sentinel://HOST:PORT/MASTER")
+        }
+        None => Condition::unknown(subject, NAME, "it does not say"),
+    }
+}
+
+fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denied) -> Condition {
+    const NAME: &str = "rights";
+    let user = address.user();
+    let mend = mend_rights(user, options.mode, &options.target);
+    if denied.commands.is_empty() && !denied.listing {
+        return Condition::ok(
+            subject,
+            NAME,
+            format!("the user {user} may do all that is needed"),
+        );
+    }
+    if denied.commands.is_empty() {
+        let says = format!("the user {user} may not run CLIENT LIST");
+        return if options.hold == Hold::Absent {
+            Condition::fail(subject, NAME, format!("{says}, which --hold absent takes")).mend(mend)
+        } else {
+            Condition::warn(
+                subject,
+                NAME,
+                format!("{says}: slow subscribers are not waited for"),
+            )
+            .mend(mend)
+        };
+    }
+    let names: Vec<_> = denied
+        .commands
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let rest = if denied.multi {
+        "; without MULTI the others could not be tried"
+    } else {
+        ""
+    };
+    let why = &denied.commands[0].1;
+    let says = format!(
+        "the user {user} may not run {}: {why}{rest}",
+        names.join(", ")
+    );
+    Condition::fail(subject, NAME, says).mend(mend)
+}
+
+/// Whether Redis may throw a commit record away to make room.
+fn eviction(subject: &str, facts: &Facts) -> Condition {
+    const NAME: &str = "maxmemory-policy";
+    let policy = facts
+        .get("info:maxmemory_policy")
+        .or_else(|| facts.get("config:maxmemory-policy"));
+    let Some(policy) = policy else {
+        return Condition::unknown(
+            subject,
+            NAME,
+            "it does not say (INFO and CONFIG GET are refused)",
+        );
+    };
+    let limit = facts
+        .get("info:maxmemory")
+        .or_else(|| facts.get("config:maxmemory"));
+    let mend =
+        "CONFIG SET maxmemory-policy noeviction, or volatile-lru: a record has no time to live";
+    if !policy.starts_with("allkeys") {
+        return Condition::ok(subject, NAME, format!("{policy}: commit records stay"));
+    }
+    if limit == Some("0") {
+        let says = format!("{policy}, but there is no maxmemory: nothing is evicted");
+        return Condition::ok(subject, NAME, says);
+    }
+    let says = format!("{policy} may evict commit records; then lines may be repeated");
+    Condition::fail(subject, NAME, says).mend(mend)
+}
+
+/// What a crash of Redis costs.
+fn persistence(subject: &str, options: &cli::Watch, facts: &Facts) -> Condition {
+    const NAME: &str = "appendfsync";
+    let is_on = facts
+        .get("info:aof_enabled")
+        .map(|value| value == "1")
+        .or_else(|| facts.get("config:appendonly").map(|value| value == "yes"));
+    let cost = match options.mode {
+        Mode::Pubsub => "a few lines may be published twice",
+        Mode::Stream | Mode::List => "the last lines are gone there, and are sent again",
+    };
+    let mend = "CONFIG SET appendonly yes, and CONFIG SET appendfsync always";
+    match (is_on, facts.get("config:appendfsync")) {
+        (Some(true), Some("always")) => {
+            Condition::ok(subject, NAME, "always: what is acknowledged is on disk")
+        }
+        (Some(true), Some(when)) => {
+            let says = format!("{when}: after a crash of Redis {cost}");
+            Condition::warn(subject, NAME, says).mend("CONFIG SET appendfsync always")
+        }
+        (Some(true), None) => Condition::unknown(
+            subject,
+            NAME,
+            "there is an append-only file; how it is written is not said",
+        ),
+        (Some(false), _) => {
+            let says = format!("no append-only file: after a crash of Redis {cost}");
+            Condition::warn(subject, NAME, says).mend(mend)
+        }
+        (None, _) => Condition::unknown(
+            subject,
+            NAME,
+            "it does not say (INFO and CONFIG GET are refused)",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::State;
+
+    fn facts(pairs: &[(&str, &str)]) -> Facts {
+        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn versions_and_roles_are_judged() {
+        for (pairs, state) in [
+            (&[("version", "6.0.16")][..], State::Fail),
+            (&[("version", "6.2.0")], State::Ok),
+            (&[("version", "10.0.1")], State::Ok),
+            (
+                &[("version", "4.2"), ("info:valkey_version", "8.1.0")],
+                State::Ok,
+            ),
+            (&[("version", "managed")], State::Unknown),
+            (&[], State::Unknown),
+        ] {
+            assert_eq!(version("r", &facts(pairs)).state, state, "{pairs:?}");
+        }
+        assert_eq!(role("r", &facts(&[("role", "replica")])).state, State::Fail);
+        assert_eq!(
+            role("r", &facts(&[("info:role", "slave")])).state,
+            State::Fail
+        );
+        assert_eq!(role("r", &facts(&[])).state, State::Unknown);
+    }
+
+    #[test]
+    fn only_a_policy_that_takes_any_key_can_take_a_record() {
+        let policy = |policy, limit| {
+            let pairs = [("info:maxmemory_policy", policy), ("info:maxmemory", limit)];
+            eviction("r", &facts(&pairs)).state
+        };
+        assert_eq!(policy("allkeys-lfu", "1000"), State::Fail);
+        assert_eq!(policy("allkeys-lfu", "0"), State::Ok);
+        assert_eq!(policy("volatile-lru", "1000"), State::Ok);
+        assert_eq!(policy("noeviction", "1000"), State::Ok);
+        assert_eq!(eviction("r", &facts(&[])).state, State::Unknown);
+        let unlimited = [("config:maxmemory-policy", "allkeys-lru")];
+        assert_eq!(
+            eviction("r", &facts(&unlimited)).state,
+            State::Fail,
+            "as far as is known"
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! Reads a help text back into its parts: paragraphs, headings, flags with what is said of them.
+//!
+//! So the manual page and the completions have one source with `--help`, and cannot fall behind it. Pure.
+
+/// A part of a help text, in its order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part<'t> {
+    /// Without the colon.
+    Heading(&'t str),
+    Paragraph(String),
+    Entry(Entry<'t>),
+    /// The lines of an example, or of the usage, as they stand.
+    Verbatim(Vec<&'t str>),
+}
+
+/// A flag, a command or a variable, and what it is for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry<'t> {
+    /// As in `-q, --quiet` or `--poll DURATION`.
+    pub head: &'t str,
+    pub text: String,
+}
+
+/// One flag of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag<'t> {
+    pub short: Option<char>,
+    /// Without its dashes.
+    pub long: &'t str,
+    /// What its value is called, as in `FILE` or `start|end`; None: it takes none.
+    pub value: Option<&'t str>,
+}
+
+/// What is indented further than this goes on with the entry above.
+const DEEPEST_HEAD: usize = 6;
+
+/// The parts of a help text.
+pub fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    for block in text.split("\n\n") {
+        read_block(block, &mut parts);
+    }
+    parts
+}
+
+fn read_block<'t>(block: &'t str, parts: &mut Vec<Part<'t>>) {
+    let mut lines: Vec<&str> = block.lines().collect();
+    if lines.first().is_some_and(|line| line.starts_with("Usage:")) {
+        return parts.push(Part::Verbatim(lines));
+    }
+    if let Some(heading) = lines.first().and_then(|line| line.strip_suffix(':')) {
+        parts.push(Part::Heading(heading));
+        lines.remove(0);
+        if heading == "Examples" {
+            return parts.push(Part::Verbatim(lines));
+        }
+    }
+    for (at, line) in lines.iter().enumerate() {
+        read_line(line, at == 0, parts);
+    }
+}
+
+/// `begins`: it is the first of its block.
+fn read_line<'t>(line: &'t str, begins: bool, parts: &mut Vec<Part<'t>>) {
+    let words = line.trim_start();
+    let indent = line.len() - words.len();
+    match parts.last_mut() {
+        Some(Part::Entry(entry)) if indent > DEEPEST_HEAD => add(&mut entry.text, words),
+        Some(Part::Paragraph(text)) if indent == 0 && !begins => add(text, words),
+        _ if indent == 0 => parts.push(Part::Paragraph(words.to_owned())),
+        _ => {
+            let (head, text) = words.split_once("  ").unwrap_or((words, ""));
+            let text = text.trim_start().to_owned();
+            parts.push(Part::Entry(Entry { head, text }));
+        }
+    }
+}
+
+fn add(text: &mut String, words: &str) {
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(words);
+}
+
+impl<'t> Entry<'t> {
+    /// The flags that it names; none for a command or a variable.
+    pub fn flags(&self) -> Vec<Flag<'t>> {
+        let mut short = None;
+        let mut flags = Vec::new();
+        for word in self.head.split(", ") {
+            let (name, value) = match word.split_once(' ') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word, None),
+            };
+            if let Some(long) = name.strip_prefix("--") {
+                let short = short.take();
+                flags.push(Flag { short, long, value });
+            } else if let Some(letter) = name.strip_prefix('-') {
+                short = letter.chars().next();
+            }
+        }
+        flags
+    }
+
+    /// The first clause of its text: short enough for a line in a menu.
+    pub fn gist(&self) -> &str {
+        let ends = ["; ", " (", ". "].map(|end| self.text.find(end));
+        let end = ends.into_iter().flatten().min().unwrap_or(self.text.len());
+        &self.text[..end]
+    }
+
+    pub fn is_repeatable(&self) -> bool {
+        self.text.contains("repeatable")
+    }
+}
+
+/// The flags of a help text, with the entries that they stand in.
+pub fn flags(text: &str) -> Vec<(Flag<'_>, Entry<'_>)> {
+    let mut all = Vec::new();
+    for part in parts(text) {
+        if let Part::Entry(entry) = part {
+            for flag in entry.flags() {
+                let (head, text) = (entry.head, entry.text.clone());
+                all.push((flag, Entry { head, text }));
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+Usage: tool run [FLAGS]
+       tool help
+
+Runs it, and
+waits. Then ends.
+
+How:
+      --from start|end      where to begin (default: start)
+      --cert FILE, --key FILE
+                            whom to trust; repeatable
+  -q, --quiet               say less
+
+Exit codes: 0 done.
+
+Examples:
+  tool run --quiet
+";
+
+    #[test]
+    fn a_help_text_has_parts() {
+        let entry = |head, text: &str| {
+            let text = text.to_owned();
+            Part::Entry(Entry { head, text })
+        };
+        let want = [
+            Part::Verbatim(vec!["Usage: tool run [FLAGS]", "       tool help"]),
+            Part::Paragraph("Runs it, and waits. Then ends.".into()),
+            Part::Heading("How"),
+            entry("--from start|end", "where to begin (default: start)"),
+            entry("--cert FILE, --key FILE", "whom to trust; repeatable"),
+            entry("-q, --quiet", "say less"),
+            Part::Paragraph("Exit codes: 0 done.".into()),
+            Part::Heading("Examples"),
+            Part::Verbatim(vec!["  tool run --quiet"]),
+        ];
+        assert_eq!(parts(TEXT), want);
+    }
+
+    #[test]
+    fn an_entry_has_flags_and_a_gist() {
+        let found: Vec<_> = flags(TEXT)
+            .into_iter()
+            .map(|(flag, entry)| {
+                let gist = entry.gist().to_owned();
+                (
+                    flag.short,
+                    flag.long,
+                    flag.value,
+                    gist,
+                    entry.is_repeatable(),
+                )
+            })
+            .collect();
+        let want = [
+            (None, "from", Some("start|end"), "where to begin", false),
+            (None, "cert", Some("FILE"), "whom to trust", true),
+            (None, "key", Some("FILE"), "whom to trust", true),
+            (Some('q'), "quiet", None, "say less", false),
+        ]
+        .map(|(short, long, value, gist, again)| (short, long, value, gist.to_owned(), again));
+        assert_eq!(found, want);
+    }
+}
