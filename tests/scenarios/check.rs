@@ -255,6 +255,35 @@ fn a_right_that_is_missing_is_named_with_the_line_that_gives_it() {
 }
 
 #[test]
+fn rights_without_which_nothing_bounds_the_backlog_fail_only_where_a_bound_is_asked_for() {
+    let scene = Scene::new();
+    scene.append("app.log", text(0..3));
+    let rules =
+        "reset on >pw ~tailcast:commit:* ~logs +@transaction +get +set +del +xadd +rpush +type";
+    let user = ["ACL", "SETUSER", "shipper"].into_iter();
+    let user: Vec<_> = user.chain(rules.split(' ')).collect();
+    let _: String = scene.redis.ask(&user);
+    let url = format!("redis://shipper:pw@127.0.0.1:{}/", scene.redis.port);
+    for (mode, missing) in [
+        ("list", "LLEN, LTRIM"),
+        ("stream", "XLEN, XINFO GROUPS, XPENDING, XTRIM"),
+    ] {
+        let args = ["--mode", mode, "--redis", &url];
+        let run = check(&scene, "app.log", "", &args).run();
+        let words = [
+            missing,
+            "nothing bounds what piles up",
+            "ACL SETUSER shipper",
+        ];
+        assert_found(&run, "rights", "warn", &words);
+        let args = [&args[..], &["--max-backlog", "100"]].concat();
+        let run = check(&scene, "app.log", "", &args).run();
+        assert_found(&run, "rights", "fail", &[missing, "--max-backlog"]);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+    }
+}
+
+#[test]
 fn what_logrotate_does_to_a_log_is_judged() {
     let scene = Scene::new();
     scene.append("app.log", text(0..3));
