@@ -184,7 +184,7 @@ mod tests {
         );
         let stalled = line(began, at(1, 9, 9), at(3, 9, 9), 1 << 30, 200);
         assert!(
-            stalled.ends_with(" 0.0 %  0 lines/s  1.0 GiB left  ?"),
+            stalled.ends_with(" 0.0 %  0 lines/s  1.0 GiB left      ?"),
             "{stalled}"
         );
         let long = line(began, began, at(1, 10, 1 << 20), 7200 << 20, 200);
