@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::args::{Arg, Args, closest, shown, usage};
 use super::{
-    Backlog, Delivery, Env, Format, From, Generate, Hold, Mode, Report, Retain, Status, Subscribe,
-    Tls, Verbosity, Watch, WhenFull,
+    Delivery, Env, Format, From, Generate, Hold, Mode, Report, Status, Subscribe, Tls, Verbosity,
+    Watch,
 };
 use crate::error::{Error, Result};
 use crate::route::is_type;
 
 pub use looking::{check, top};
 
+mod backlog;
 mod looking;
 
 const DEFAULT_FILE: &str = "app.log";
@@ -119,11 +120,6 @@ const FORMATS: &[(&str, Format)] = &[
     ("udm", Format::Udm),
 ];
 
-const WHEN_FULL: &[(&str, WhenFull)] = &[
-    ("wait", WhenFull::Wait),
-    ("drop-oldest", WhenFull::DropOldest),
-];
-
 pub fn generate(mut args: Args) -> Result<Generate> {
     let mut file = None;
     let mut options = Generate {
@@ -203,7 +199,7 @@ fn watch_and(
             "--hold" => options.hold = args.choice("not a way to hold back", HOLDS)?,
             "--hold-for" => options.hold_for = args.duration()?,
             "--max-backlog" | "--when-full" | "--retain" => {
-                set_backlog(&mut options.backlog, &flag, &mut args)?;
+                backlog::set(&mut options.backlog, &flag, &mut args)?;
                 backlog_flag = Some(flag);
             }
             "--timeout" => options.timeout = args.duration()?,
@@ -214,7 +210,7 @@ fn watch_and(
             _ => return Err(unknown_flag(command, &flag, known)),
         }
     }
-    check_backlog(&options, backlog_flag)?;
+    backlog::check(&options, backlog_flag.as_deref())?;
     looking::check_report(&options.report)?;
     options.files = files_or_default(command, options.files)?;
     options.redis = redis_url(redis, env)?;
@@ -249,12 +245,7 @@ fn watch_defaults() -> Watch {
         delivery: Delivery::ExactlyOnce,
         hold: Hold::Slow,
         hold_for: Duration::from_secs(30),
-        backlog: Backlog {
-            max: 1_000_000,
-            when_full: WhenFull::Wait,
-            retain: Retain::Lines(0),
-            is_asked_for: false,
-        },
+        backlog: backlog::DEFAULT,
         timeout: Duration::from_secs(30),
         report: Report::default(),
         verbosity: Verbosity::Normal,
@@ -385,35 +376,6 @@ fn default_target(mode: Mode) -> &'static str {
 fn batch_lines(args: &mut Args) -> Result<usize> {
     let lines = args.number_above_zero()?;
     Ok(usize::try_from(lines).unwrap_or(usize::MAX))
-}
-
-fn set_backlog(backlog: &mut Backlog, flag: &str, args: &mut Args) -> Result<()> {
-    match flag {
-        "--max-backlog" => backlog.max = args.number_above_zero()?,
-        "--when-full" => {
-            backlog.when_full = args.choice("not a way to make room", WHEN_FULL)?;
-        }
-        _ => backlog.retain = args.lines_or_duration()?,
-    }
-    backlog.is_asked_for = true;
-    Ok(())
-}
-
-fn check_backlog(options: &Watch, flag: Option<String>) -> Result<()> {
-    let why = match options.mode {
-        _ if flag.is_none() => return Ok(()),
-        Mode::Pubsub => {
-            "pub/sub keeps nothing that could pile up; it goes with --mode stream or list"
-        }
-        Mode::List if options.backlog.retain != Retain::Lines(0) => {
-            return Err(usage(
-                "--retain: what is taken from a list is gone; it goes with --mode stream"
-                    .to_owned(),
-            ));
-        }
-        _ => return Ok(()),
-    };
-    Err(usage(format!("{}: {why}", flag.unwrap_or_default())))
 }
 
 fn read_types(text: &str) -> Result<Vec<String>, &'static str> {

@@ -91,6 +91,11 @@ impl Backlog {
         batch.waits_for_room = self.is_bounded && due > 0;
     }
 
+    /// How many entries Redis keeps behind the last batch, or a little less; None: nobody looks.
+    pub fn entries(&self) -> Option<u64> {
+        self.is_bounded.then(|| self.rooms.entries())
+    }
+
     /// Sees that there is room for a batch that waits for it.
     pub fn make_room(
         &mut self,
@@ -128,6 +133,7 @@ impl Backlog {
                 self.say_going_on(key, shared);
                 return Ok(());
             }
+            shared.counters.set_backlog(standing.length);
             let why = format!(
                 "redis {}: {}",
                 shared.address,

@@ -360,7 +360,8 @@ impl Publisher {
     fn acknowledge_first(&mut self, arrived: &Arrived) {
         let counters = &self.shared.counters;
         counters.unheard.fetch_add(arrived.unheard, Relaxed);
-        if let Some(entries) = arrived.backlog {
+        // The replies are exact, but only a list's tell.
+        if let Some(entries) = arrived.backlog.or_else(|| self.backlog.entries()) {
             counters.set_backlog(entries);
         }
         if let Some((batch, _)) = self.flying.pop_front() {

@@ -24,6 +24,8 @@ pub struct Rooms {
 
 /// A key, as it was when it was last looked at.
 struct Room {
+    /// Entries there when it was looked at, and what was sent since.
+    length: u64,
     /// How many lines may go there before the next look; None: none.
     left: Option<u64>,
     looked: Instant,
@@ -41,6 +43,11 @@ impl Rooms {
         self.rooms.keys()
     }
 
+    /// How many entries are in all of them, with what is under way.
+    pub fn entries(&self) -> u64 {
+        self.rooms.values().map(|room| room.length).sum()
+    }
+
     pub fn forget(&mut self) {
         self.rooms.clear();
     }
@@ -52,6 +59,7 @@ impl Rooms {
         }
         let Some(room) = self.rooms.get_mut(key) else {
             let room = Room {
+                length: 0,
                 left: None,
                 looked: now,
             };
@@ -61,6 +69,7 @@ impl Rooms {
         let is_recent = now.duration_since(room.looked) < LOOK_AGAIN;
         room.left = room.left.filter(|left| is_recent && *left > 0);
         room.left = room.left.map(|left| left.saturating_sub(lines));
+        room.length += lines;
         room.left.is_none()
     }
 
@@ -75,6 +84,7 @@ impl Rooms {
         let most = LOOK_AFTER.min((self.limit / 4).max(1));
         let left = self.limit.saturating_sub(length).min(most);
         let room = Room {
+            length: length + lines,
             left: Some(left.saturating_sub(lines)),
             looked: now,
         };
@@ -168,8 +178,10 @@ mod tests {
         let mut rooms = Rooms::new(100_000);
         assert!(rooms.enter(b"k", 1000, start), "nothing is known of it");
         rooms.looked(b"k", 97_500, 1000, start);
+        assert_eq!(rooms.entries(), 98_500);
         assert!(!rooms.enter(b"k", 1000, start));
         assert!(!rooms.enter(b"k", 1000, start), "there were 500 left");
+        assert_eq!(rooms.entries(), 100_500);
         assert!(!rooms.is_due(b"k"));
         assert!(rooms.enter(b"k", 1, start), "now it is full");
         assert!(rooms.is_due(b"k") && rooms.is_due(b"other"));

@@ -1,6 +1,7 @@
 //! Command lines and what is made of them: defaults, every flag, complaints, and the help texts held to the flags.
 
 use super::*;
+use crate::cli::{Backlog, Retain, WhenFull};
 use crate::cli::{Command, help, parse};
 
 /// Like a login shell's, unless a test says otherwise.
