@@ -36,7 +36,8 @@ pub struct Backlog {
     only: Option<Vec<u8>>,
     /// Since when we wait, and whether that was said.
     waits: Option<(Instant, bool)>,
-    waiting_said: Option<Instant>,
+    /// When it was said last that we wait, and whether for a group.
+    waiting_said: Option<(Instant, bool)>,
     dropped_said: Option<Instant>,
     /// Lines that were dropped since that was last said.
     dropped: u64,
@@ -72,6 +73,7 @@ impl Backlog {
             .map_or_else(|| known.collect(), |only| vec![only]);
         self.rooms.forget();
         self.link = None;
+        self.waits = None;
         for key in keys {
             if let Some(standing) = self.look(&key, shared, deadline)? {
                 self.rooms.looked(&key, standing.length, 0, Instant::now());
@@ -145,7 +147,9 @@ impl Backlog {
             if deadline.is_some_and(|end| end <= Instant::now()) {
                 return Err(Failure::Fatal(out_of_time(&why, shared.options.timeout)));
             }
-            self.say_waiting(&why, shared.options.once);
+            if !shared.options.once {
+                self.say_waiting(&why, standing.slowest().is_some());
+            }
             rest(pause, shared);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -280,12 +284,16 @@ impl Backlog {
         format!("{kind} {key} holds {length} {why} (--max-backlog {max}){way_out}")
     }
 
-    fn say_waiting(&mut self, why: &str, is_once: bool) {
+    /// Said again where the group that was waited for is gone, or there is one now: what helps is something else then.
+    fn say_waiting(&mut self, why: &str, for_group: bool) {
         let (since, said) = self.waits.get_or_insert_with(|| (Instant::now(), false));
-        let is_worth_it = since.elapsed() > WORTH_SAYING && is_past(self.waiting_said);
-        if !*said && is_worth_it && !is_once {
+        let is_news = match self.waiting_said {
+            Some((_, before)) if before != for_group => true,
+            last => !*said && is_past(last.map(|(when, _)| when)),
+        };
+        if is_news && since.elapsed() > WORTH_SAYING {
             *said = true;
-            self.waiting_said = Some(Instant::now());
+            self.waiting_said = Some((Instant::now(), for_group));
             talk::warn(&format!("{why}; waiting, the log file is the buffer"));
         }
     }

@@ -358,6 +358,69 @@ fn in_a_cluster_the_bound_is_looked_after_where_the_key_is() {
 }
 
 #[test]
+fn a_group_that_is_removed_while_one_waits_for_it_is_not_blamed_any_more() {
+    let scene = Scene::new();
+    Consumer::new(&scene.redis, "gone");
+    scene.append("app.log", text(0..3000));
+    let watcher = watch(&scene, "stream", "1000").spawn();
+    watcher.wait_says("group gone");
+    let _: usize = scene.redis.ask(&["XGROUP", "DESTROY", "logs", "gone"]);
+    watcher.wait_says("no group that could acknowledge them");
+    let mut consumer = Consumer::new(&scene.redis, "late");
+    consumer.take_all(3000);
+    watcher.sigterm();
+    assert_exactly(&lines(0..3000), &consumer.taken);
+}
+
+#[test]
+fn a_redis_that_comes_back_empty_while_one_waits_is_filled_up_to_the_bound() {
+    let mut scene = Scene::new();
+    Consumer::new(&scene.redis, "sleeper");
+    scene.append("app.log", text(0..3000));
+    let watcher = watch(&scene, "stream", "1000").spawn();
+    watcher.wait_says("group sleeper");
+    scene.redis.kill();
+    watcher.wait_says("trying again");
+    scene.redis.restart();
+    watcher.wait_says("no group that could acknowledge them");
+    assert_eq!(scene.redis.count("stream"), 1000);
+    let said = watcher.sigterm().stderr;
+    assert!(!said.contains("has room again"), "{said}");
+}
+
+#[test]
+fn a_watcher_killed_while_it_waits_goes_on_where_the_bound_stopped_it() {
+    let scene = Scene::new();
+    let mut consumer = Consumer::new(&scene.redis, "sleeper");
+    scene.append("app.log", text(0..3000));
+    for _ in 0..3 {
+        let watcher = watch(&scene, "stream", "1000").spawn();
+        watcher.wait_says("waiting,");
+        watcher.sigkill();
+        assert_eq!(scene.redis.count("stream"), 1000);
+    }
+    let watcher = watch(&scene, "stream", "1000").spawn();
+    consumer.take_all(3000);
+    watcher.sigterm();
+    assert_exactly(&lines(0..3000), &consumer.taken);
+}
+
+#[test]
+fn what_another_trims_while_one_waits_makes_room() {
+    let scene = Scene::new();
+    Consumer::new(&scene.redis, "sleeper");
+    scene.append("app.log", text(0..3000));
+    let watcher = watch(&scene, "stream", "1000").spawn();
+    watcher.wait_says("waiting,");
+    wait_until("all of it was published", || {
+        let _: usize = scene.redis.ask(&["XTRIM", "logs", "MAXLEN", "10"]);
+        let newest = scene.redis.kept("stream");
+        newest.last() == Some(&line(2999).into_bytes())
+    });
+    watcher.sigterm();
+}
+
+#[test]
 fn a_signal_ends_a_watcher_that_waits_for_room() {
     let scene = Scene::new();
     let mut consumer = Consumer::new(&scene.redis, "sleeper");
