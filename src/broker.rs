@@ -36,7 +36,7 @@ use sentinel::Sentinels;
 pub use audience::{Audience, Subscriber};
 #[cfg(test)]
 pub use backlog::Group;
-pub use backlog::{Backlog, Id, Standing, Trim};
+pub use backlog::{Backlog, Id, Standing, Trim, count_kept};
 pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use inspect::{Denied, Facts, Inspector, denied};

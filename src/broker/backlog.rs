@@ -10,7 +10,8 @@ use redis::Value;
 
 use super::connection::Connection;
 use super::encode::push_command;
-use super::{Address, Failure};
+use super::take_over::READER;
+use super::{Address, Failure, MOST_MOVES};
 use crate::cli::Mode;
 
 /// An entry's id: the milliseconds of its time, and a sequence number that tells those of one millisecond apart.
@@ -229,6 +230,44 @@ impl Backlog {
 
     fn unexpected(&self, reply: &Value) -> Failure {
         self.connection.address().unexpected(reply)
+    }
+}
+
+/// How many entries the stream or list of this name holds, for who only looks on. None: there is neither, or the user may
+/// not ask.
+pub fn count_kept(address: &Address, key: &[u8]) -> Result<Option<u64>, Failure> {
+    let mut connection = Connection::open(address, READER, None)?;
+    let mut kept = ask_kept(&mut connection, key);
+    for _ in 0..MOST_MOVES {
+        let Err(Failure::Moved { to, .. }) = kept else {
+            break;
+        };
+        to.follow(&to);
+        connection = Connection::open(&to, READER, None)?;
+        kept = ask_kept(&mut connection, key);
+    }
+    kept
+}
+
+fn ask_kept(connection: &mut Connection, key: &[u8]) -> Result<Option<u64>, Failure> {
+    let command: &[u8] = match ask_if_allowed(connection, &[b"TYPE", key])? {
+        Some(Value::SimpleString(kind)) if kind == "list" => b"LLEN",
+        Some(Value::SimpleString(kind)) if kind == "stream" => b"XLEN",
+        _ => return Ok(None),
+    };
+    let length = ask_if_allowed(connection, &[command, key])?;
+    Ok(length.as_ref().and_then(number))
+}
+
+/// None: the user may not, or the key has become another meanwhile.
+fn ask_if_allowed(connection: &mut Connection, words: &[&[u8]]) -> Result<Option<Value>, Failure> {
+    let mut out = Vec::new();
+    push_command(words, &mut out);
+    connection.write(&out)?;
+    match connection.reply()? {
+        Value::ServerError(error) if ["NOPERM", "WRONGTYPE"].contains(&error.code()) => Ok(None),
+        Value::ServerError(error) => Err(connection.address().error_reply(&error)),
+        reply => Ok(Some(reply)),
     }
 }
 

@@ -232,7 +232,7 @@ Usage: tailcast status [FLAGS] [FILE...]
 
 Shows for each FILE its size, how far it is published, the lag between the two
 in bytes, the age of the checkpoint and the generation, which counts rotations
-(default: app.log).
+(default: app.log); and how many lines lie in the watcher's stream or list.
 
 Flags:
       --exclude GLOB        leave out of the globs' matches what has this name,
@@ -256,7 +256,7 @@ Flags:
       --source NAME         what this file is called in Redis, if the watcher
                             has a --source (default: HOST:ABSOLUTE-PATH)
       --target NAME         the watcher's, where it keeps the lines (stream,
-                            list) in a Redis Cluster (default: logs)
+                            list) (default: logs)
   -h, --help                show this text
 
 Examples:
