@@ -40,15 +40,17 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let store = Store::at(&options.state_dir);
     let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
-    let records = match read_records(&address, &names, &options.target) {
-        Ok(records) => positions(records)?,
+    let (records, backlog) = match read_records(&address, &names, &options.target) {
+        Ok(records) => {
+            let backlog = count_kept(&address, options.target.as_bytes());
+            (positions(records)?, backlog.unwrap_or_default())
+        }
         Err(Failure::Fatal(error)) => return Err(error),
         Err(failure) => {
             talk::warn(&format!("{failure}; the commit records are not shown"));
-            vec![None; sources.len()]
+            (vec![None; sources.len()], None)
         }
     };
-    let backlog = count_kept(&address, options.target.as_bytes()).unwrap_or_default();
     let mut rows = Vec::new();
     for ((path, _), record) in sources.into_iter().zip(records) {
         let place = Place {
