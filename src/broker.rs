@@ -2,10 +2,11 @@
 //!
 //! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
 //! of commands, `commit` sends batches and keeps the commit `record`. `subscription` receives what is published,
-//! `audience` tells who else does; `reading` and `group` receive from a stream, `taking` from a list. `sentinel` and
-//! `cluster` say which Redis it is.
+//! `audience` tells who else does; `reading` and `group` receive from a stream, `taking` from a list; `backlog` is what
+//! nobody has taken yet. `sentinel` and `cluster` say which Redis it is.
 
 mod audience;
+mod backlog;
 mod cluster;
 mod commit;
 mod connection;
@@ -38,6 +39,9 @@ use cluster::Nodes;
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
+#[cfg(test)]
+pub use backlog::Group;
+pub use backlog::{Backlog, Standing, Trim, count_kept};
 pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use entry::{Delivery, Entry, Id};

@@ -23,7 +23,7 @@ mod outline;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     Generate(Generate),
-    Watch(Watch),
+    Watch(Box<Watch>),
     Subscribe(Subscribe),
     Status(Status),
     Check(Box<Check>),
@@ -80,6 +80,31 @@ pub enum Hold {
     Off,
 }
 
+/// What to do when a stream or list is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    Wait,
+    DropOldest,
+}
+
+/// What of a stream is kept that every group has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retain {
+    Lines(u64),
+    Age(Duration),
+}
+
+/// How much may lie in Redis (`stream` and `list`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// So many lines that nobody has taken or acknowledged make a key full.
+    pub max: u64,
+    pub when_full: WhenFull,
+    pub retain: Retain,
+    /// Whether a flag says so: then it is not done without.
+    pub is_asked_for: bool,
+}
+
 /// The files that `rediss://` takes, in PEM. None: the system's authorities, and no certificate of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
@@ -123,6 +148,7 @@ pub struct Watch {
     pub mode: Mode,
     /// May hold `{type}`.
     pub target: String,
+    /// Several have commas between them.
     pub type_field: String,
     pub source: Option<String>,
     pub state_dir: PathBuf,
@@ -141,6 +167,7 @@ pub struct Watch {
     pub hold: Hold,
     /// How long a subscriber that does not move is waited for.
     pub hold_for: Duration,
+    pub backlog: Backlog,
     pub timeout: Duration,
     pub report: Report,
     pub verbosity: Verbosity,
@@ -151,6 +178,7 @@ pub struct Watch {
 pub enum Format {
     Raw,
     Pretty,
+    Udm,
 }
 
 /// `tailcast subscribe [PATTERN...]`
@@ -177,6 +205,8 @@ pub struct Subscribe {
     /// Empty: every type.
     pub types: Vec<String>,
     pub type_field: String,
+    /// With `Udm`: the machine that lines come from, where nothing else tells.
+    pub udm_host: Option<String>,
     pub count: Option<u64>,
 }
 
@@ -236,7 +266,7 @@ const ENTRIES: [Entry; 6] = [
     Entry {
         name: "watch",
         help: help::WATCH,
-        parse: |args, env| options::watch(args, env).map(Command::Watch),
+        parse: |args, env| options::watch(args, env).map(|watch| Command::Watch(Box::new(watch))),
     },
     Entry {
         name: "subscribe",

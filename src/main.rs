@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod backoff;
+mod calendar;
 mod child;
 mod cli;
 mod error;

@@ -25,6 +25,7 @@ use crate::broker::{Address, Consumer, Id, Shelf};
 use crate::child::{Fed, host_name};
 use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
+use crate::parse::is_machine;
 use destination::Destination;
 use formatter::Formatter;
 use output::Output;
@@ -39,6 +40,11 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Passes on what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis, &options.tls)?;
+    if let Some(host) = options.udm_host.as_ref().filter(|host| !is_machine(host)) {
+        return Err(Error::Usage(format!(
+            "--udm-host: neither a host name nor an address: {host:?}; give one, as in web-1.example.com"
+        )));
+    }
     if options.count == Some(0) {
         return Ok(());
     }

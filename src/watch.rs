@@ -8,6 +8,7 @@
 
 mod account;
 mod admission;
+mod backlog;
 mod globs;
 mod hold;
 mod metrics;
@@ -16,6 +17,7 @@ mod publisher;
 mod reader;
 mod refused;
 mod report;
+mod room;
 mod sink;
 mod source;
 mod tally;
@@ -232,6 +234,12 @@ fn talk_last_word(options: &cli::Watch, tally: &Tally, lags: &[Lag], took: Durat
         text += &format!(
             "; Redis refused {} more, which are kept in the state directory",
             tally.refused
+        );
+    }
+    if tally.dropped > 0 {
+        text += &format!(
+            "; {} older ones were dropped to make room (--when-full drop-oldest)",
+            talk::grouped(tally.dropped)
         );
     }
     if tally.gaps > 0 {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use redis::Value;
 
-/// Where an entry stands in its stream.
+/// An entry's id: the milliseconds of its time, and a sequence number that tells those of one millisecond apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Id {
     pub ms: u64,
@@ -27,7 +27,18 @@ impl Id {
         })
     }
 
-    /// The id right before this one.
+    /// The least one behind it.
+    pub fn next(self) -> Id {
+        match self.seq.checked_add(1) {
+            Some(seq) => Id { seq, ..self },
+            None => Id {
+                ms: self.ms.saturating_add(1),
+                seq: 0,
+            },
+        }
+    }
+
+    /// The greatest one before it.
     pub fn before(self) -> Id {
         match (self.ms, self.seq) {
             (0, 0) => self,

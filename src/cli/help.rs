@@ -118,7 +118,9 @@ Where the lines go:
                             (default: logs:{type} for pubsub, else logs); with
                             a hash tag, as in '{logs}:{type}', where keys are
                             in a Redis Cluster
-      --type-field NAME     the top-level JSON field that {type} stands for
+      --type-field NAME,... the top-level JSON field that {type} stands for, or
+                            the first of these that has a type; pino's,
+                            bunyan's and syslog's numbers have names
                             (default: type); UNKNOWN where there is none
       --source NAME         what this file is called in Redis
                             (default: HOST:ABSOLUTE-PATH)
@@ -130,6 +132,13 @@ Where the lines go:
                             absent, or not (default: slow), as Redis cuts off
                             who has too much to read
       --hold-for DURATION   how long for one that does not move (default: 30s)
+      --max-backlog N       stream, list: wait when so many lines are there that
+                            some group has not acknowledged, or that nobody
+                            has taken (default: 1000000)
+      --when-full wait|drop-oldest
+                            what then; what is dropped is said (default: wait)
+      --retain N|AGE        stream: keep so many lines, or those of so long,
+                            that every group has acknowledged (default: 0)
       --batch-lines N       most lines in one transaction (default: 1000)
       --max-line SIZE       longer lines are skipped, and reported
                             (default: 16MiB)
@@ -215,12 +224,16 @@ Flags:
                             stream and list every line is there once, also
                             after kill -9
       --exec 'COMMAND'      feed the lines to this command, through sh
-      --format raw|pretty   the line's own bytes, or time, coloured type,
-                            message and other fields
+      --format raw|pretty|udm
+                            the line's own bytes; or time, coloured type,
+                            message and other fields; or an event of Google
+                            SecOps' Unified Data Model, in JSON
                             (default: pretty on a terminal, else raw)
       --type TYPE,...       only lines of these types (default: all)
-      --type-field NAME     the top-level JSON field that is the type
-                            (default: type)
+      --type-field NAME,... the top-level JSON field that is the type, or the
+                            first of these that has one (default: type)
+      --udm-host HOST       with --format udm: the machine that the lines come
+                            from, where neither they nor the channel tell
       --count N             stop after N lines (default: go on until Ctrl-C)
   -h, --help                show this text
 
@@ -240,7 +253,7 @@ Usage: tailcast status [FLAGS] [FILE...]
 
 Shows for each FILE its size, how far it is published, the lag between the two
 in bytes, the age of the checkpoint and the generation, which counts rotations
-(default: app.log).
+(default: app.log); and how many lines lie in the watcher's stream or list.
 
 Flags:
       --exclude GLOB        leave out of the globs' matches what has this name,
@@ -264,7 +277,7 @@ Flags:
       --source NAME         what this file is called in Redis, if the watcher
                             has a --source (default: HOST:ABSOLUTE-PATH)
       --target NAME         the watcher's, where it keeps the lines (stream,
-                            list) in a Redis Cluster (default: logs)
+                            list) (default: logs)
   -h, --help                show this text
 
 Examples:
@@ -345,8 +358,8 @@ Flags:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
-      --type-field NAME     the top-level JSON field that is the type
-                            (default: type)
+      --type-field NAME,... the top-level JSON field that is the type, or the
+                            first of these that has one (default: type)
       --rotated DIR         look for rotated files in DIR too, as the watcher
                             does if it was told so; repeatable
       --interval DURATION   time between two looks (default: 1s)

@@ -14,6 +14,7 @@ use crate::route::is_type;
 
 pub use looking::{check, top};
 
+mod backlog;
 mod looking;
 
 const DEFAULT_FILE: &str = "app.log";
@@ -22,7 +23,8 @@ const DEFAULT_TYPE_FIELD: &str = "type";
 
 const NAME: &str = "give a name";
 const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
-const FIELD: &str = "give the name of a top-level JSON field";
+const FIELDS: &str = "give the names of top-level JSON fields, as in type,level";
+const HOST: &str = "give a host name or an address";
 const PEM: &str = "give a PEM file";
 const FOLDER: &str = "give a folder";
 const GLOB: &str = "give a glob, as in '*.gz'";
@@ -57,6 +59,9 @@ const WATCH_FLAGS: &[&str] = &[
     "--delivery",
     "--hold",
     "--hold-for",
+    "--max-backlog",
+    "--when-full",
+    "--retain",
     "--timeout",
     "--stats",
     "--stats-format",
@@ -81,6 +86,7 @@ const SUBSCRIBE_FLAGS: &[&str] = &[
     "--format",
     "--type",
     "--type-field",
+    "--udm-host",
     "--count",
 ];
 const STATUS_FLAGS: &[&str] = &[
@@ -112,6 +118,12 @@ const HOLDS: &[(&str, Hold)] = &[
     ("slow", Hold::Slow),
     ("absent", Hold::Absent),
     ("off", Hold::Off),
+];
+
+const FORMATS: &[(&str, Format)] = &[
+    ("raw", Format::Raw),
+    ("pretty", Format::Pretty),
+    ("udm", Format::Udm),
 ];
 
 pub fn generate(mut args: Args) -> Result<Generate> {
@@ -160,6 +172,7 @@ fn watch_and(
 ) -> Result<Watch> {
     let mut options = watch_defaults();
     let (mut redis, mut target, mut state_dir) = (None, None, None);
+    let mut backlog_flag = None;
     while let Some(arg) = args.next()? {
         let flag = match arg {
             Arg::Operand(path) => {
@@ -176,7 +189,7 @@ fn watch_and(
             "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
             "--mode" => options.mode = args.choice("not a mode", MODES)?,
             "--target" => target = Some(args.text(TARGET)?),
-            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
             "--source" => options.source = Some(args.text(NAME)?),
             "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
             "--from" => options.from = args.choice("not a place to begin", PLACES)?,
@@ -191,6 +204,10 @@ fn watch_and(
             "--delivery" => options.delivery = args.choice("not a kind of delivery", DELIVERIES)?,
             "--hold" => options.hold = args.choice("not a way to hold back", HOLDS)?,
             "--hold-for" => options.hold_for = args.duration()?,
+            "--max-backlog" | "--when-full" | "--retain" => {
+                backlog::set(&mut options.backlog, &flag, &mut args)?;
+                backlog_flag = Some(flag);
+            }
             "--timeout" => options.timeout = args.duration()?,
             "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
             "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
@@ -199,6 +216,7 @@ fn watch_and(
             _ => return Err(unknown_flag(command, &flag, known)),
         }
     }
+    backlog::check(&options, backlog_flag.as_deref())?;
     looking::check_report(&options.report)?;
     options.files = files_or_default(command, options.files)?;
     options.redis = redis_url(redis, env)?;
@@ -233,6 +251,7 @@ fn watch_defaults() -> Watch {
         delivery: Delivery::ExactlyOnce,
         hold: Hold::Slow,
         hold_for: Duration::from_secs(30),
+        backlog: backlog::DEFAULT,
         timeout: Duration::from_secs(30),
         report: Report::default(),
         verbosity: Verbosity::Normal,
@@ -256,6 +275,7 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
         format: None,
         types: Vec::new(),
         type_field: DEFAULT_TYPE_FIELD.to_owned(),
+        udm_host: None,
         count: None,
     };
     while let Some(arg) = args.next()? {
@@ -269,11 +289,12 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
         match flag.as_str() {
             "--redis" => redis = Some(args.text(URL)?),
             "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
-            "--format" => options.format = Some(args.read("give one of raw, pretty", read_format)?),
+            "--format" => options.format = Some(args.choice("not a format", FORMATS)?),
             "--type" => {
                 options.types = args.read("give one or more, as in ERROR,WARNING", read_types)?
             }
-            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
+            "--udm-host" => options.udm_host = Some(args.text(HOST)?),
             "--count" => options.count = Some(args.number()?),
             "--mode" => options.mode = args.choice("not a mode", MODES)?,
             "--from" => options.from = args.choice("not a place to begin", PLACES)?,
@@ -285,6 +306,10 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
             _ => return Err(unknown_flag("subscribe", &flag, SUBSCRIBE_FLAGS)),
         }
         given.push(flag);
+    }
+    if options.udm_host.is_some() && options.format != Some(Format::Udm) {
+        let why = "--udm-host: only events have one; it goes with --format udm";
+        return Err(usage(why.to_owned()));
     }
     consuming::settle(&mut options, &given)?;
     options.redis = redis_url(redis, env)?;
@@ -366,21 +391,17 @@ fn batch_lines(args: &mut Args) -> Result<usize> {
     Ok(usize::try_from(lines).unwrap_or(usize::MAX))
 }
 
-fn read_format(text: &str) -> Result<Format, &'static str> {
-    match text {
-        "raw" => Ok(Format::Raw),
-        "pretty" => Ok(Format::Pretty),
-        "udm" => Err("not there yet"),
-        _ => Err("not a format"),
-    }
-}
-
 fn read_types(text: &str) -> Result<Vec<String>, &'static str> {
     let types: Vec<String> = text.split(',').map(str::to_owned).collect();
     let all_fit = types.iter().all(|kind| is_type(kind.as_bytes()));
     all_fit
         .then_some(types)
         .ok_or("not a list of types (1 to 64 of A-Za-z0-9_.- each)")
+}
+
+fn read_fields(text: &str) -> Result<String, &'static str> {
+    let is_named = text.split(',').all(|field| !field.is_empty());
+    is_named.then(|| text.to_owned()).ok_or("a name is empty")
 }
 
 /// An environment variable; an empty one counts as unset.

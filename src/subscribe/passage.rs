@@ -88,7 +88,7 @@ impl<'a> Passage<'a> {
             };
             bytes += line.len();
             if self.is_new(entry, line, news) {
-                self.formatter.push(line, &mut block.lines);
+                self.formatter.push(line, Some(entry), &mut block.lines);
             }
             if news == News::Again {
                 // Of what is between two of them, some may be with others.
@@ -111,7 +111,7 @@ impl<'a> Passage<'a> {
     pub fn send_elements(&mut self, elements: &[Vec<u8>], number: u64) -> Result<(), Ended> {
         let mut block = self.relay.block();
         for element in elements {
-            self.formatter.push(element, &mut block.lines);
+            self.formatter.push(element, None, &mut block.lines);
         }
         if let Some(place) = &mut self.place {
             place.at = At::List {

@@ -80,7 +80,7 @@ fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Resu
 /// False: `--count` lines have been passed on.
 fn pass_on(line: &[u8], formatter: &mut Formatter, outlet: &Outlet) -> bool {
     if formatter.wants(line) {
-        outlet.put(|out| formatter.push(line, out));
+        outlet.put(|out| formatter.push(line, None, out));
     }
     !formatter.is_full()
 }

@@ -3,6 +3,7 @@
 #[path = "../util/mod.rs"]
 mod util;
 
+mod backlog;
 mod bad_input;
 mod check;
 mod checkpoint;
@@ -42,6 +43,7 @@ mod redis_errors;
 mod redis_killed;
 mod redis_stopped;
 mod refused_lines;
+mod retain;
 mod rotated_names;
 mod rotation;
 mod rotation_while_down;
@@ -59,5 +61,7 @@ mod take_over;
 mod tls;
 mod top;
 mod two_watchers;
+mod type_fields;
+mod udm;
 mod unterminated;
 mod zombie;
