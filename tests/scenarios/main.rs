@@ -38,6 +38,7 @@ mod metrics;
 mod once;
 mod output_file;
 mod python_handlers;
+mod python_recipes;
 mod redis_absent;
 mod redis_errors;
 mod redis_killed;
