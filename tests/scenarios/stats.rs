@@ -191,7 +191,7 @@ fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
     for bar in &bars {
         assert!(bar.chars().count() < 90, "{bar}");
         assert!(
-            bar.contains(" %  ") && bar.contains(" lines/s  ") && bar.contains(" left  "),
+            bar.contains(" %  ") && bar.contains(" lines/s  ") && bar.contains(" left "),
             "{bar}"
         );
     }
