@@ -8,9 +8,9 @@
 #   --runs N    rounds of the backlog, and runs of the rest (5); what is shown is the median
 #   --lines N   lines in the backlog (1000000)
 #
-# The limit is what "redis-cli --pipe" reaches with the same PUBLISH commands already encoded in a file. In each round
-# everything is measured once, one after the other, and the ratio is taken within the round: then what else the machine
-# does hits all alike. syslog-ng and rsyslog (with their Redis modules) are compared with when they are installed. With
+# The limit is what "redis-cli --pipe" reaches with the same commands already encoded in a file: a PUBLISH, RPUSH or XADD
+# for each line. In each round everything is measured once, one after the other, and the ratio is taken within the
+# round: then what else the machine does hits all alike. syslog-ng and rsyslog (with their Redis modules) are compared with when they are installed. With
 # a subscriber, the clock stops when the subscriber has every line and the publisher has ended.
 #
 # It starts a redis-server of its own, on loopback and a free port, and works in a temporary folder under $TMPDIR, on
@@ -141,20 +141,31 @@ print_table() {
 
 # --- a. backlog ---
 
-# The same PUBLISH commands that tailcast sends, in a file. The input is the generator's, so this need not be a parser.
+# encode PUBLISH|RPUSH|XADD: the commands of this mode, one for each line, in a file. The input is the generator's, so this
+# need not be a parser.
 encode() {
-    LC_ALL=C awk '{
-        kind = match($0, /"type":"[A-Z]*"/) ? substr($0, RSTART + 8, RLENGTH - 9) : "UNKNOWN"
-        printf "*3\r\n$7\r\nPUBLISH\r\n$%d\r\nlogs:%s\r\n$%d\r\n%s\r\n", length(kind) + 5, kind, length($0), $0
-    }' "$work/app.log" >"$work/app.resp"
+    LC_ALL=C awk -v command="$1" '
+        function bulk(text) { return "$" length(text) "\r\n" text "\r\n" }
+        BEGIN {
+            if (command == "XADD") head = "*13\r\n" bulk("XADD") bulk("logs") bulk("*") bulk("line")
+            else head = "*3\r\n" bulk(command)
+            place = bulk("source") bulk("bench") bulk("gen") bulk("1") bulk("offset")
+        }
+        {
+            type = match($0, /"type":"[A-Z]*"/) ? substr($0, RSTART + 8, RLENGTH - 9) : "UNKNOWN"
+            if (command == "XADD") printf "%s%s%s%s%s%s", head, bulk($0), bulk("type"), bulk(type), place, bulk(end += length($0) + 1)
+            else printf "%s%s%s", head, bulk(command == "RPUSH" ? "logs" : "logs:" type), bulk($0)
+        }' "$work/app.log" >"$work/app.resp"
 }
 
 run_pipe() { ask --pipe <"$work/app.resp" >/dev/null; }
 run_tailcast() {
-    "$bin" watch --once --reset --redis "$url" --delivery "$1" --state-dir "$work/state" --source bench "$work/app.log"
+    "$bin" watch --once --reset --redis "$url" "$@" --state-dir "$work/state" --source bench "$work/app.log"
 }
-run_exactly_once() { run_tailcast exactly-once; }
-run_at_least_once() { run_tailcast at-least-once; }
+run_exactly_once() { run_tailcast --delivery exactly-once; }
+run_at_least_once() { run_tailcast --delivery at-least-once; }
+run_list() { run_tailcast --mode list --max-backlog "$((2 * lines))"; }
+run_stream() { run_tailcast --mode stream --max-backlog "$((2 * lines))"; }
 
 # Both route by the JSON field, as tailcast does. They have no --once: they end when the subscriber has every line.
 run_syslog_ng() {
@@ -203,6 +214,7 @@ start_subscriber() {
 # backlog RUN SUBSCRIBERS: sets $speed, in lines/s.
 backlog() {
     local began took publisher
+    ask FLUSHALL >/dev/null
     [ "$2" = 0 ] || start_subscriber "$lines" /dev/null
     began=$(now)
     case $1 in
@@ -224,9 +236,10 @@ backlog() {
     speed=$(calculate "$lines / $took" 0)
 }
 
+# measure_backlog SUBSCRIBERS WHAT RUN...
 measure_backlog() {
-    local subscribers=$1 run round pipe what
-    shift
+    local subscribers=$1 what=$2 run round pipe
+    shift 2
     declare -A speeds=() ratios=()
     for ((round = 1; round <= runs; round++)); do
         for run in run_pipe "$@"; do
@@ -236,8 +249,6 @@ measure_backlog() {
             ratios[$run]+=" $(calculate "$speed / $pipe")"
         done
     done
-    what="$subscribers subscribers"
-    [ "$subscribers" != 1 ] || what="1 subscriber"
     for run in run_pipe "$@"; do
         # shellcheck disable=SC2086 # lists of numbers
         row "${titles[$run]} ($what)" lines/s "$(median ${speeds[$run]})" "$(median ${ratios[$run]})"
@@ -247,6 +258,8 @@ declare -A titles=(
     [run_pipe]="redis-cli --pipe"
     [run_exactly_once]="tailcast exactly-once"
     [run_at_least_once]="tailcast at-least-once"
+    [run_list]="tailcast exactly-once"
+    [run_stream]="tailcast exactly-once"
     [run_syslog_ng]="syslog-ng routed by type"
     [run_rsyslog]="rsyslog routed by type"
 )
@@ -264,9 +277,13 @@ backlogs() {
     if has_syslog_ng; then others+=(run_syslog_ng); else say "no syslog-ng with its Redis module here: left out"; fi
     if has_rsyslog; then others+=(run_rsyslog); else say "no rsyslog with omhiredis and mmjsonparse here: left out"; fi
     "$bin" generate --interval 0 --count "$lines" --seed 1 --quiet "$work/app.log"
-    encode
-    measure_backlog 0 run_exactly_once run_at_least_once
-    measure_backlog 1 run_exactly_once run_at_least_once ${others[@]+"${others[@]}"}
+    encode PUBLISH
+    measure_backlog 0 "0 subscribers" run_exactly_once run_at_least_once
+    measure_backlog 1 "1 subscriber" run_exactly_once run_at_least_once ${others[@]+"${others[@]}"}
+    encode RPUSH
+    measure_backlog 0 "list" run_list
+    encode XADD
+    measure_backlog 0 "stream" run_stream
 }
 
 # --- memory ---
@@ -367,6 +384,24 @@ subscriber() {
     row "subscribe > file with $many_lines lines; nothing missing" lines/s "$(calculate "$many_lines / $took" 0)"
 }
 
+# Out of a stream, into a file that has each line once.
+from_stream() {
+    local run began paces=()
+    for ((run = 1; run <= runs; run++)); do
+        ask FLUSHALL >/dev/null
+        run_stream || fail "the stream was not filled"
+        rm -f "$work"/taken.log*
+        began=$(now)
+        "$bin" subscribe --mode stream --redis "$url" --output "$work/taken.log" --count "$lines" 2>"$work/subscriber.err" ||
+            fail "the stream was not read: $(cat "$work/subscriber.err")"
+        paces+=("$(calculate "$lines / ($(now) - $began)" 0)")
+        cmp "$work/app.log" "$work/taken.log" || fail "what came out of the stream is not what was sent"
+    done
+    rm -f "$work"/taken.log*
+    ask FLUSHALL >/dev/null
+    row "subscribe --mode stream --output FILE" lines/s "$(median "${paces[@]}")"
+}
+
 generator() {
     local run began paces=()
     for ((run = 1; run <= runs; run++)); do
@@ -391,6 +426,7 @@ cd "$work"
 
 start_redis
 backlogs
+from_stream
 memory
 generator
 subscriber

@@ -1,21 +1,27 @@
 //! Redis: where it is, how to reach it, and what its errors mean for us.
 //!
 //! The only place that names `redis::`. `connection` is the crate's, greeted; `encode` turns lines into a batch
-//! of commands, `commit` sends batches and keeps the commit `record`, `subscription` receives, `audience` tells who else
-//! does; `sentinel` and `cluster` say which Redis it is.
+//! of commands, `commit` sends batches and keeps the commit `record`. `subscription` receives what is published,
+//! `audience` tells who else does; `reading` and `group` receive from a stream, `taking` from a list; `backlog` is what
+//! nobody has taken yet. `sentinel` and `cluster` say which Redis it is.
 
 mod audience;
+mod backlog;
 mod cluster;
 mod commit;
 mod connection;
 mod encode;
+mod entry;
+mod group;
 mod inspect;
+mod reading;
 mod record;
 mod records;
 mod rights;
 mod sentinel;
 mod subscription;
 mod take_over;
+mod taking;
 mod tls;
 
 use std::fmt;
@@ -33,14 +39,21 @@ use cluster::Nodes;
 use sentinel::Sentinels;
 
 pub use audience::{Audience, Subscriber};
+#[cfg(test)]
+pub use backlog::Group;
+pub use backlog::{Backlog, Standing, Trim, count_kept};
 pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
+pub use entry::{Delivery, Entry, Id};
+pub use group::{Consumer, Member, Trouble};
 pub use inspect::{Denied, Facts, Inspector, denied};
+pub use reading::Reading;
 pub use record::{Record, source_name};
 pub use records::Records;
 pub use rights::mend as mend_rights;
 pub use subscription::Subscription;
 pub use take_over::{Candidate, Taken, read_records};
+pub use taking::{Shelf, Taking, Turn};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -217,7 +230,8 @@ fn mend(code: &str, detail: &str) -> Option<&'static str> {
         "NOAUTH" => "give the password in the URL of --redis or $REDIS_URL",
         "WRONGPASS" => "give the right user and password in the URL of --redis or $REDIS_URL",
         "NOPERM" => {
-            "let the user run it (ACL SETUSER); tailcast check prints the line for all that a watcher needs"
+            "let the user run it (ACL SETUSER): tailcast check prints the line for all that a watcher needs, and \
+             docs/redis.md has the one for subscribe"
         }
         "WRONGTYPE" => {
             "another program keeps something else under that key: choose another --target, or delete the key"

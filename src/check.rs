@@ -87,6 +87,7 @@ pub fn run(options: &cli::Check) -> Result<()> {
         conditions.extend(files::of_log(path, name, record, watch));
         conditions.extend(rotation.of_log(path, &watch.rotated));
     }
+    conditions.extend(files::of_patterns(watch, &sources));
     conditions.extend(files::of_what_is_gone(watch));
     print(&conditions, options.json)?;
     let failing = conditions.iter().filter(|one| one.state == State::Fail);

@@ -8,18 +8,18 @@ mod mailbox;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::cli::Delivery;
 use crate::error::{Error, Result, describe};
-use crate::fault;
 use crate::position::{Progress, fnv1a};
 use crate::talk;
-use folder::{create_anew, is_at, is_full, open_own, remove, why_unsafe};
+use folder::{is_at, is_full, open_own, remove, why_unsafe};
 
+pub use folder::{open_own as open_unlinked, replace};
 pub use mailbox::{Cadence, Mailbox};
 
 const CHECKPOINT: &str = ".checkpoint";
@@ -179,20 +179,7 @@ impl Store {
         let temporary = self.name(log, ".checkpoint.tmp");
         let mut text = Vec::new();
         progress.write_text(log, &mut text);
-        let write = || {
-            let mut file = create_anew(&temporary)?;
-            file.write_all(&text)?;
-            if let Some(as_of) = as_of {
-                file.set_modified(as_of)?;
-            }
-            file.sync_all()?;
-            fault::point("checkpoint-temp-written");
-            fs::rename(&temporary, &path)
-        };
-        write().inspect_err(|_| {
-            // What is left of it would only keep a full disk full.
-            let _ = fs::remove_file(&temporary);
-        })
+        folder::replace(&path, &temporary, &text, as_of, "checkpoint-temp-written")
     }
 
     /// Waits until the disk knows what was replaced: one wait does for many checkpoints.

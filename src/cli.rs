@@ -13,6 +13,7 @@ use completions::Shell;
 
 mod args;
 mod completions;
+mod consuming;
 mod help;
 mod man;
 mod options;
@@ -22,7 +23,7 @@ mod outline;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     Generate(Generate),
-    Watch(Watch),
+    Watch(Box<Watch>),
     Subscribe(Subscribe),
     Status(Status),
     Check(Box<Check>),
@@ -79,6 +80,31 @@ pub enum Hold {
     Off,
 }
 
+/// What to do when a stream or list is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    Wait,
+    DropOldest,
+}
+
+/// What of a stream is kept that every group has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retain {
+    Lines(u64),
+    Age(Duration),
+}
+
+/// How much may lie in Redis (`stream` and `list`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// So many lines that nobody has taken or acknowledged make a key full.
+    pub max: u64,
+    pub when_full: WhenFull,
+    pub retain: Retain,
+    /// Whether a flag says so: then it is not done without.
+    pub is_asked_for: bool,
+}
+
 /// The files that `rediss://` takes, in PEM. None: the system's authorities, and no certificate of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
@@ -122,6 +148,7 @@ pub struct Watch {
     pub mode: Mode,
     /// May hold `{type}`.
     pub target: String,
+    /// Several have commas between them.
     pub type_field: String,
     pub source: Option<String>,
     pub state_dir: PathBuf,
@@ -140,6 +167,7 @@ pub struct Watch {
     pub hold: Hold,
     /// How long a subscriber that does not move is waited for.
     pub hold_for: Duration,
+    pub backlog: Backlog,
     pub timeout: Duration,
     pub report: Report,
     pub verbosity: Verbosity,
@@ -150,12 +178,26 @@ pub struct Watch {
 pub enum Format {
     Raw,
     Pretty,
+    Udm,
 }
 
 /// `tailcast subscribe [PATTERN...]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscribe {
+    /// What to read. In `stream` and `list` mode it is one, the key. Never empty.
     pub patterns: Vec<OsString>,
+    pub mode: Mode,
+    /// Only in `stream` mode.
+    pub group: Option<String>,
+    /// None: the name of the host.
+    pub consumer: Option<String>,
+    /// How long a consumer of the group is silent before others take what it left.
+    pub claim_after: Duration,
+    /// Where to begin in a stream.
+    pub from: From,
+    /// Where the lines go; neither this nor `exec`: standard output.
+    pub output: Option<PathBuf>,
+    pub exec: Option<OsString>,
     pub redis: String,
     pub tls: Tls,
     /// None: `Pretty` on a terminal, `Raw` elsewhere.
@@ -163,6 +205,8 @@ pub struct Subscribe {
     /// Empty: every type.
     pub types: Vec<String>,
     pub type_field: String,
+    /// With `Udm`: the machine that lines come from, where nothing else tells.
+    pub udm_host: Option<String>,
     pub count: Option<u64>,
 }
 
@@ -222,7 +266,7 @@ const ENTRIES: [Entry; 6] = [
     Entry {
         name: "watch",
         help: help::WATCH,
-        parse: |args, env| options::watch(args, env).map(Command::Watch),
+        parse: |args, env| options::watch(args, env).map(|watch| Command::Watch(Box::new(watch))),
     },
     Entry {
         name: "subscribe",

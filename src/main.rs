@@ -5,6 +5,8 @@
 #![deny(unsafe_code)]
 
 mod backoff;
+mod calendar;
+mod child;
 mod cli;
 mod error;
 mod fault;

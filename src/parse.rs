@@ -6,6 +6,9 @@
 mod escape;
 mod pretty;
 mod timestamp;
+mod udm;
+
+pub use udm::{Origin, Udm, is_machine};
 
 /// How a line is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +20,11 @@ pub enum Style<'a> {
     /// For a person: time, type, message, other fields; as safe as `Escaped`.
     Pretty {
         colour: bool,
-        /// The top-level field that is the type.
+        /// The top-level fields that may be the type, with commas between them.
         type_field: &'a str,
     },
+    /// An event of Google SecOps' Unified Data Model, in JSON.
+    Udm(Udm<'a>),
 }
 
 /// Appends what is to be printed for the line, and a newline.
@@ -27,6 +32,7 @@ pub fn parse_log(line: &[u8], style: Style, out: &mut Vec<u8>) {
     match style {
         Style::Bytes => out.extend_from_slice(line),
         Style::Escaped => escape::push_escaped(line, out),
+        Style::Udm(udm) => udm::push_event(line, &udm, out),
         Style::Pretty { colour, type_field } => pretty::push_pretty(line, type_field, colour, out),
     }
     out.push(b'\n');
@@ -131,6 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn of_several_fields_the_first_one_with_a_type_is_shown() {
+        let style = Style::Pretty {
+            colour: false,
+            type_field: "type,level,lvl",
+        };
+        for (line, want) in [
+            (r#"{"level":30,"message":"m"}"#, "INFO    m"),
+            (r#"{"lvl":"x","level":4,"message":"m"}"#, "WARNING m lvl=x"),
+            (
+                r#"{"type":"é","level":"warn","message":"m"}"#,
+                "warn    m type=é",
+            ),
+            (r#"{"level":35,"message":"m"}"#, "35      m"),
+        ] {
+            assert_eq!(parsed(line.as_bytes(), style), format!("{want}\n"));
+        }
+    }
+
+    #[test]
     fn types_have_their_colours() {
         for (kind, colour) in [
             ("ERROR", 31),
@@ -140,6 +165,9 @@ mod tests {
             ("DEBUG", 34),
             ("AUDIT", 36),
             ("error", 31),
+            ("fatal", 31),
+            ("NOTICE", 32),
+            ("trace", 34),
         ] {
             let line = format!(r#"{{"type":"{kind}","message":"m"}}"#);
             let want = format!("\x1b[{colour}m{kind}\x1b[0m{:1$} m\n", "", 7 - kind.len());

@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 pub mod json;
+mod level;
 
 /// The type of a line that is not a JSON object, or has no usable type.
 pub const UNKNOWN: &[u8] = b"UNKNOWN";
@@ -21,18 +24,20 @@ const MAX_TYPE: usize = 64;
 pub struct Route {
     /// The target's pieces around each `{type}`: one more than there are places for the type.
     pieces: Vec<Vec<u8>>,
-    type_field: String,
+    /// In the order in which they are looked for.
+    type_fields: Vec<String>,
 }
 
 impl Route {
-    pub fn new(target: &str, type_field: &str) -> Route {
+    /// `type_fields` are names with commas between them.
+    pub fn new(target: &str, type_fields: &str) -> Route {
         let pieces = target
             .split(PLACEHOLDER)
             .map(|piece| piece.as_bytes().to_vec())
             .collect();
         Route {
             pieces,
-            type_field: type_field.to_owned(),
+            type_fields: type_fields.split(',').map(str::to_owned).collect(),
         }
     }
 
@@ -41,11 +46,15 @@ impl Route {
         self.pieces.len() > 1
     }
 
-    /// The line's type: the top-level field's string if that is 1 to 64 of `A-Za-z0-9_.-`, else [`UNKNOWN`].
+    /// The line's type: that of the first field that has one, else [`UNKNOWN`].
     /// Of a field that stands there twice the last one counts, as in most JSON readers.
     pub fn type_of<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
-        let kind = json::member(line, &self.type_field).and_then(json::text);
-        match kind.filter(|kind| is_type(kind.as_bytes())) {
+        let fields = &self.type_fields;
+        let found = json::search(line, |member| {
+            let mut fields = fields.iter();
+            fields.find_map(|field| type_in(field, member(field)?))
+        });
+        match found {
             Some(Cow::Borrowed(kind)) => Cow::Borrowed(kind.as_bytes()),
             Some(Cow::Owned(kind)) => Cow::Owned(kind.into_bytes()),
             None => Cow::Borrowed(UNKNOWN),
@@ -78,6 +87,14 @@ impl Route {
     pub fn target_len(&self, kind: &[u8]) -> usize {
         let pieces: usize = self.pieces.iter().map(Vec::len).sum();
         pieces + kind.len() * (self.pieces.len() - 1)
+    }
+}
+
+/// The type that a field's value is: a string if it is 1 to 64 of `A-Za-z0-9_.-`, the name of a level if it is a number.
+pub fn type_in<'l>(field: &str, value: &'l RawValue) -> Option<Cow<'l, str>> {
+    match json::text(value) {
+        Some(kind) => Some(kind).filter(|kind| is_type(kind.as_bytes())),
+        None => level::name(field, value.get()).map(Cow::Borrowed),
     }
 }
 
@@ -147,6 +164,27 @@ mod tests {
         }
         assert_eq!(type_of(b"{\"type\":\"INFO\",\"m\":\"\xff\"}"), "UNKNOWN");
         assert_eq!(type_of(b"\xef\xbb\xbf{\"type\":\"INFO\"}"), "UNKNOWN");
+    }
+
+    #[test]
+    fn the_first_field_that_has_a_type_counts() {
+        let route = Route::new("{type}", "type,level,severity,lvl");
+        for (line, want) in [
+            (r#"{"lvl":"a","severity":"b","level":"c","type":"d"}"#, "d"),
+            (r#"{"lvl":"a","severity":"b","level":"c"}"#, "c"),
+            (r#"{"lvl":"a","level":"two words"}"#, "a"),
+            (r#"{"lvl":"a","type":null,"level":{"type":"x"}}"#, "a"),
+            (r#"{"type":7,"level":30}"#, "INFO"),
+            (r#"{"level":35,"severity":3}"#, "ERROR"),
+            (r#"{"LEVEL":"x"}"#, "UNKNOWN"),
+            (r#"{"level":"error"}"#, "error"),
+            (r#"{"level":"ERROR"}"#, "ERROR"),
+            (r#"{"le\u0076el":40}"#, "WARN"),
+            (r#"{"message":"level"}"#, "UNKNOWN"),
+        ] {
+            let kind = route.type_of(line.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&kind), want, "{line}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::broker::{Address, Failure, Record, read_records};
+use crate::broker::{Address, Failure, Record, count_kept, read_records};
 use crate::checkpoint::{Store, age};
 use crate::cli::{self, From};
 use crate::error::{Error, Result, describe};
@@ -30,6 +30,8 @@ struct Row {
     gaps: (u64, u64),
     /// Lines that Redis has refused, and that are kept in the state directory.
     refused: u64,
+    /// Entries that lie in the target's stream or list, of all sources; None: there is neither.
+    backlog: Option<u64>,
 }
 
 /// Prints a row for each file. An error when a lag is over `--max-lag`.
@@ -38,12 +40,15 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let store = Store::at(&options.state_dir);
     let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
-    let records = match read_records(&address, &names, &options.target) {
-        Ok(records) => positions(records)?,
+    let (records, backlog) = match read_records(&address, &names, &options.target) {
+        Ok(records) => {
+            let backlog = count_kept(&address, options.target.as_bytes());
+            (positions(records)?, backlog.unwrap_or_default())
+        }
         Err(Failure::Fatal(error)) => return Err(error),
         Err(failure) => {
             talk::warn(&format!("{failure}; the commit records are not shown"));
-            vec![None; sources.len()]
+            (vec![None; sources.len()], None)
         }
     };
     let mut rows = Vec::new();
@@ -53,7 +58,11 @@ pub fn run(options: &cli::Status) -> Result<()> {
             rotated: options.rotated.clone(),
         };
         let refused = count_refused(&options.state_dir, &place.path)?;
-        rows.push(row(place, &store, record, refused)?);
+        rows.push(Row {
+            refused,
+            backlog,
+            ..row(place, &store, record)?
+        });
     }
     let text = if options.json {
         json_text(&rows)
@@ -89,7 +98,7 @@ fn verdict(row: &Row, max_lag: Option<u64>) -> Result<()> {
     }
 }
 
-fn row(place: Place, store: &Store, record: Option<Progress>, refused: u64) -> Result<Row> {
+fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
     let path = place.path.clone();
     let checkpoint = store.read(&path)?;
     let written = checkpoint.as_ref().map(|(_, written)| *written);
@@ -119,7 +128,8 @@ fn row(place: Place, store: &Store, record: Option<Progress>, refused: u64) -> R
         record,
         lag: unread(place.clone(), furthest, since).map_err(|error| describe(&error)),
         gaps: store.gaps(&place.path)?,
-        refused,
+        refused: 0,
+        backlog: None,
     })
 }
 
@@ -140,6 +150,7 @@ fn table(rows: &[Row]) -> String {
         "GAPS",
         "MISSING",
         "REFUSED",
+        "BACKLOG",
     ]
     .map(String::from);
     let mut lines = vec![head];
@@ -167,6 +178,7 @@ fn table(rows: &[Row]) -> String {
             row.gaps.0.to_string(),
             row.gaps.1.to_string(),
             row.refused.to_string(),
+            or_dash(row.backlog),
         ]);
     }
     let width = |column: usize| {
@@ -176,8 +188,8 @@ fn table(rows: &[Row]) -> String {
             .max()
             .unwrap_or(0)
     };
-    let widths: [usize; 10] = std::array::from_fn(width);
-    let format = |line: &[String; 10]| {
+    let widths: [usize; 11] = std::array::from_fn(width);
+    let format = |line: &[String; 11]| {
         let mut text = format!("{:<1$}", line[0], widths[0]);
         for column in 1..line.len() {
             text += &format!("  {:>1$}", line[column], widths[column]);
@@ -205,6 +217,7 @@ fn json_text(rows: &[Row]) -> String {
             "gaps": row.gaps.0,
             "gap_bytes": row.gaps.1,
             "refused_lines": row.refused,
+            "backlog": row.backlog,
             "checkpoint_age_seconds": row.age,
             "record": position(&row.record),
         })

@@ -1,213 +1,148 @@
-//! The log subscriber: receives lines from Redis, runs `parse_log` on each, prints the result.
+//! The log subscriber: receives lines from Redis, runs `parse_log` on each, and passes them on.
 //!
-//! One thread receives, so that Redis is rid of its messages, and one prints what is there by then. A lost connection
-//! is made anew; what was published meanwhile is gone, as pub/sub keeps nothing, and that is said.
+//! One thread receives, as `--mode` says (`pubsub`, `stream` and `group`, `list`), and one writes to the `destination`.
+//! What can be acknowledged is acknowledged when it is out, and not before.
 
-use std::io::{self, IsTerminal, Write};
-use std::mem;
+mod destination;
+mod formatter;
+mod group;
+mod list;
+mod output;
+mod passage;
+mod place;
+mod pubsub;
+mod relay;
+mod retry;
+mod runs;
+mod stream;
+
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::backoff::Backoff;
-use crate::broker::{Address, Failure, Subscription};
-use crate::cli::{self, Format};
+use crate::broker::{Address, Consumer, Id, Shelf};
+use crate::child::{Fed, host_name};
+use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
-use crate::parse::{Style, parse_log};
-use crate::route::Route;
-use crate::talk;
+use crate::parse::is_machine;
+use destination::Destination;
+use formatter::Formatter;
+use output::Output;
+use passage::Passage;
+use place::{At, Place};
 
-/// Bytes that wait for a slow reader of ours; then Redis has to wait.
-const FULL: usize = 1024 * 1024;
-/// What comes within this time is written together.
-const TOGETHER: Duration = Duration::from_millis(1);
 /// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(250);
+/// How long Redis is asked to wait for the next line: so a signal is noticed, and a dead connection.
+const WAIT: Duration = Duration::from_millis(250);
 
-/// Prints what arrives until a signal, `--count` lines, or a closed pipe.
+/// Passes on what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis, &options.tls)?;
+    if let Some(host) = options.udm_host.as_ref().filter(|host| !is_machine(host)) {
+        return Err(Error::Usage(format!(
+            "--udm-host: neither a host name nor an address: {host:?}; give one, as in web-1.example.com"
+        )));
+    }
     if options.count == Some(0) {
         return Ok(());
     }
-    let outlet = Arc::new(Outlet::default());
-    let receiver = thread::spawn({
-        let (options, outlet) = (options.clone(), Arc::clone(&outlet));
-        move || {
-            let result = receive(&options, &address, &outlet);
-            outlet.end();
-            result
-        }
-    });
-    outlet.print(&|| stop.load(Relaxed) || receiver.is_finished())?;
-    if stop.load(Relaxed) {
-        return Ok(());
+    if options.mode == Mode::Pubsub {
+        let mut destination = open_destination(options)?;
+        pubsub::run(options, address, &mut destination, stop)?;
+        return destination.finish();
     }
-    let panicked = |_| Err(Error::Failed("the receiving thread panicked".into()));
-    receiver.join().unwrap_or_else(panicked)
-}
-
-/// Receives until `--count` lines, or an error that does not heal.
-fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Result<()> {
-    let patterns = options.patterns.iter();
-    let patterns: Vec<_> = patterns
-        .map(|pattern| pattern.as_bytes().to_vec())
-        .collect();
-    let mut formatter = Formatter::new(options);
-    let mut backoff = Backoff::default();
-    let mut gap: Option<Instant> = None;
-    let mut listened = false;
-    loop {
-        let received = Subscription::open(address, &patterns).and_then(|subscription| {
-            backoff = Backoff::default();
-            say_subscribed(options, address, gap.take().filter(|_| listened));
-            listened = true;
-            subscription.receive(&mut |line| formatter.pass_on(line, outlet))
-        });
-        match received {
-            Ok(()) => return Ok(()),
-            Err(Failure::Fatal(error)) => return Err(error),
-            Err(other) if gap.is_none() => talk::warn(&format!("{other}; trying again")),
-            Err(other) => talk::detail(&other.to_string()),
-        }
-        gap.get_or_insert_with(Instant::now);
-        thread::sleep(backoff.pause());
-    }
-}
-
-/// The first time this is the sign that from now on nothing is missed; `scripts/start.sh` waits for it.
-fn say_subscribed(options: &cli::Subscribe, address: &Address, gap: Option<Instant>) {
-    let Some(since) = gap else {
-        let patterns = options
-            .patterns
-            .iter()
-            .map(|pattern| pattern.to_string_lossy());
-        let patterns = patterns.collect::<Vec<_>>().join(", ");
-        return talk::note(&format!("subscribed to {patterns} at redis {address}"));
+    let consumer = match &options.consumer {
+        Some(name) => name.clone(),
+        None => host_name("name the consumer with --consumer")?,
     };
-    talk::warn(&format!(
-        "redis {address}: subscribed again after {:.1} s; lines that were published meanwhile, or that Redis still held \
-         for this subscriber, are missing here",
-        since.elapsed().as_secs_f64()
-    ));
+    let mut destination = open_destination(options)?;
+    let place = restore_place(options, &consumer, &destination)?;
+    let (relay, intake) = relay::pair();
+    let passage = Passage::new(Formatter::new(options), relay, place, stop);
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| receive(options, &address, &consumer, passage, stop));
+        let written = intake.pass_on(&mut destination);
+        let received = receiver.join().unwrap_or_else(|_| Err(panicked()));
+        written.and(received)
+    })?;
+    destination.finish()
 }
 
-/// Filters and formats lines.
-struct Formatter<'a> {
-    options: &'a cli::Subscribe,
-    style: Style<'a>,
-    route: Route,
-    passed: u64,
+fn open_destination(options: &cli::Subscribe) -> Result<Destination> {
+    Ok(match (&options.output, &options.exec) {
+        (Some(path), _) => {
+            let keeps_place = options.mode != Mode::Pubsub;
+            Destination::File(Box::new(Output::open(path, keeps_place)?))
+        }
+        (None, Some(command)) => Destination::Command(Fed::start(command)?),
+        (None, None) => Destination::Stdout,
+    })
 }
 
-impl<'a> Formatter<'a> {
-    fn new(options: &'a cli::Subscribe) -> Formatter<'a> {
-        let terminal = io::stdout().is_terminal();
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let style = match (options.format, terminal) {
-            (Some(Format::Pretty), _) | (None, true) => Style::Pretty {
-                colour,
-                type_field: &options.type_field,
-            },
-            (Some(Format::Raw), true) => Style::Escaped,
-            (Some(Format::Raw), false) | (None, false) => Style::Bytes,
-        };
-        Formatter {
-            options,
-            style,
-            route: Route::new("{type}", &options.type_field),
-            passed: 0,
-        }
-    }
+/// The one key that is read.
+fn key_of(options: &cli::Subscribe) -> &[u8] {
+    options
+        .patterns
+        .first()
+        .map_or(b"", |pattern| pattern.as_bytes())
+}
 
-    /// False: `--count` lines have been passed on.
-    fn pass_on(&mut self, line: &[u8], outlet: &Outlet) -> bool {
-        if self.wants(line) {
-            outlet.put(|out| parse_log(line, self.style, out));
-            self.passed += 1;
+/// How far the file takes us. None: the lines go where no place can be kept.
+fn restore_place(
+    options: &cli::Subscribe,
+    consumer: &str,
+    destination: &Destination,
+) -> Result<Option<Place>> {
+    let (Destination::File(output), Some(path)) = (destination, &options.output) else {
+        return Ok(None);
+    };
+    let key = key_of(options).escape_ascii();
+    let (what, at) = match (options.mode, &options.group) {
+        (Mode::List, _) => {
+            let none = At::List {
+                block: 0,
+                elements: 0,
+            };
+            (format!("list {key} consumer {consumer}"), none)
         }
-        self.options.count.is_none_or(|count| self.passed < count)
+        (_, Some(group)) => (format!("stream {key} group {group}"), At::Stream(Id::START)),
+        (_, None) => (format!("stream {key}"), At::Stream(Id::START)),
+    };
+    let what = what.escape_default().to_string();
+    let start = Place::start(what, at);
+    if output.place().is_empty() {
+        return Ok(Some(start));
     }
+    start
+        .parse(output.place())
+        .map(Some)
+        .map_err(|why| output::malformed(path, &why))
+}
 
-    fn wants(&self, line: &[u8]) -> bool {
-        let types = &self.options.types;
-        types.is_empty() || {
-            let kind = self.route.type_of(line);
-            types.iter().any(|wanted| wanted.as_bytes() == &*kind)
+fn receive(
+    options: &cli::Subscribe,
+    address: &Address,
+    consumer: &str,
+    passage: Passage,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let key = key_of(options);
+    match (options.mode, &options.group) {
+        (Mode::List, _) => list::Taker::new(address, Shelf::new(key, consumer), passage).run(stop),
+        (_, Some(group)) => {
+            let consumer = Consumer {
+                key: key.to_vec(),
+                group: group.clone(),
+                name: consumer.to_owned(),
+            };
+            group::Grouped::new(options, address, consumer, passage).run(stop)
         }
+        (_, None) => stream::Follower::new(options, address, key, passage).run(stop),
     }
 }
 
-/// From the thread that receives to the one that prints.
-#[derive(Default)]
-struct Outlet {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    out: Vec<u8>,
-    /// The printing thread has nothing to do.
-    waits: bool,
-    /// Nothing more will come.
-    ended: bool,
-}
-
-impl Outlet {
-    /// Adds what `write` appends; waits while too much is there.
-    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut state = self.state();
-        while state.out.len() >= FULL {
-            state = self.wait(state);
-        }
-        write(&mut state.out);
-        if mem::take(&mut state.waits) {
-            self.changed.notify_all();
-        }
-    }
-
-    fn end(&self) {
-        self.state().ended = true;
-        self.changed.notify_all();
-    }
-
-    /// Prints what is put, until the end, or `halts`.
-    fn print(&self, halts: &dyn Fn() -> bool) -> Result<()> {
-        let mut stdout = io::stdout();
-        let mut block = Vec::new();
-        loop {
-            let halted = halts();
-            let mut state = self.state();
-            mem::swap(&mut block, &mut state.out);
-            if block.is_empty() {
-                if halted || state.ended {
-                    return Ok(());
-                }
-                state.waits = true;
-                drop(self.wait(state));
-                continue;
-            }
-            drop(state);
-            self.changed.notify_all();
-            let written = stdout.write_all(&block).and_then(|()| stdout.flush());
-            written.map_err(|error| Error::stdout(&error))?;
-            block.clear();
-            block.shrink_to(2 * FULL);
-            thread::sleep(TOGETHER);
-        }
-    }
-
-    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        let waited = self.changed.wait_timeout(state, TICK);
-        waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
+fn panicked() -> Error {
+    Error::Failed("the receiving thread panicked".into())
 }

@@ -8,6 +8,7 @@
 
 mod account;
 mod admission;
+mod backlog;
 mod globs;
 mod hold;
 mod metrics;
@@ -16,6 +17,7 @@ mod publisher;
 mod reader;
 mod refused;
 mod report;
+mod room;
 mod sink;
 mod source;
 mod tally;
@@ -41,7 +43,7 @@ use report::Reporter;
 use tally::{Counters, Lag, Tally};
 
 pub use account::{because, place};
-pub use admission::{check_file, host_name, named_sources};
+pub use admission::{check_file, named_sources};
 pub use globs::{Files, Glob, matches};
 pub use refused::count_refused;
 pub use source::{go_on_from, of_another_log};
@@ -232,6 +234,12 @@ fn talk_last_word(options: &cli::Watch, tally: &Tally, lags: &[Lag], took: Durat
         text += &format!(
             "; Redis refused {} more, which are kept in the state directory",
             tally.refused
+        );
+    }
+    if tally.dropped > 0 {
+        text += &format!(
+            "; {} older ones were dropped to make room (--when-full drop-oldest)",
+            talk::grouped(tally.dropped)
         );
     }
     if tally.gaps > 0 {

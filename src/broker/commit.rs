@@ -95,8 +95,8 @@ impl Session {
         record::write(progress, path, &self.token, self.mode)
     }
 
-    /// Sends a batch. With exactly-once delivery, or where it depends on who listens, nothing of it takes effect before
-    /// `execute`.
+    /// Sends a batch. With exactly-once delivery, or where it depends on who listens or on whether there is room, nothing of
+    /// it takes effect before `execute`.
     pub fn send(&mut self, batch: &mut Batch, claim: &Claim) -> Result<(), Failure> {
         fault::point("before-send");
         batch.seal();
@@ -107,7 +107,7 @@ impl Session {
             out.extend_from_slice(LIST);
         }
         let sent = match self.delivery {
-            Delivery::AtLeastOnce if batch.asks_who_listens => self.connection.write(&out),
+            Delivery::AtLeastOnce if batch.is_held() => self.connection.write(&out),
             Delivery::AtLeastOnce => self.connection.write(&batch.commands),
             Delivery::ExactlyOnce => self.send_transaction(&mut out, batch, claim),
         };
@@ -201,9 +201,7 @@ impl Session {
     /// Lets a batch that was checked take effect.
     pub fn execute(&mut self, batch: &Batch) -> Result<(), Failure> {
         match self.delivery {
-            Delivery::AtLeastOnce if batch.asks_who_listens => {
-                self.connection.write(&batch.commands)
-            }
+            Delivery::AtLeastOnce if batch.is_held() => self.connection.write(&batch.commands),
             Delivery::AtLeastOnce => Ok(()),
             Delivery::ExactlyOnce => {
                 fault::point("before-exec");

@@ -32,6 +32,8 @@ pub struct Batch {
     ends: Vec<u64>,
     /// Whether Redis was asked, with this batch, who listens.
     pub(super) asks_who_listens: bool,
+    /// Whether to look, before it takes effect, if there is room for it.
+    pub waits_for_room: bool,
     /// Bytes of the lines that are not in the commands yet.
     unsealed: usize,
 }
@@ -75,6 +77,17 @@ impl Batch {
     /// Bytes of the commands.
     pub fn len(&self) -> usize {
         self.commands.len() + self.unsealed
+    }
+
+    /// The keys that it writes to, and how many lines to each (`stream` and `list`).
+    pub fn keys(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        let keys = self.keys.iter();
+        keys.map(|key| (key.name.as_slice(), key.lines.len() as u64))
+    }
+
+    /// Whether it must not take effect when it is sent, whatever the delivery.
+    pub(super) fn is_held(&self) -> bool {
+        self.asks_who_listens || self.waits_for_room
     }
 
     /// Makes one command of all lines for a key (`list`): one reply, and less work for Redis. Harmless when done before.

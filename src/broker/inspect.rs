@@ -10,7 +10,7 @@ use redis::Value;
 use super::connection::Connection;
 use super::record::{self, Place};
 use super::{Address, Failure, commit};
-use crate::cli::{self, Delivery, Hold, Mode};
+use crate::cli::{self, Delivery, Hold, Mode, Retain};
 use crate::error::Result;
 use crate::route::Route;
 
@@ -111,8 +111,8 @@ impl Inspector {
 pub struct Denied {
     /// Commands, each with Redis' own words.
     pub commands: Vec<(String, String)>,
-    /// It may not ask who listens.
-    pub listing: bool,
+    /// Commands without which a watcher publishes all the same, but does less.
+    pub spared: Vec<String>,
     /// Without this nothing else could be tried.
     pub multi: bool,
 }
@@ -124,8 +124,11 @@ pub fn denied(address: &Address, options: &cli::Watch, source: &str) -> Result<D
     let key = record::key_of(source, &place);
     let mut denied = Denied::default();
     if options.mode == Mode::Pubsub && options.hold != Hold::Off {
-        let list: &[&[u8]] = &[b"CLIENT", b"LIST", b"TYPE", b"pubsub"];
-        denied.listing = try_one(&mut connection, list)?.is_some();
+        denied.spare(
+            &mut connection,
+            &[b"CLIENT", b"LIST", b"TYPE", b"pubsub"],
+            2,
+        )?;
     }
     let is_exact = options.delivery == Delivery::ExactlyOnce;
     if is_exact {
@@ -139,6 +142,10 @@ pub fn denied(address: &Address, options: &cli::Watch, source: &str) -> Result<D
     for words in tried(options, key.as_bytes()) {
         let words: Vec<_> = words.iter().map(Vec::as_slice).collect();
         denied.note(&mut connection, &words)?;
+    }
+    for (words, name) in bounding(options) {
+        let words: Vec<_> = words.iter().map(Vec::as_slice).collect();
+        denied.spare(&mut connection, &words, name)?;
     }
     // What was queued goes with the connection.
     drop(connection);
@@ -170,7 +177,47 @@ fn tried(options: &cli::Watch, key: &[u8]) -> Vec<Vec<Vec<u8>>> {
     all
 }
 
+/// The commands that look at what piles up, and trim it; of each so many words are its name.
+fn bounding(options: &cli::Watch) -> Vec<(Vec<Vec<u8>>, usize)> {
+    let target = Route::new(&options.target, "").target(UNKNOWN).into_owned();
+    let target = target.as_slice();
+    let command = |words: &[&[u8]], name| (words.iter().map(|word| word.to_vec()).collect(), name);
+    match options.mode {
+        Mode::Pubsub => Vec::new(),
+        Mode::List => vec![
+            command(&[b"LLEN", target], 1),
+            command(&[b"LTRIM", target, b"0", b"-1"], 1),
+        ],
+        Mode::Stream => {
+            let clock = matches!(options.backlog.retain, Retain::Age(_));
+            let clock = clock.then(|| command(&[b"TIME"], 1));
+            let own = [
+                command(&[b"XLEN", target], 1),
+                command(&[b"XINFO", b"GROUPS", target], 2),
+                command(&[b"XPENDING", target, b"g"], 1),
+                command(&[b"XTRIM", target, b"MINID", b"0"], 1),
+            ];
+            own.into_iter().chain(clock).collect()
+        }
+    }
+}
+
 impl Denied {
+    /// The first `name` words are what the command is called.
+    fn spare(
+        &mut self,
+        connection: &mut Connection,
+        words: &[&[u8]],
+        name: usize,
+    ) -> Result<(), Failure> {
+        if try_one(connection, words)?.is_some() {
+            let name = words[..name].join(&b' ');
+            self.spared
+                .push(String::from_utf8_lossy(&name).into_owned());
+        }
+        Ok(())
+    }
+
     fn note(&mut self, connection: &mut Connection, words: &[&[u8]]) -> Result<(), Failure> {
         if let Some(why) = try_one(connection, words)? {
             let name = String::from_utf8_lossy(words[0]).into_owned();

@@ -1,4 +1,4 @@
-//! What a user of Redis must be allowed, for each mode: the one place that says it. `check` tries it, `docs/operating.md`
+//! What a user of Redis must be allowed, for each mode: the one place that says it. `check` tries it, `docs/redis.md`
 //! shows it, and a test holds that page to it.
 //!
 //! Pure.
@@ -13,8 +13,19 @@ pub fn words(mode: Mode, target: &str) -> Vec<String> {
     let target = target.replace("{type}", "*");
     let (place, own): (_, &[&str]) = match mode {
         Mode::Pubsub => (format!("&{target}"), &["publish", "client|list"]),
-        Mode::List => (format!("~{target}"), &["rpush", "type"]),
-        Mode::Stream => (format!("~{target}"), &["xadd", "type"]),
+        Mode::List => (format!("~{target}"), &["rpush", "llen", "ltrim", "type"]),
+        Mode::Stream => (
+            format!("~{target}"),
+            &[
+                "xadd",
+                "xlen",
+                "xinfo|groups",
+                "xpending",
+                "xtrim",
+                "time",
+                "type",
+            ],
+        ),
     };
     let commands = ["watch", "get", "multi", "set", "exec", "del"].iter();
     let commands = commands.chain(own).chain(&["client|setname"]);
@@ -35,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_for_operators_shows_what_is_tried() {
-        let page = include_str!("../../docs/operating.md");
+    fn the_page_about_redis_shows_what_is_tried() {
+        let page = include_str!("../../docs/redis.md");
         for (mode, target) in [
             (Mode::Pubsub, "logs:{type}"),
             (Mode::List, "logs"),

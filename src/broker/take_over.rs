@@ -170,7 +170,7 @@ pub fn set_watched(connection: &mut Connection, values: &[(&str, &[u8])]) -> Res
 }
 
 /// What Redis calls who only looks.
-const READER: &str = "tailcast-status";
+pub(super) const READER: &str = "tailcast-status";
 /// How many records are asked for at once: a command that is neither short nor held up.
 const AT_ONCE: usize = 500;
 

@@ -1,7 +1,7 @@
 //! The logs' conditions: that each can be read, and so can what it was rotated to; where it would begin and why; that its
 //! state is sound, and whose else it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Condition;
@@ -148,16 +148,30 @@ pub fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+/// Patterns that no log has.
+pub fn of_patterns(options: &cli::Watch, logs: &[(PathBuf, String)]) -> Vec<Condition> {
+    let without = named(options).into_iter().filter_map(|file| match file {
+        Files::Glob(glob) if !logs.iter().any(|(log, _)| matches(&glob, log)) => Some(glob),
+        _ => None,
+    });
+    without
+        .map(|glob| {
+            let subject = glob.path().display().to_string();
+            Condition::warn(&subject, "file", "no file matches yet: they are waited for")
+        })
+        .collect()
+}
+
+fn named(options: &cli::Watch) -> Vec<Files> {
+    let absolute = |file: &PathBuf| std::path::absolute(file).ok();
+    let files = options.files.iter().filter_map(absolute);
+    files.map(Files::parse).collect()
+}
+
 /// What is kept of logs that are gone.
 pub fn of_what_is_gone(options: &cli::Watch) -> Vec<Condition> {
     let store = Store::at(&options.state_dir);
-    let absolute = |file: &std::path::PathBuf| std::path::absolute(file).ok();
-    let files: Vec<_> = options
-        .files
-        .iter()
-        .filter_map(absolute)
-        .map(Files::parse)
-        .collect();
+    let files = named(options);
     let is_named = |log: &Path| files.iter().any(|file| *file == Files::One(log.into()));
     let is_match = |log: &Path| {
         let globs = files.iter();

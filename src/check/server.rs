@@ -97,7 +97,7 @@ fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denie
     const NAME: &str = "rights";
     let user = address.user();
     let mend = mend_rights(user, options.mode, &options.target);
-    if denied.commands.is_empty() && !denied.listing {
+    if denied.commands.is_empty() && denied.spared.is_empty() {
         return Condition::ok(
             subject,
             NAME,
@@ -105,17 +105,23 @@ fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denie
         );
     }
     if denied.commands.is_empty() {
-        let says = format!("the user {user} may not run CLIENT LIST");
-        return if options.hold == Hold::Absent {
-            Condition::fail(subject, NAME, format!("{says}, which --hold absent takes")).mend(mend)
-        } else {
-            Condition::warn(
-                subject,
-                NAME,
-                format!("{says}: slow subscribers are not waited for"),
-            )
-            .mend(mend)
+        let says = format!("the user {user} may not run {}", denied.spared.join(", "));
+        let (asked, without) = match options.mode {
+            Mode::Pubsub => (
+                (options.hold == Hold::Absent).then_some("--hold absent takes"),
+                "slow subscribers are not waited for",
+            ),
+            Mode::Stream | Mode::List => (
+                (options.backlog.is_asked_for)
+                    .then_some("--max-backlog, --when-full and --retain take"),
+                "nothing bounds what piles up in Redis",
+            ),
         };
+        let condition = match asked {
+            Some(what) => Condition::fail(subject, NAME, format!("{says}, which {what}")),
+            None => Condition::warn(subject, NAME, format!("{says}: {without}")),
+        };
+        return condition.mend(mend);
     }
     let names: Vec<_> = denied
         .commands

@@ -7,7 +7,9 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
+use crate::fault;
 use crate::signal::{O_NOFOLLOW, O_NONBLOCK, user_and_group};
 
 const ANYBODY_WRITES: u32 = 0o002;
@@ -94,6 +96,31 @@ pub fn create_anew(path: &Path) -> io::Result<File> {
         }
         result => result,
     }
+}
+
+/// Replaces a file by this text, all or nothing. Its time is `as_of`, or else the present one. Lasting once the folder is
+/// synced.
+pub fn replace(
+    path: &Path,
+    temporary: &Path,
+    text: &[u8],
+    as_of: Option<SystemTime>,
+    written: &str,
+) -> io::Result<()> {
+    let write = || {
+        let mut file = create_anew(temporary)?;
+        file.write_all(text)?;
+        if let Some(as_of) = as_of {
+            file.set_modified(as_of)?;
+        }
+        file.sync_all()?;
+        fault::point(written);
+        fs::rename(temporary, path)
+    };
+    write().inspect_err(|_| {
+        // What is left of it would only keep a full disk full.
+        let _ = fs::remove_file(temporary);
+    })
 }
 
 /// Opens a file as `how` says, never through a link, and without waiting for anything.

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
+use super::Retain;
 use crate::error::{Error, Result};
 
 const DURATION: &str = "give a number and a unit, as in 250ms, 3s, 5m";
@@ -156,6 +157,19 @@ impl Args {
                 number => Ok(number),
             },
         )
+    }
+
+    /// A number of lines, or with a unit a duration.
+    pub fn lines_or_duration(&mut self) -> Result<Retain> {
+        let takes = "give a number of lines, or a duration, as in 10000, 36h, 7d";
+        self.read(takes, |text| match parse_number(text) {
+            Ok(lines) => Ok(Retain::Lines(lines)),
+            Err(_) => match parse_duration(text) {
+                Ok(age) => Ok(Retain::Age(age)),
+                Err("not a duration") => Err("neither a number nor a duration"),
+                Err(other) => Err(other),
+            },
+        })
     }
 
     /// One of a few words. `not_one` is the complaint, as in "not a mode".

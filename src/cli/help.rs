@@ -118,7 +118,9 @@ Where the lines go:
                             (default: logs:{type} for pubsub, else logs); with
                             a hash tag, as in '{logs}:{type}', where keys are
                             in a Redis Cluster
-      --type-field NAME     the top-level JSON field that {type} stands for
+      --type-field NAME,... the top-level JSON field that {type} stands for, or
+                            the first of these that has a type; pino's,
+                            bunyan's and syslog's numbers have names
                             (default: type); UNKNOWN where there is none
       --source NAME         what this file is called in Redis
                             (default: HOST:ABSOLUTE-PATH)
@@ -130,6 +132,13 @@ Where the lines go:
                             absent, or not (default: slow), as Redis cuts off
                             who has too much to read
       --hold-for DURATION   how long for one that does not move (default: 30s)
+      --max-backlog N       stream, list: wait when so many lines are there that
+                            some group has not acknowledged, or that nobody
+                            has taken (default: 1000000)
+      --when-full wait|drop-oldest
+                            what then; what is dropped is said (default: wait)
+      --retain N|AGE        stream: keep so many lines, or those of so long,
+                            that every group has acknowledged (default: 0)
       --batch-lines N       most lines in one transaction (default: 1000)
       --max-line SIZE       longer lines are skipped, and reported
                             (default: 16MiB)
@@ -182,10 +191,12 @@ Examples:
 pub const SUBSCRIBE: &str = "\
 Usage: tailcast subscribe [FLAGS] [PATTERN...]
 
-Prints the lines that are published to the channels that match a PATTERN, as
-they arrive. Quote the patterns; * ? [abc] are as in Redis's PSUBSCRIBE
-(default: 'logs:*'). If the connection is cut it subscribes again by itself,
-and says that there was a gap.
+Prints the lines that watch sends, as they arrive. With --mode pubsub those that
+are published to the channels that match a PATTERN; quote the patterns; * ?
+[abc] are as in Redis's PSUBSCRIBE (default: 'logs:*'). If the connection is cut
+it subscribes again by itself, and says that there was a gap. With --mode stream
+or list PATTERN is the one key that is read (default: logs), and nothing is
+acknowledged before it is out.
 
 Flags:
       --redis URL           the server (default: $REDIS_URL, else
@@ -196,12 +207,33 @@ Flags:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
-      --format raw|pretty   the line's own bytes, or time, coloured type,
-                            message and other fields
+      --mode pubsub|stream|list
+                            as watch sends (default: pubsub)
+      --group NAME          stream: share it with the other consumers of this
+                            group; it is made where there is none
+                            (default: every subscriber gets all)
+      --consumer NAME       who we are in the group, or among those who take
+                            from a list; two at once must differ
+                            (default: the host's name)
+      --claim-after DURATION
+                            group: take over what others were given and have
+                            not acknowledged for so long (default: 60s)
+      --from start|end      stream: where to begin, if neither the group nor
+                            --output has a place (default: start)
+      --output FILE         append to FILE, and keep FILE.place beside it: with
+                            stream and list every line is there once, also
+                            after kill -9
+      --exec 'COMMAND'      feed the lines to this command, through sh
+      --format raw|pretty|udm
+                            the line's own bytes; or time, coloured type,
+                            message and other fields; or an event of Google
+                            SecOps' Unified Data Model, in JSON
                             (default: pretty on a terminal, else raw)
       --type TYPE,...       only lines of these types (default: all)
-      --type-field NAME     the top-level JSON field that is the type
-                            (default: type)
+      --type-field NAME,... the top-level JSON field that is the type, or the
+                            first of these that has one (default: type)
+      --udm-host HOST       with --format udm: the machine that the lines come
+                            from, where neither they nor the channel tell
       --count N             stop after N lines (default: go on until Ctrl-C)
   -h, --help                show this text
 
@@ -211,6 +243,8 @@ Examples:
   tailcast subscribe
   tailcast subscribe --type ERROR,WARNING
   tailcast subscribe 'logs:ERROR' --format raw | jq -r .message
+  tailcast subscribe --mode stream --output /var/log/all.log
+  tailcast subscribe --mode stream --group mail --exec './mail-errors'
   tailcast subscribe --count 1000 > sample.log
 ";
 
@@ -219,7 +253,7 @@ Usage: tailcast status [FLAGS] [FILE...]
 
 Shows for each FILE its size, how far it is published, the lag between the two
 in bytes, the age of the checkpoint and the generation, which counts rotations
-(default: app.log).
+(default: app.log); and how many lines lie in the watcher's stream or list.
 
 Flags:
       --exclude GLOB        leave out of the globs' matches what has this name,
@@ -243,7 +277,7 @@ Flags:
       --source NAME         what this file is called in Redis, if the watcher
                             has a --source (default: HOST:ABSOLUTE-PATH)
       --target NAME         the watcher's, where it keeps the lines (stream,
-                            list) in a Redis Cluster (default: logs)
+                            list) (default: logs)
   -h, --help                show this text
 
 Examples:
@@ -324,8 +358,8 @@ Flags:
                             certificate (default: the system's authorities)
       --tls-cert FILE, --tls-key FILE
                             the certificate that the server asks us for
-      --type-field NAME     the top-level JSON field that is the type
-                            (default: type)
+      --type-field NAME,... the top-level JSON field that is the type, or the
+                            first of these that has one (default: type)
       --rotated DIR         look for rotated files in DIR too, as the watcher
                             does if it was told so; repeatable
       --interval DURATION   time between two looks (default: 1s)

@@ -7,23 +7,24 @@ use std::time::Duration;
 use super::args::{Arg, Args, closest, shown, usage};
 use super::{
     Delivery, Env, Format, From, Generate, Hold, Mode, Report, Status, Subscribe, Tls, Verbosity,
-    Watch,
+    Watch, consuming,
 };
 use crate::error::{Error, Result};
 use crate::route::is_type;
 
 pub use looking::{check, top};
 
+mod backlog;
 mod looking;
 
 const DEFAULT_FILE: &str = "app.log";
-const DEFAULT_PATTERN: &str = "logs:*";
 const DEFAULT_REDIS: &str = "redis://127.0.0.1:6379/";
 const DEFAULT_TYPE_FIELD: &str = "type";
 
 const NAME: &str = "give a name";
 const URL: &str = "give a URL, as in redis://127.0.0.1:6379/";
-const FIELD: &str = "give the name of a top-level JSON field";
+const FIELDS: &str = "give the names of top-level JSON fields, as in type,level";
+const HOST: &str = "give a host name or an address";
 const PEM: &str = "give a PEM file";
 const FOLDER: &str = "give a folder";
 const GLOB: &str = "give a glob, as in '*.gz'";
@@ -58,6 +59,9 @@ const WATCH_FLAGS: &[&str] = &[
     "--delivery",
     "--hold",
     "--hold-for",
+    "--max-backlog",
+    "--when-full",
+    "--retain",
     "--timeout",
     "--stats",
     "--stats-format",
@@ -72,9 +76,17 @@ const SUBSCRIBE_FLAGS: &[&str] = &[
     "--tls-ca",
     "--tls-cert",
     "--tls-key",
+    "--mode",
+    "--group",
+    "--consumer",
+    "--claim-after",
+    "--from",
+    "--output",
+    "--exec",
     "--format",
     "--type",
     "--type-field",
+    "--udm-host",
     "--count",
 ];
 const STATUS_FLAGS: &[&str] = &[
@@ -106,6 +118,12 @@ const HOLDS: &[(&str, Hold)] = &[
     ("slow", Hold::Slow),
     ("absent", Hold::Absent),
     ("off", Hold::Off),
+];
+
+const FORMATS: &[(&str, Format)] = &[
+    ("raw", Format::Raw),
+    ("pretty", Format::Pretty),
+    ("udm", Format::Udm),
 ];
 
 pub fn generate(mut args: Args) -> Result<Generate> {
@@ -154,6 +172,7 @@ fn watch_and(
 ) -> Result<Watch> {
     let mut options = watch_defaults();
     let (mut redis, mut target, mut state_dir) = (None, None, None);
+    let mut backlog_flag = None;
     while let Some(arg) = args.next()? {
         let flag = match arg {
             Arg::Operand(path) => {
@@ -170,7 +189,7 @@ fn watch_and(
             "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
             "--mode" => options.mode = args.choice("not a mode", MODES)?,
             "--target" => target = Some(args.text(TARGET)?),
-            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
             "--source" => options.source = Some(args.text(NAME)?),
             "--state-dir" => state_dir = Some(PathBuf::from(args.value(FOLDER)?)),
             "--from" => options.from = args.choice("not a place to begin", PLACES)?,
@@ -185,6 +204,10 @@ fn watch_and(
             "--delivery" => options.delivery = args.choice("not a kind of delivery", DELIVERIES)?,
             "--hold" => options.hold = args.choice("not a way to hold back", HOLDS)?,
             "--hold-for" => options.hold_for = args.duration()?,
+            "--max-backlog" | "--when-full" | "--retain" => {
+                backlog::set(&mut options.backlog, &flag, &mut args)?;
+                backlog_flag = Some(flag);
+            }
             "--timeout" => options.timeout = args.duration()?,
             "-v" | "--verbose" => options.verbosity = Verbosity::Verbose,
             "-q" | "--quiet" => options.verbosity = Verbosity::Quiet,
@@ -193,6 +216,7 @@ fn watch_and(
             _ => return Err(unknown_flag(command, &flag, known)),
         }
     }
+    backlog::check(&options, backlog_flag.as_deref())?;
     looking::check_report(&options.report)?;
     options.files = files_or_default(command, options.files)?;
     options.redis = redis_url(redis, env)?;
@@ -227,6 +251,7 @@ fn watch_defaults() -> Watch {
         delivery: Delivery::ExactlyOnce,
         hold: Hold::Slow,
         hold_for: Duration::from_secs(30),
+        backlog: backlog::DEFAULT,
         timeout: Duration::from_secs(30),
         report: Report::default(),
         verbosity: Verbosity::Normal,
@@ -235,13 +260,22 @@ fn watch_defaults() -> Watch {
 
 pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
     let mut redis = None;
+    let mut given = Vec::new();
     let mut options = Subscribe {
         patterns: Vec::new(),
+        mode: Mode::Pubsub,
+        group: None,
+        consumer: None,
+        claim_after: consuming::CLAIM_AFTER,
+        from: From::Start,
+        output: None,
+        exec: None,
         redis: String::new(),
         tls: Tls::default(),
         format: None,
         types: Vec::new(),
         type_field: DEFAULT_TYPE_FIELD.to_owned(),
+        udm_host: None,
         count: None,
     };
     while let Some(arg) = args.next()? {
@@ -255,19 +289,29 @@ pub fn subscribe(mut args: Args, env: Env) -> Result<Subscribe> {
         match flag.as_str() {
             "--redis" => redis = Some(args.text(URL)?),
             "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
-            "--format" => options.format = Some(args.read("give one of raw, pretty", read_format)?),
+            "--format" => options.format = Some(args.choice("not a format", FORMATS)?),
             "--type" => {
                 options.types = args.read("give one or more, as in ERROR,WARNING", read_types)?
             }
-            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
+            "--udm-host" => options.udm_host = Some(args.text(HOST)?),
             "--count" => options.count = Some(args.number()?),
-            "--mode" | "--group" | "--consumer" => return Err(only_pubsub(&flag)),
+            "--mode" => options.mode = args.choice("not a mode", MODES)?,
+            "--from" => options.from = args.choice("not a place to begin", PLACES)?,
+            "--claim-after" => options.claim_after = args.duration_above_zero()?,
+            "--group" => options.group = Some(args.text(NAME)?),
+            "--consumer" => options.consumer = Some(args.text(NAME)?),
+            "--output" => options.output = Some(args.value(consuming::FILE)?.into()),
+            "--exec" => options.exec = Some(args.value(consuming::COMMAND)?),
             _ => return Err(unknown_flag("subscribe", &flag, SUBSCRIBE_FLAGS)),
         }
+        given.push(flag);
     }
-    if options.patterns.is_empty() {
-        options.patterns.push(DEFAULT_PATTERN.into());
+    if options.udm_host.is_some() && options.format != Some(Format::Udm) {
+        let why = "--udm-host: only events have one; it goes with --format udm";
+        return Err(usage(why.to_owned()));
     }
+    consuming::settle(&mut options, &given)?;
     options.redis = redis_url(redis, env)?;
     Ok(options)
 }
@@ -322,12 +366,6 @@ fn unknown_flag(command: &str, flag: &str, known: &[&str]) -> Error {
     ))
 }
 
-fn only_pubsub(flag: &str) -> Error {
-    usage(format!(
-        "{flag}: subscribe does not take it yet; it reads what watch publishes with --mode pubsub"
-    ))
-}
-
 fn files_or_default(command: &str, mut files: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     if files.iter().any(|file| file == Path::new("-")) {
         return Err(usage(format!(
@@ -353,21 +391,17 @@ fn batch_lines(args: &mut Args) -> Result<usize> {
     Ok(usize::try_from(lines).unwrap_or(usize::MAX))
 }
 
-fn read_format(text: &str) -> Result<Format, &'static str> {
-    match text {
-        "raw" => Ok(Format::Raw),
-        "pretty" => Ok(Format::Pretty),
-        "udm" => Err("not there yet"),
-        _ => Err("not a format"),
-    }
-}
-
 fn read_types(text: &str) -> Result<Vec<String>, &'static str> {
     let types: Vec<String> = text.split(',').map(str::to_owned).collect();
     let all_fit = types.iter().all(|kind| is_type(kind.as_bytes()));
     all_fit
         .then_some(types)
         .ok_or("not a list of types (1 to 64 of A-Za-z0-9_.- each)")
+}
+
+fn read_fields(text: &str) -> Result<String, &'static str> {
+    let is_named = text.split(',').all(|field| !field.is_empty());
+    is_named.then(|| text.to_owned()).ok_or("a name is empty")
 }
 
 /// An environment variable; an empty one counts as unset.

@@ -1,13 +1,13 @@
 //! Archives, read through the system's own programs: `gzip -dc` and its like, with the archive as standard input.
 //!
-//! The only file that starts child processes of a watcher. No name is ever passed to one, and no shell is asked. A
-//! child that is not needed any more is killed and waited for.
+//! No name is ever passed to one, and no shell is asked. A child that is not needed any more is killed and waited for.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout};
 
 use super::names::Packing;
+use crate::child;
 use crate::position::{ANCHOR_LEN, Anchor};
 
 /// The unpacked bytes of an archive, at any offset; going back begins anew.
@@ -63,24 +63,8 @@ impl Unpacked {
     fn begin(&mut self) -> io::Result<()> {
         self.end();
         self.archive.rewind()?;
-        let program = self.packing.program;
-        let mut child = Command::new(program)
-            .arg("-dc")
-            .stdin(self.archive.try_clone()?)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    format!("there is no program {program}"),
-                ),
-                _ => error,
-            })?;
-        let Some(stdout) = child.stdout.take() else {
-            return Err(io::Error::other(format!("{program} has no output")));
-        };
-        self.child = Some((child, stdout));
+        let archive = self.archive.try_clone()?;
+        self.child = Some(child::unpack(self.packing.program, archive)?);
         Ok(())
     }
 
@@ -183,6 +167,7 @@ impl Inspection {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::process::{Command, Stdio};
 
     /// A file with 300,000 bytes, packed; None where there is no such program.
     fn packed(packing: Packing) -> Option<(tempfile::TempDir, File, Vec<u8>)> {

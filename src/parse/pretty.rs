@@ -1,7 +1,7 @@
 //! A JSON log line for a person: time, coloured type, message, then what else is in it.
 //!
-//! Shows everything that the line says, and nothing that it does not: numbers keep their digits, members
-//! their order. Of a member that is there twice the last one is shown, as that is the one `route` goes by.
+//! Shows everything that the line says, and nothing that it does not: numbers keep their digits (but for a level's, which is
+//! shown by its name), members their order. Of a member that is there twice the last one is shown, as that is the one `route` goes by.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::escape::push_escaped;
 use super::timestamp::utc_clock;
-use crate::route::json;
+use crate::route::{json, type_in};
 
 /// Types are padded to the longest of the usual ones, so that messages stand in one column.
 const TYPE_WIDTH: usize = "WARNING".len();
@@ -23,8 +23,8 @@ const DIM: &[u8] = b"\x1b[2m";
 const RESET: &[u8] = b"\x1b[0m";
 
 /// Appends the line, without a newline. What is not a JSON object with a time, a type or a message is shown whole.
-pub fn push_pretty(line: &[u8], type_field: &str, colour: bool, out: &mut Vec<u8>) {
-    match Record::read(line, type_field) {
+pub fn push_pretty(line: &[u8], type_fields: &str, colour: bool, out: &mut Vec<u8>) {
+    match Record::read(line, type_fields) {
         Some(record) => Painter { out, colour }.record(&record),
         None => push_escaped(line, out),
     }
@@ -33,15 +33,15 @@ pub fn push_pretty(line: &[u8], type_field: &str, colour: bool, out: &mut Vec<u8
 /// A line's members, those with a place of their own taken out.
 struct Record<'l> {
     time: Option<&'l RawValue>,
-    kind: Option<&'l RawValue>,
+    kind: Option<Cow<'l, str>>,
     message: Option<&'l RawValue>,
     others: Vec<(String, &'l RawValue)>,
 }
 
 impl<'l> Record<'l> {
-    fn read(line: &'l [u8], type_field: &str) -> Option<Record<'l>> {
+    fn read(line: &'l [u8], type_fields: &str) -> Option<Record<'l>> {
         let mut others = json::members(line)?;
-        let kind = take(&mut others, type_field);
+        let kind = take_type(&mut others, type_fields);
         let time = take(&mut others, "timestamp");
         let message = take(&mut others, "message");
         let known = time.is_some() || kind.is_some() || message.is_some();
@@ -52,6 +52,19 @@ impl<'l> Record<'l> {
             others,
         })
     }
+}
+
+/// Takes the first of these fields out that has a type; where there is none, the first that is there.
+fn take_type<'l>(members: &mut Vec<(String, &'l RawValue)>, fields: &str) -> Option<Cow<'l, str>> {
+    let find = |field: &str| members.iter().find(|(key, _)| key == field);
+    let there = || fields.split(',').filter_map(find);
+    let typed = there().find_map(|(key, value)| Some((key.clone(), type_in(key, value)?)));
+    let (key, kind) = typed.or_else(|| {
+        let (key, value) = there().next()?;
+        Some((key.clone(), meaning(value)))
+    })?;
+    take(members, &key);
+    Some(kind)
 }
 
 /// Takes the member of this name out.
@@ -71,7 +84,7 @@ impl Painter<'_> {
         if let Some(time) = record.time {
             self.painted(DIM, |painter| painter.time(time));
         }
-        if let Some(kind) = record.kind {
+        if let Some(kind) = &record.kind {
             self.gap(start);
             self.kind(kind, record.message.is_some() || !record.others.is_empty());
         }
@@ -109,9 +122,9 @@ impl Painter<'_> {
         }
     }
 
-    fn kind(&mut self, kind: &RawValue, pad: bool) {
+    fn kind(&mut self, kind: &str, pad: bool) {
         let mut text = Vec::new();
-        push_escaped(meaning(kind).as_bytes(), &mut text);
+        push_escaped(kind.as_bytes(), &mut text);
         self.painted(colour_of(&text), |painter| {
             painter.out.extend_from_slice(&text)
         });
@@ -147,10 +160,10 @@ fn word(json: &str) -> &str {
 
 fn colour_of(kind: &[u8]) -> &'static [u8] {
     match kind.to_ascii_uppercase().as_slice() {
-        b"ERROR" => RED,
+        b"ERROR" | b"FATAL" | b"CRIT" | b"CRITICAL" | b"ALERT" | b"EMERG" => RED,
         b"WARNING" | b"WARN" => YELLOW,
-        b"INFO" => GREEN,
-        b"DEBUG" => BLUE,
+        b"INFO" | b"NOTICE" => GREEN,
+        b"DEBUG" | b"TRACE" => BLUE,
         _ => CYAN,
     }
 }

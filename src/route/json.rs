@@ -8,16 +8,19 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// The member of this name. None: there is none, or the line is not a JSON object.
-pub fn member<'l>(line: &'l [u8], name: &str) -> Option<&'l RawValue> {
+/// Looks up members by name.
+type Lookup<'m, 'l> = &'m dyn Fn(&str) -> Option<&'l RawValue>;
+
+/// What `pick` makes of the members. None also where the line is not a JSON object.
+pub fn search<'l, T>(line: &'l [u8], pick: impl Fn(Lookup<'_, 'l>) -> Option<T>) -> Option<T> {
     // Once for the whole line: `from_slice` would look at each name and value by itself.
     let text = std::str::from_utf8(line).ok()?;
     match serde_json::from_str::<BTreeMap<&str, &RawValue>>(text) {
-        Ok(members) => members.get(name).copied(),
+        Ok(members) => pick(&|name| members.get(name).copied()),
         // A name with an escape cannot be borrowed from the line.
         Err(_) if line.contains(&b'\\') => {
             let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-            members.get(name).copied()
+            pick(&|name| members.get(name).copied())
         }
         Err(_) => None,
     }
@@ -46,6 +49,10 @@ pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn member<'l>(line: &'l [u8], name: &str) -> Option<&'l RawValue> {
+        search(line, |member| member(name))
+    }
 
     fn names(line: &str) -> Option<Vec<String>> {
         let found = members(line.as_bytes())?;

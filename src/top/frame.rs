@@ -75,11 +75,14 @@ pub fn lines(view: &View<'_>, shape: &Shape) -> Vec<String> {
 
 fn head(view: &View<'_>) -> String {
     let behind: u64 = view.sources.iter().filter_map(|source| source.lag).sum();
+    let sources = match view.sources.len() {
+        1 => "1 source".to_string(),
+        more => format!("{more} sources"),
+    };
     format!(
-        "tailcast top  redis {}  {} lines/s  {} sources  {} behind",
+        "tailcast top  redis {}  {} lines/s  {sources}  {} behind",
         view.redis,
         talk::grouped(view.rates.now().round() as u64),
-        view.sources.len(),
         talk::size(behind),
     )
 }

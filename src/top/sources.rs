@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{PAUSE, Shared, seen};
 use crate::broker::{Address, Failure, Record, Records};
+use crate::child::host_name;
 use crate::cli;
 use crate::file::{self, Place};
 use crate::position::Position;
-use crate::watch::host_name;
 
 /// A source, as it was at the last look.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Source {
 
 /// Looks again and again, through every fault of Redis.
 pub fn look_on(options: &cli::Top, address: &Address, shared: &Shared) {
-    let host = host_name().ok();
+    let host = host_name("").ok();
     let mut before: (Vec<Source>, Instant) = (Vec::new(), Instant::now());
     loop {
         let looked = Records::open(address).and_then(|mut records| {

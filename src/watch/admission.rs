@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::globs::{Exclude, Files, Glob, Walk};
 use crate::broker::source_name;
 use crate::checkpoint::{Lock, Store, unwatchable};
+use crate::child::host_name;
 use crate::error::{Error, Result};
 use crate::file::{self, Surroundings};
 use crate::position::{FileId, Progress};
@@ -91,7 +92,8 @@ pub struct Naming {
 
 impl Naming {
     fn new(files: &[Files], source: Option<&str>) -> Result<Naming> {
-        let host = source.map_or_else(host_name, |source| Ok(source.to_string()))?;
+        let named = || host_name("name the source with --source");
+        let host = source.map_or_else(named, |source| Ok(source.to_string()))?;
         Ok(Naming {
             host,
             is_whole: source.is_some() && matches!(files, [Files::One(_)]),
@@ -104,20 +106,6 @@ impl Naming {
         } else {
             source_name(&self.host, path)
         }
-    }
-}
-
-/// The name of this host, as `hostname` prints it.
-pub fn host_name() -> Result<String> {
-    let read = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| {
-        let output = std::process::Command::new("uname").arg("-n").output()?;
-        Ok::<_, std::io::Error>(String::from_utf8_lossy(&output.stdout).into_owned())
-    });
-    match read.map(|name| name.trim().to_string()) {
-        Ok(name) if !name.is_empty() => Ok(name),
-        _ => Err(Error::Failed(
-            "find this host's name: there is none; name the source with --source".into(),
-        )),
     }
 }
 

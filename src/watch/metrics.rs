@@ -17,7 +17,43 @@ const GAUGE: &str = "gauge";
 /// The whole text.
 pub fn text(tally: &Tally, lags: &[Lag], is_watching: bool) -> String {
     let mut text = String::new();
+    for (name, help, value) in counters(tally) {
+        let name = format!("{name}_total");
+        family(&mut text, &name, COUNTER, help);
+        let _ = writeln!(text, "tailcast_{name} {value}");
+    }
+    let watching = u64::from(is_watching);
     for (name, help, value) in [
+        (
+            "watching",
+            "1 while the watcher runs, 0 once it has ended.",
+            Some(watching),
+        ),
+        ("files", "Files that are watched.", Some(lags.len() as u64)),
+        (
+            "backlog_entries",
+            "Entries in the list or stream behind the last batch.",
+            tally.backlog,
+        ),
+    ] {
+        if let Some(value) = value {
+            family(&mut text, name, GAUGE, help);
+            let _ = writeln!(text, "tailcast_{name} {value}");
+        }
+    }
+    if !lags.is_empty() {
+        let help = "Bytes of a log that are not published.";
+        family(&mut text, "lag_bytes", GAUGE, help);
+    }
+    for lag in lags {
+        let path = label(&lag.path.to_string_lossy());
+        let _ = writeln!(text, "tailcast_lag_bytes{{file=\"{path}\"}} {}", lag.bytes);
+    }
+    text
+}
+
+fn counters(tally: &Tally) -> [(&'static str, &'static str, u64); 9] {
+    [
         ("lines", "Lines published to Redis.", tally.lines),
         (
             "bytes",
@@ -40,6 +76,11 @@ pub fn text(tally: &Tally, lags: &[Lag], is_watching: bool) -> String {
             tally.refused,
         ),
         (
+            "dropped_lines",
+            "Lines dropped in Redis to make room (--when-full drop-oldest).",
+            tally.dropped,
+        ),
+        (
             "unheard_lines",
             "Lines published to no subscriber (pubsub).",
             tally.unheard,
@@ -54,43 +95,7 @@ pub fn text(tally: &Tally, lags: &[Lag], is_watching: bool) -> String {
             "Bytes missing in these gaps, where that is known.",
             tally.gap_bytes,
         ),
-    ] {
-        let name = format!("{name}_total");
-        family(&mut text, &name, COUNTER, help);
-        let _ = writeln!(text, "tailcast_{name} {value}");
-    }
-    let watching = u64::from(is_watching);
-    for (name, help, value) in [
-        (
-            "watching",
-            "1 while the watcher runs, 0 once it has ended.",
-            Some(watching),
-        ),
-        ("files", "Files that are watched.", Some(lags.len() as u64)),
-        (
-            "backlog_entries",
-            "Entries in the list behind the last batch.",
-            tally.backlog,
-        ),
-    ] {
-        if let Some(value) = value {
-            family(&mut text, name, GAUGE, help);
-            let _ = writeln!(text, "tailcast_{name} {value}");
-        }
-    }
-    if !lags.is_empty() {
-        family(
-            &mut text,
-            "lag_bytes",
-            GAUGE,
-            "Bytes of a log that are not published.",
-        );
-    }
-    for lag in lags {
-        let path = label(&lag.path.to_string_lossy());
-        let _ = writeln!(text, "tailcast_lag_bytes{{file=\"{path}\"}} {}", lag.bytes);
-    }
-    text
+    ]
 }
 
 fn family(text: &mut String, name: &str, kind: &str, help: &str) {

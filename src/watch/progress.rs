@@ -106,7 +106,7 @@ fn line(began: Sample, since: Sample, now: Sample, rest: u64, width: usize) -> S
     let done = now.bytes - began.bytes;
     let part = done as f64 / (done + rest).max(1) as f64;
     let text = format!(
-        "{:.1} %  {} lines/s  {} left  {left}",
+        "{:.1} %  {} lines/s  {} left {left:>6}",
         100.0 * part,
         talk::grouped(per_second(now.lines - since.lines) as u64),
         talk::size(rest),
@@ -137,10 +137,10 @@ fn caught_up(began: Sample, now: Sample) -> String {
 }
 
 fn clock(seconds: u64) -> String {
-    if seconds >= 3600 {
-        format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60)
-    } else {
-        format!("{}m{:02}s", seconds / 60, seconds % 60)
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
                 90 << 20,
                 80
             ),
-            "catching up [#####----------------] 25.0 %  2,000 lines/s  90.0 MiB left  0m09s"
+            "catching up [#####----------------] 25.0 %  2,000 lines/s  90.0 MiB left     9s"
         );
         assert_eq!(
             line(
@@ -179,12 +179,12 @@ mod tests {
                 90 << 20,
                 40
             ),
-            "25.0 %  2,000 lines/s  90.0 MiB left  0",
+            "25.0 %  2,000 lines/s  90.0 MiB left   ",
             "a narrow terminal has no room for a bar"
         );
         let stalled = line(began, at(1, 9, 9), at(3, 9, 9), 1 << 30, 200);
         assert!(
-            stalled.ends_with(" 0.0 %  0 lines/s  1.0 GiB left  ?"),
+            stalled.ends_with(" 0.0 %  0 lines/s  1.0 GiB left      ?"),
             "{stalled}"
         );
         let long = line(began, began, at(1, 10, 1 << 20), 7200 << 20, 200);

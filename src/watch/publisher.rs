@@ -11,10 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::account;
+use super::backlog::Backlog;
 use super::hold::{Hold, Verdict};
 use super::refused::Refused;
 use super::source::{Stage, State};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, out_of_time};
 use super::{Answer, Resume, Shared, Work};
 use crate::broker::{
     Arrived, Audience, Batch, Candidate, Claim, Failure, MOST_MOVES, Session, Subscriber, Taken,
@@ -52,6 +53,7 @@ pub struct Publisher {
     ending: Option<Work>,
     refused: Refused,
     hold: Hold,
+    backlog: Backlog,
     trouble: Trouble,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
@@ -66,6 +68,7 @@ impl Publisher {
         Publisher {
             refused: Refused::in_state_dir(&shared.options.state_dir),
             hold: Hold::new(shared.options.hold, shared.options.hold_for),
+            backlog: Backlog::new(&shared.options),
             shared,
             work,
             answers,
@@ -132,6 +135,7 @@ impl Publisher {
         self.shared.counters.sessions.fetch_add(1, Relaxed);
         talk::detail(&format!("redis {address}: connected"));
         self.lapse(options.delivery);
+        self.backlog.begin(&self.shared, self.deadline())?;
         loop {
             let ended = self.send_ahead(&mut session)?;
             if let Some((batch, claim)) = self.flying.front() {
@@ -242,6 +246,7 @@ impl Publisher {
             self.recycle(batch);
             return Ok(());
         };
+        self.backlog.enter(&mut batch);
         let sent = session.send(&mut batch, &claim);
         self.flying.push_back((batch, claim));
         sent?;
@@ -273,7 +278,8 @@ impl Publisher {
         })
     }
 
-    /// Lets the first batch in flight go, if it may, and when those who listen are ready for more.
+    /// Lets the first batch in flight go, if it may, and when those who listen, or the key that it goes to, are ready for
+    /// more.
     fn execute_first(&mut self, session: &mut Session) -> Result<(), Failure> {
         let Some((batch, claim)) = self.flying.front() else {
             return Ok(());
@@ -282,10 +288,28 @@ impl Publisher {
             self.hold_back(audience)?;
             session.set_deadline(self.deadline())?;
         }
+        self.wait_for_room()?;
         match self.flying.front() {
             Some((batch, _)) => session.execute(batch),
             None => Ok(()),
         }
+    }
+
+    /// Waits until there is room for the first batch in flight, where that is in doubt.
+    fn wait_for_room(&mut self) -> Result<(), Failure> {
+        let deadline = self.deadline();
+        let Some((batch, _)) = self
+            .flying
+            .front()
+            .filter(|(batch, _)| batch.waits_for_room)
+        else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        self.backlog.make_room(batch, &self.shared, deadline)?;
+        // As after a rest Redis may have closed the session's connection meanwhile.
+        self.rested |= began.elapsed() > REST;
+        Ok(())
     }
 
     /// Waits for those who listen.
@@ -329,17 +353,15 @@ impl Publisher {
     }
 
     fn out_of_time(&self, why: &str) -> Error {
-        let timeout = self.shared.options.timeout;
-        Error::TryLater(format!(
-            "{why}; not better within --timeout ({timeout:?}), try again later"
-        ))
+        out_of_time(why, self.shared.options.timeout)
     }
 
     /// The first batch in flight has arrived.
     fn acknowledge_first(&mut self, arrived: &Arrived) {
         let counters = &self.shared.counters;
         counters.unheard.fetch_add(arrived.unheard, Relaxed);
-        if let Some(entries) = arrived.backlog {
+        // The replies are exact, but only a list's tell.
+        if let Some(entries) = arrived.backlog.or_else(|| self.backlog.entries()) {
             counters.set_backlog(entries);
         }
         if let Some((batch, _)) = self.flying.pop_front() {

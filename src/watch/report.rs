@@ -118,6 +118,7 @@ fn text_of(tally: &Tally, before: &Tally, lags: &[Lag], passed: Duration) -> Str
     for (number, thing, so) in [
         (tally.reconnects, "reconnect", ""),
         (tally.refused, "line", " refused"),
+        (tally.dropped, "line", " dropped"),
         (tally.unheard, "line", " to no subscriber"),
         (tally.gaps, "gap", ""),
     ] {
@@ -147,6 +148,7 @@ fn json_of(tally: &Tally, before: &Tally, lags: &[Lag], passed: Duration) -> ser
         "files_behind": files,
         "reconnects": tally.reconnects,
         "refused_lines": tally.refused,
+        "dropped_lines": tally.dropped,
         "unheard_lines": tally.unheard,
         "gaps": tally.gaps,
         "gap_bytes": tally.gap_bytes,

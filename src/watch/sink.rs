@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use super::{Shared, Work};
 use crate::broker::{Batch, Encoder};
+use crate::cli::{self, Mode};
 use crate::file::Sink;
 use crate::position::Progress;
 
@@ -24,9 +25,10 @@ pub struct Target {
 
 /// Fills batches from the pool, and sends them to the publisher.
 pub struct BatchSink<'a> {
-    shared: &'a Shared,
     work: &'a Sender<Work>,
     encoder: Encoder,
+    /// A batch is full with so many lines.
+    limit: usize,
     /// Empty ones. While all are under way there is no room: so a stalled Redis stops the reading.
     pub pool: VecDeque<Box<Batch>>,
     pub target: Target,
@@ -36,14 +38,14 @@ pub struct BatchSink<'a> {
 
 impl<'a> BatchSink<'a> {
     pub fn new(
-        shared: &'a Shared,
+        shared: &Shared,
         work: &'a Sender<Work>,
         pool: VecDeque<Box<Batch>>,
     ) -> BatchSink<'a> {
         let options = &shared.options;
         BatchSink {
-            shared,
             work,
+            limit: limit(options),
             encoder: Encoder::new(options.mode, &options.target, &options.type_field),
             pool,
             target: Target::default(),
@@ -66,6 +68,15 @@ impl<'a> BatchSink<'a> {
     }
 }
 
+/// What is full when it holds a few lines is not to get many at once.
+fn limit(options: &cli::Watch) -> usize {
+    let max = usize::try_from(options.backlog.max).unwrap_or(usize::MAX);
+    match options.mode {
+        Mode::Pubsub => options.batch_lines,
+        Mode::Stream | Mode::List => options.batch_lines.min(max),
+    }
+}
+
 /// The first batch of the pool is the one that is being filled.
 impl Sink for BatchSink<'_> {
     fn has_room(&mut self) -> bool {
@@ -73,7 +84,7 @@ impl Sink for BatchSink<'_> {
     }
 
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool {
-        let limit = self.shared.options.batch_lines;
+        let limit = self.limit;
         let (encoder, target) = (&self.encoder, &self.target);
         self.pool.front_mut().is_none_or(|batch| {
             batch.generation = generation;

@@ -11,6 +11,8 @@ pub struct Counters {
     pub unheard: AtomicU64,
     /// Lines that Redis refused, and that are kept in the state directory.
     pub refused: AtomicU64,
+    /// Lines in Redis that were dropped before everybody was done with them.
+    pub dropped: AtomicU64,
     /// Bytes of the logs, published.
     pub bytes: AtomicU64,
     pub batches: AtomicU64,
@@ -29,6 +31,7 @@ pub struct Tally {
     pub lines: u64,
     pub unheard: u64,
     pub refused: u64,
+    pub dropped: u64,
     pub bytes: u64,
     pub batches: u64,
     pub reconnects: u64,
@@ -50,6 +53,7 @@ impl Counters {
             lines: self.lines.load(Relaxed),
             unheard: self.unheard.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             batches: self.batches.load(Relaxed),
             reconnects: self.sessions.load(Relaxed).saturating_sub(1),

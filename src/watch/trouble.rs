@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
+use crate::error::Error;
 use crate::talk;
 
 /// The same trouble is not said again within this time.
@@ -62,4 +63,11 @@ impl Trouble {
             self.backoff = Backoff::default();
         }
     }
+}
+
+/// With `--once`, when Redis did nothing for us for so long.
+pub fn out_of_time(why: &str, timeout: Duration) -> Error {
+    Error::TryLater(format!(
+        "{why}; not better within --timeout ({timeout:?}), try again later"
+    ))
 }

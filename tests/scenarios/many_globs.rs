@@ -158,13 +158,6 @@ fn from_end_does_not_skip_a_file_that_was_waited_for() {
     scene.assert_arrives(watcher, &oracle, &lines(0..50));
 }
 
-/// A wrapper under which root, too, is bound by file modes.
-const MORTAL: [&str; 3] = [
-    "setpriv",
-    "--bounding-set",
-    "-dac_override,-dac_read_search",
-];
-
 #[test]
 fn an_unreadable_match_is_said_and_stops_no_other() {
     if !installed("setpriv") {

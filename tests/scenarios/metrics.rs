@@ -87,6 +87,7 @@ fn prometheus_own_parser_reads_the_metrics_file() {
         "counter tailcast_batches_total - 2".into(),
         "counter tailcast_reconnects_total - 0".into(),
         "counter tailcast_refused_lines_total - 0".into(),
+        "counter tailcast_dropped_lines_total - 0".into(),
         "counter tailcast_unheard_lines_total - 0".into(),
         "counter tailcast_gaps_total - 0".into(),
         "counter tailcast_gap_bytes_total - 0".into(),

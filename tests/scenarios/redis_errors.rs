@@ -377,7 +377,47 @@ fn a_least_privileged_user_will_do() {
             });
         }
         reader.sigterm();
-        let denied: Vec<redis::Value> = scene.redis.ask(&["ACL", "LOG"]);
-        assert_eq!(denied, [], "nothing was denied");
+        assert_nothing_denied(&scene);
+    }
+}
+
+#[track_caller]
+fn assert_nothing_denied(scene: &Scene) {
+    let denied: Vec<redis::Value> = scene.redis.ask(&["ACL", "LOG"]);
+    assert_eq!(denied, [], "nothing was denied");
+}
+
+#[test]
+fn a_least_privileged_consumer_will_do() {
+    for command in [
+        "subscribe --mode stream",
+        "subscribe --mode stream --group GROUP",
+        "subscribe --mode list",
+    ] {
+        let scene = Scene::new();
+        let reader = set_user(&scene, "reader", rules_for(command));
+        let args: Vec<_> = command.split(' ').collect();
+        let consume = |count: &str| {
+            let limits = ["--redis", &reader, "--claim-after", "10ms"];
+            let limits = if command.contains("--group") {
+                &limits[..]
+            } else {
+                &limits[..2]
+            };
+            scene.tailcast(&args).args(limits).args(["--count", count])
+        };
+        scene.append("app.log", text(0..10));
+        let mode = args[2];
+        let watch = scene.watch("app.log").args(["--once", "--mode", mode]);
+        watch.run().assert_silent_success();
+        // What one that died leaves is redelivered or claimed too.
+        let dead = consume("10")
+            .env("TAILCAST_CRASH_AT", "block-written")
+            .run();
+        assert_eq!(dead.code, -6, "{}", dead.stderr);
+        let ended = consume("10").run();
+        ended.assert_success();
+        assert_eq!(ended.stdout, text(0..10).into_bytes());
+        assert_nothing_denied(&scene);
     }
 }

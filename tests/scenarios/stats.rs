@@ -191,7 +191,7 @@ fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
     for bar in &bars {
         assert!(bar.chars().count() < 90, "{bar}");
         assert!(
-            bar.contains(" %  ") && bar.contains(" lines/s  ") && bar.contains(" left  "),
+            bar.contains(" %  ") && bar.contains(" lines/s  ") && bar.contains(" left "),
             "{bar}"
         );
     }
@@ -224,4 +224,33 @@ fn a_dumb_terminal_gets_no_progress_line() {
         !text.contains('\u{1b}') && text.contains("published 600,000 lines"),
         "{text}"
     );
+}
+
+#[test]
+fn stats_tell_what_piles_up_and_what_was_dropped() {
+    let scene = Scene::new();
+    let stats = |mode: &str, more: &[&str]| {
+        let args = [
+            "--once",
+            "--mode",
+            mode,
+            "--stats",
+            "1h",
+            "--stats-format",
+            "json",
+        ];
+        let run = scene.watch("app.log").args(args).args(more).run();
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        figures(&run.stderr).last().expect("figures").clone()
+    };
+    scene.append("app.log", text(0..300));
+    assert_eq!(stats("stream", &[])["backlog"], 300);
+    scene.append("app.log", text(300..400));
+    let one = stats(
+        "stream",
+        &["--max-backlog", "200", "--when-full", "drop-oldest"],
+    );
+    let kept = scene.redis.count("stream");
+    assert_eq!(one["backlog"], kept);
+    assert_eq!(one["dropped_lines"], 400 - kept);
 }

@@ -266,3 +266,31 @@ fn status_counts_what_lies_unread_in_rotated_files() {
     let less = (text(5..10).len() + text(10..11).len() - 1).to_string();
     assert_eq!(status(&scene, &["app.log"], &["--max-lag", &less]).code, 1);
 }
+
+#[test]
+fn status_tells_how_much_lies_in_the_stream_or_list() {
+    for mode in ["pubsub", "stream", "list"] {
+        let scene = Scene::new();
+        scene.append("app.log", text(0..5));
+        let watch = |args: &[&str]| {
+            let watch = scene.watch("app.log").args(["--once", "--mode", mode]);
+            watch.args(args).run().assert_silent_success();
+        };
+        let backlog = |args: &[&str]| {
+            let args = [&["--json"], args].concat();
+            objects(&status(&scene, &["app.log"], &args))[0]["backlog"].as_u64()
+        };
+        watch(&[]);
+        let want = (mode != "pubsub").then_some(5);
+        assert_eq!(backlog(&[]), want, "{mode}");
+        scene.append("app.log", text(5..7));
+        watch(&["--target", "mine"]);
+        let want = (mode != "pubsub").then_some(2);
+        assert_eq!(backlog(&["--target", "mine"]), want, "{mode}");
+        let rules = "reset on nopass ~* +get +client|setname";
+        let user = ["ACL", "SETUSER", "default"].into_iter();
+        let user: Vec<_> = user.chain(rules.split(' ')).collect();
+        let _: String = scene.redis.ask(&user);
+        assert_eq!(backlog(&[]), None, "{mode}: it may not ask");
+    }
+}

@@ -183,6 +183,23 @@ fn it_says_that_it_listens_also_when_redis_came_later() {
 }
 
 #[test]
+fn it_says_what_it_reads() {
+    let scene = Scene::new();
+    for (args, what) in [
+        (&["jobs", "--mode", "list"][..], "the list jobs"),
+        (&["--mode", "stream"], "the stream logs"),
+        (
+            &["--mode", "stream", "--group", "g", "--consumer", "a"],
+            "group g of logs as a",
+        ),
+    ] {
+        let subscriber = subscribe(&scene, args).spawn();
+        subscriber.wait_says(&ready(&scene, what));
+        subscriber.sigterm().assert_success();
+    }
+}
+
+#[test]
 fn it_says_that_it_listens_when_nothing_is_missed_any_more() {
     let scene = Scene::new();
     let subscriber = subscribe(&scene, &["a:*", "b:x", "--count", "1"]).spawn();

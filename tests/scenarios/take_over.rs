@@ -65,7 +65,11 @@ fn status_of_a_hundred_files_asks_for_all_records_at_once() {
         .args(&files)
         .run();
     assert!(started.elapsed() < Duration::from_secs(5));
-    assert_eq!(proxy.connections(), 1);
+    assert_eq!(
+        proxy.connections(),
+        2,
+        "one for the records, one for the target"
+    );
     let rows: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
     let rows = rows.as_array().expect("an array");
     let known = rows.iter().filter(|row| row["record"]["offset"].is_u64());

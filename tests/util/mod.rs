@@ -170,3 +170,10 @@ pub fn installed(program: &str) -> bool {
         .status()
         .is_ok()
 }
+
+/// A wrapper under which root, too, is bound by file modes.
+pub const MORTAL: [&str; 3] = [
+    "setpriv",
+    "--bounding-set",
+    "-dac_override,-dac_read_search",
+];

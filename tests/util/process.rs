@@ -162,11 +162,7 @@ impl Process {
 
     /// What it said on stderr besides that it is ready: what went wrong.
     pub fn complaints(&self) -> Vec<String> {
-        self.stderr()
-            .lines()
-            .filter(|l| !l.contains(": watching ") && !l.contains(": subscribed to "))
-            .map(String::from)
-            .collect()
+        complaints(&self.stderr())
     }
 
     /// Waits until something went wrong and was said.
@@ -288,7 +284,20 @@ impl Drop for Process {
     }
 }
 
+fn complaints(said: &str) -> Vec<String> {
+    said.lines()
+        .filter(|l| !l.contains(": watching ") && !l.contains(": subscribed to "))
+        .map(String::from)
+        .collect()
+}
+
 impl Finished {
+    /// Exit code 0, and nothing said but that it was ready.
+    #[track_caller]
+    pub fn assert_success(&self) {
+        assert_eq!((self.code, complaints(&self.stderr)), (0, vec![]));
+    }
+
     /// Exit code 0 and not a word.
     #[track_caller]
     pub fn assert_silent_success(&self) {

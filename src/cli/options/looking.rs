@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    DEFAULT_PATTERN, DEFAULT_TYPE_FIELD, FIELD, FOLDER, URL, WATCH_FLAGS, redis_url, set_tls,
+    DEFAULT_TYPE_FIELD, FIELDS, FOLDER, URL, WATCH_FLAGS, read_fields, redis_url, set_tls,
     unknown_flag, usage, watch_and,
 };
 use crate::cli::args::{Arg, Args};
+use crate::cli::consuming::DEFAULT_PATTERN;
 use crate::cli::{Check, Env, Report, Tls, Top};
 use crate::error::Result;
 
@@ -89,7 +90,7 @@ pub fn top(mut args: Args, env: Env) -> Result<Top> {
         match flag.as_str() {
             "--redis" => redis = Some(args.text(URL)?),
             "--tls-ca" | "--tls-cert" | "--tls-key" => set_tls(&mut options.tls, &flag, &mut args)?,
-            "--type-field" => options.type_field = args.text(FIELD)?,
+            "--type-field" => options.type_field = args.read(FIELDS, read_fields)?,
             "--rotated" => options.rotated.push(args.value(FOLDER)?.into()),
             "--interval" => options.interval = args.duration_above_zero()?,
             "--count" => options.count = Some(args.number()?),

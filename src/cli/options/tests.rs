@@ -1,6 +1,7 @@
 //! Command lines and what is made of them: defaults, every flag, complaints, and the help texts held to the flags.
 
 use super::*;
+use crate::cli::{Backlog, Retain, WhenFull};
 use crate::cli::{Command, help, parse};
 
 /// Like a login shell's, unless a test says otherwise.
@@ -14,7 +15,7 @@ fn words(line: &str) -> Vec<OsString> {
 
 fn watch_of(line: &str) -> Watch {
     match parse(words(&format!("watch {line}")), &home) {
-        Ok(Command::Watch(options)) => options,
+        Ok(Command::Watch(options)) => *options,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -57,11 +58,19 @@ fn without_flags_the_defaults_hold() {
     assert_eq!(watch_of(""), watch);
     let subscribe = Subscribe {
         patterns: vec!["logs:*".into()],
+        mode: Mode::Pubsub,
+        group: None,
+        consumer: None,
+        claim_after: Duration::from_secs(60),
+        from: From::Start,
+        output: None,
+        exec: None,
         redis: "redis://127.0.0.1:6379/".to_owned(),
         tls: Tls::default(),
         format: None,
         types: vec![],
         type_field: "type".to_owned(),
+        udm_host: None,
         count: None,
     };
     assert_eq!(subscribe_of(""), subscribe);
@@ -98,6 +107,24 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
     assert_eq!(options.hold, Hold::Slow);
     assert_eq!(options.hold_for, Duration::from_secs(30));
     assert_eq!(options.from, From::Start);
+    let backlog = Backlog {
+        max: 1_000_000,
+        when_full: WhenFull::Wait,
+        retain: Retain::Lines(0),
+        is_asked_for: false,
+    };
+    assert_eq!(options.backlog, backlog);
+}
+
+#[test]
+fn what_is_retained_is_a_number_of_lines_or_an_age() {
+    let retain = |text: &str| {
+        let line = format!("--mode stream --retain {text}");
+        watch_of(&line).backlog.retain
+    };
+    assert_eq!(retain("0"), Retain::Lines(0));
+    assert_eq!(retain("10000"), Retain::Lines(10_000));
+    assert_eq!(retain("36h"), Retain::Age(Duration::from_secs(36 * 3600)));
 }
 
 #[test]
@@ -105,6 +132,7 @@ fn every_flag_of_watch_is_read() {
     let line = "a.log --once --redis redis://h/ --tls-ca /ca --tls-cert c --tls-key k --mode stream --target t --type-field level --source s \
         --state-dir /d --from end --reset --poll 1s --rotate-wait 0 --forget-after 1.5d --checkpoint-lines 1 \
         --checkpoint-interval 0 --batch-lines 1 --max-line 1 --delivery at-least-once --hold off --hold-for 2s --timeout 0 -v \
+        --max-backlog 5 --when-full drop-oldest --retain 1d \
         --stats 10s --stats-format json --metrics-file /m --exclude *.gz --exclude /x/** --rotated old --rotated /y b.log";
     let want = Watch {
         files: vec!["a.log".into(), "b.log".into()],
@@ -134,6 +162,12 @@ fn every_flag_of_watch_is_read() {
         delivery: Delivery::AtLeastOnce,
         hold: Hold::Off,
         hold_for: Duration::from_secs(2),
+        backlog: Backlog {
+            max: 5,
+            when_full: WhenFull::DropOldest,
+            retain: Retain::Age(Duration::from_secs(86_400)),
+            is_asked_for: true,
+        },
         timeout: Duration::ZERO,
         report: Report {
             stats: Some(Duration::from_secs(10)),
@@ -163,14 +197,22 @@ fn every_flag_of_the_others_is_read() {
     );
     let subscribe = Subscribe {
         patterns: vec!["a*".into(), "b".into()],
+        mode: Mode::Pubsub,
+        group: None,
+        consumer: None,
+        claim_after: Duration::from_secs(60),
+        from: From::Start,
+        output: Some("o".into()),
+        exec: None,
         redis: "r".to_owned(),
         tls: Tls::default(),
         format: Some(Format::Pretty),
         types: vec!["ERROR".to_owned(), "WARN".to_owned()],
-        type_field: "level".to_owned(),
+        type_field: "level,lvl".to_owned(),
+        udm_host: None,
         count: Some(3),
     };
-    let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level --count 3 b";
+    let line = "a* --redis r --format pretty --type ERROR,WARN --type-field level,lvl --count 3 --output o b";
     assert_eq!(subscribe_of(line), subscribe);
     let status = Status {
         files: vec!["a".into()],
@@ -186,6 +228,13 @@ fn every_flag_of_the_others_is_read() {
     };
     let line = "status a --redis r --source s --target t --state-dir /d --json --max-lag 10MiB --exclude b* --rotated old";
     assert_eq!(parse(words(line), &home).unwrap(), Command::Status(status));
+}
+
+#[test]
+fn the_host_of_events_is_read() {
+    let options = subscribe_of("--format udm --udm-host web-1");
+    assert_eq!(options.format, Some(Format::Udm));
+    assert_eq!(options.udm_host.as_deref(), Some("web-1"));
 }
 
 #[test]
@@ -305,6 +354,30 @@ fn complaints_say_what_was_given_and_what_is_taken() {
             "watch --checkpoint-lines 0",
             r#"--checkpoint-lines: must be more than 0: "0"; give a whole number from 1 up"#,
         ),
+        (
+            "watch --mode list --max-backlog 0",
+            r#"--max-backlog: must be more than 0: "0"; give a whole number from 1 up"#,
+        ),
+        (
+            "watch --max-backlog 10",
+            "--max-backlog: pub/sub keeps nothing that could pile up; it goes with --mode stream or list",
+        ),
+        (
+            "watch --mode list --retain 1d --max-backlog 5",
+            "--retain: what is taken from a list is gone; it goes with --mode stream",
+        ),
+        (
+            "watch --mode stream --retain 5x",
+            r#"--retain: neither a number nor a duration: "5x"; give a number of lines, or a duration, as in 10000, 36h, 7d"#,
+        ),
+        (
+            "watch --mode list --when-full block",
+            r#"--when-full: not a way to make room: "block"; give one of wait, drop-oldest"#,
+        ),
+        (
+            "watch --type-field type,,level",
+            r#"--type-field: a name is empty: "type,,level"; give the names of top-level JSON fields, as in type,level"#,
+        ),
         ("watch --once=1", r#"--once: takes no value: "1""#),
         (
             "generate --count",
@@ -315,12 +388,12 @@ fn complaints_say_what_was_given_and_what_is_taken() {
             r#"--count: not a number: "-1"; give a whole number"#,
         ),
         (
-            "subscribe --format udm",
-            r#"--format: not there yet: "udm"; give one of raw, pretty"#,
+            "subscribe --udm-host web-1",
+            "--udm-host: only events have one; it goes with --format udm",
         ),
         (
             "subscribe --format xml",
-            r#"--format: not a format: "xml"; give one of raw, pretty"#,
+            r#"--format: not a format: "xml"; give one of raw, pretty, udm"#,
         ),
     ];
     for (line, want) in table {
@@ -345,10 +418,78 @@ fn complaints_say_what_was_given_and_what_is_taken() {
             "{line}"
         );
     }
-    for flag in ["--mode", "--group", "--consumer"] {
-        let want = format!("{flag}: subscribe does not take it yet; ");
-        assert!(complaint(&format!("subscribe {flag} x")).starts_with(&want));
+}
+
+#[test]
+fn subscribes_flags_that_make_no_sense_together_are_refused_with_the_way_out() {
+    let table = [
+        (
+            "--group g",
+            "--group: only streams have groups; add --mode stream",
+        ),
+        (
+            "--mode list --group g",
+            "--group: only streams have groups; add --mode stream",
+        ),
+        (
+            "--consumer c",
+            "--consumer: every subscriber of pubsub gets all",
+        ),
+        (
+            "--mode stream --consumer c",
+            "--consumer: a consumer is one of a group; add --group NAME",
+        ),
+        (
+            "--mode stream --claim-after 1s",
+            "--claim-after: only what a group has handed out can be claimed",
+        ),
+        ("--from end", "--from: only a stream keeps what was read"),
+        (
+            "--mode list --from end",
+            "--from: only a stream keeps what was read",
+        ),
+        (
+            "--output o --exec c",
+            "--exec: the lines go to one place; give --exec or --output",
+        ),
+        ("--output -", "--output: lines go to standard output anyhow"),
+        (
+            "--mode stream a b",
+            "subscribe: reads one stream; too many: \"b\"",
+        ),
+        (
+            "--mode list logs:*",
+            "subscribe: a list is named, not matched: \"logs:*\"",
+        ),
+        (
+            "--mode heap",
+            "--mode: not a mode: \"heap\"; give one of pubsub, stream, list",
+        ),
+        (
+            "--mode stream --group g --claim-after 0",
+            "--claim-after: must be more than 0",
+        ),
+    ];
+    for (line, want) in table {
+        let text = complaint(&format!("subscribe {line}"));
+        assert!(text.starts_with(want), "{line}: {text}");
     }
+}
+
+#[test]
+fn a_consumer_reads_the_key_that_watch_sends_to() {
+    let options = subscribe_of("--mode stream --group g --consumer c --claim-after 5s --exec x");
+    assert_eq!(options.patterns, ["logs"]);
+    assert_eq!(options.group.as_deref(), Some("g"));
+    assert_eq!(options.consumer.as_deref(), Some("c"));
+    assert_eq!(options.claim_after, Duration::from_secs(5));
+    assert_eq!(options.exec, Some("x".into()));
+    assert_eq!(subscribe_of("--mode list --consumer c").patterns, ["logs"]);
+    let options = subscribe_of("--mode stream --from end --output o jobs");
+    assert_eq!(
+        (options.patterns, options.from),
+        (vec!["jobs".into()], From::End)
+    );
 }
 
 #[test]

@@ -1,0 +1,352 @@
+//! What of a stream or list nobody has taken yet, and taking away what every group is done with.
+//!
+//! Has a connection of its own: while a transaction is under way, the session's cannot ask. What a look finds may be
+//! outdated when it is read, and that does no harm: groups only ever acknowledge more.
+
+use std::time::{Duration, Instant};
+
+use redis::Value;
+
+use super::connection::Connection;
+use super::encode::push_command;
+use super::entry::Id;
+use super::take_over::READER;
+use super::{Address, Failure, MOST_MOVES};
+use crate::cli::Mode;
+
+/// A consumer group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub name: Vec<u8>,
+    /// Every entry before this one was delivered to it and acknowledged.
+    pub done_before: Id,
+    /// How many were delivered to it and not acknowledged.
+    pub pending: u64,
+}
+
+/// What a look at a stream or list has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    pub length: u64,
+    /// The stream's; a list has none.
+    pub groups: Vec<Group>,
+}
+
+impl Standing {
+    /// The group that is furthest behind.
+    pub fn slowest(&self) -> Option<&Group> {
+        self.groups.iter().min_by_key(|group| group.done_before)
+    }
+}
+
+/// Which of a stream's oldest entries go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trim {
+    /// Those before an id, as far as Redis can drop whole nodes (of 100 entries by default), and not more than so many.
+    Cheaply { before: Id, at_most: u64 },
+    /// Those before an id.
+    Exactly { before: Id },
+    /// All but the newest so many, whoever has not read them.
+    Newest { keep: u64 },
+}
+
+/// Looks at streams or lists, and takes from their old end.
+pub struct Backlog {
+    connection: Connection,
+    mode: Mode,
+}
+
+impl Backlog {
+    pub fn open(
+        address: &Address,
+        mode: Mode,
+        deadline: Option<Instant>,
+    ) -> Result<Backlog, Failure> {
+        let connection = Connection::open(address, "tailcast-watch", deadline)?;
+        Ok(Backlog { connection, mode })
+    }
+
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        self.connection.set_deadline(deadline)
+    }
+
+    /// Redis's own clock, which is the one in entries' ids, as the time since 1970.
+    pub fn time(&mut self) -> Result<Duration, Failure> {
+        let reply = self.connection.ask(&[b"TIME"])?;
+        let parts = items(&reply).iter().map(number);
+        match parts.collect::<Option<Vec<_>>>().as_deref() {
+            Some([seconds, micros]) => {
+                Ok(Duration::from_secs(*seconds) + Duration::from_micros(*micros))
+            }
+            _ => Err(self.unexpected(&reply)),
+        }
+    }
+
+    pub fn look(&mut self, key: &[u8]) -> Result<Standing, Failure> {
+        let command: &[u8] = if self.mode == Mode::List {
+            b"LLEN"
+        } else {
+            b"XLEN"
+        };
+        let length = self.length(command, key)?;
+        // Where there is no stream there is nobody to ask for its groups.
+        if self.mode == Mode::List || length == 0 {
+            let groups = Vec::new();
+            return Ok(Standing { length, groups });
+        }
+        let reply = self.connection.ask(&[b"XINFO", b"GROUPS", key])?;
+        let groups = items(&reply).iter().map(read_group);
+        let groups: Option<Vec<Group>> = groups.collect();
+        let mut groups = groups.ok_or_else(|| self.unexpected(&reply))?;
+        self.find_pending(key, &mut groups)?;
+        Ok(Standing { length, groups })
+    }
+
+    /// A key that holds something else is nobody's backlog: who writes to it is told what it is.
+    fn length(&mut self, command: &[u8], key: &[u8]) -> Result<u64, Failure> {
+        let mut out = Vec::new();
+        push_command(&[command, key], &mut out);
+        self.connection.write(&out)?;
+        match self.connection.reply()? {
+            Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(0),
+            reply => number(&reply).ok_or_else(|| self.unexpected(&reply)),
+        }
+    }
+
+    /// Asked after the groups' last delivered entries, so that what is delivered in between lies behind these.
+    fn find_pending(&mut self, key: &[u8], groups: &mut [Group]) -> Result<(), Failure> {
+        let mut out = Vec::new();
+        let is_behind = |group: &&mut Group| group.pending > 0;
+        for group in groups.iter_mut().filter(is_behind) {
+            push_command(&[b"XPENDING", key, &group.name], &mut out);
+        }
+        self.connection.write(&out)?;
+        for group in groups.iter_mut().filter(is_behind) {
+            match self.connection.reply()? {
+                Value::ServerError(error) if error.code() == "NOGROUP" => {}
+                Value::ServerError(error) => {
+                    return Err(self.connection.address().error_reply(&error));
+                }
+                reply => {
+                    if let Some(first) = read_first_pending(&reply) {
+                        group.done_before = group.done_before.min(first);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the oldest entries of a stream; returns how many there were.
+    pub fn trim(&mut self, key: &[u8], trim: Trim) -> Result<u64, Failure> {
+        let number = |number: u64| number.to_string().into_bytes();
+        match trim {
+            // Without a limit Redis would stop at a hundred nodes, and with one of 0 at none.
+            Trim::Cheaply { at_most: 0, .. } => Ok(0),
+            Trim::Cheaply { before, at_most } => {
+                let (before, at_most) = (before.to_string(), number(at_most));
+                let before = before.as_bytes();
+                self.number(&[b"XTRIM", key, b"MINID", b"~", before, b"LIMIT", &at_most])
+            }
+            Trim::Exactly { before } => {
+                self.number(&[b"XTRIM", key, b"MINID", before.to_string().as_bytes()])
+            }
+            Trim::Newest { keep } => self.number(&[b"XTRIM", key, b"MAXLEN", &number(keep)]),
+        }
+    }
+
+    /// Drops the oldest elements of a list; returns how many there were.
+    pub fn shorten(&mut self, key: &[u8], keep: u64) -> Result<u64, Failure> {
+        // In one transaction, so that what a consumer takes meanwhile is not counted as dropped. -0 would be the first one.
+        let (first, last) = match keep {
+            0 => ("1".to_string(), "0"),
+            keep => (format!("-{keep}"), "-1"),
+        };
+        let mut out = Vec::new();
+        push_command(&[b"MULTI"], &mut out);
+        push_command(&[b"LLEN", key], &mut out);
+        push_command(
+            &[b"LTRIM", key, first.as_bytes(), last.as_bytes()],
+            &mut out,
+        );
+        push_command(&[b"LLEN", key], &mut out);
+        push_command(&[b"EXEC"], &mut out);
+        self.connection.write(&out)?;
+        let mut refused = None;
+        for _ in 0..4 {
+            if let Value::ServerError(error) = self.connection.reply()? {
+                refused.get_or_insert(error);
+            }
+        }
+        let reply = self.connection.reply()?;
+        if let Some(error) = refused {
+            return Err(self.connection.address().error_reply(&error));
+        }
+        match items(&reply) {
+            [Value::Int(before), _, Value::Int(after)] => Ok(before.saturating_sub(*after) as u64),
+            _ => Err(self.unexpected(&reply)),
+        }
+    }
+
+    fn number(&mut self, words: &[&[u8]]) -> Result<u64, Failure> {
+        let reply = self.connection.ask(words)?;
+        number(&reply).ok_or_else(|| self.unexpected(&reply))
+    }
+
+    fn unexpected(&self, reply: &Value) -> Failure {
+        self.connection.address().unexpected(reply)
+    }
+}
+
+/// How many entries the stream or list of this name holds, for who only looks on. None: there is neither, or the user may
+/// not ask.
+pub fn count_kept(address: &Address, key: &[u8]) -> Result<Option<u64>, Failure> {
+    let mut connection = Connection::open(address, READER, None)?;
+    let mut kept = ask_kept(&mut connection, key);
+    for _ in 0..MOST_MOVES {
+        let Err(Failure::Moved { to, .. }) = kept else {
+            break;
+        };
+        to.follow(&to);
+        connection = Connection::open(&to, READER, None)?;
+        kept = ask_kept(&mut connection, key);
+    }
+    kept
+}
+
+fn ask_kept(connection: &mut Connection, key: &[u8]) -> Result<Option<u64>, Failure> {
+    let command: &[u8] = match ask_if_allowed(connection, &[b"TYPE", key])? {
+        Some(Value::SimpleString(kind)) if kind == "list" => b"LLEN",
+        Some(Value::SimpleString(kind)) if kind == "stream" => b"XLEN",
+        _ => return Ok(None),
+    };
+    let length = ask_if_allowed(connection, &[command, key])?;
+    Ok(length.as_ref().and_then(number))
+}
+
+/// None: the user may not, or the key has become another meanwhile.
+fn ask_if_allowed(connection: &mut Connection, words: &[&[u8]]) -> Result<Option<Value>, Failure> {
+    let mut out = Vec::new();
+    push_command(words, &mut out);
+    connection.write(&out)?;
+    match connection.reply()? {
+        Value::ServerError(error) if ["NOPERM", "WRONGTYPE"].contains(&error.code()) => Ok(None),
+        Value::ServerError(error) => Err(connection.address().error_reply(&error)),
+        reply => Ok(Some(reply)),
+    }
+}
+
+fn items(reply: &Value) -> &[Value] {
+    match reply {
+        Value::Array(items) => items,
+        _ => &[],
+    }
+}
+
+fn number(reply: &Value) -> Option<u64> {
+    match reply {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+fn text(reply: &Value) -> Option<&[u8]> {
+    match reply {
+        Value::BulkString(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// A group as `XINFO GROUPS` gives it: names and values, of which later versions have more.
+fn read_group(reply: &Value) -> Option<Group> {
+    let fields = items(reply).chunks_exact(2);
+    let field = |name: &[u8]| {
+        let mut fields = fields.clone();
+        fields.find_map(|pair| (text(&pair[0]) == Some(name)).then_some(&pair[1]))
+    };
+    Some(Group {
+        name: text(field(b"name")?)?.to_vec(),
+        done_before: Id::parse(text(field(b"last-delivered-id")?)?)?.next(),
+        pending: number(field(b"pending")?)?,
+    })
+}
+
+/// The oldest entry in the summary that `XPENDING` gives: their number, the oldest, the newest, and by consumer. None:
+/// there is none.
+fn read_first_pending(reply: &Value) -> Option<Id> {
+    Id::parse(text(items(reply).get(1)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    fn id(text: &str) -> Id {
+        Id::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn ids_are_ordered_as_redis_orders_them() {
+        for (before, after) in [("9-9", "10-0"), ("10-9", "10-10"), ("0-0", "0-1")] {
+            assert!(id(before) < id(after), "{before} {after}");
+        }
+        for (before, after) in [
+            ("5-7", "5-8"),
+            ("5-18446744073709551615", "6-0"),
+            (
+                "18446744073709551615-18446744073709551615",
+                "18446744073709551615-0",
+            ),
+        ] {
+            assert_eq!(id(before).next().to_string(), after);
+        }
+        for text in ["", "5", "-", "5-", "a-b", "5-1-1"] {
+            assert_eq!(Id::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_read_whether_redis_tells_its_lag_or_not() {
+        let mut fields = vec![
+            bulk("name"),
+            bulk("g"),
+            bulk("consumers"),
+            Value::Int(2),
+            bulk("pending"),
+            Value::Int(3),
+            bulk("last-delivered-id"),
+            bulk("5-1"),
+        ];
+        let group = Group {
+            name: "g".into(),
+            done_before: id("5-2"),
+            pending: 3,
+        };
+        assert_eq!(
+            read_group(&Value::Array(fields.clone())),
+            Some(group.clone())
+        );
+        let later = [bulk("entries-read"), Value::Nil, bulk("lag"), Value::Nil];
+        fields.extend(later);
+        assert_eq!(read_group(&Value::Array(fields.clone())), Some(group));
+        fields.truncate(6);
+        assert_eq!(read_group(&Value::Array(fields)), None);
+        assert_eq!(read_group(&Value::Nil), None);
+    }
+
+    #[test]
+    fn the_oldest_pending_entry_is_read_where_there_is_one() {
+        let some = [Value::Int(2), bulk("3-1"), bulk("4-1"), Value::Nil];
+        assert_eq!(
+            read_first_pending(&Value::Array(some.to_vec())),
+            Some(id("3-1"))
+        );
+        let none = [Value::Int(0), Value::Nil, Value::Nil, Value::Nil];
+        assert_eq!(read_first_pending(&Value::Array(none.to_vec())), None);
+    }
+}

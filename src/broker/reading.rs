@@ -1,0 +1,120 @@
+//! Reads a stream as one who is in no group: everything, from an id on.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::connection::Connection;
+use super::encode::push_command;
+use super::entry::{Delivery, Id, read_streams};
+use super::{Address, Failure};
+use crate::error::Error;
+
+/// What Redis calls us.
+pub const NAME: &str = "tailcast-subscribe";
+
+/// A connection that reads one stream.
+pub struct Reading {
+    connection: Connection,
+    key: Vec<u8>,
+}
+
+impl Reading {
+    pub fn open(address: &Address, key: &[u8]) -> Result<Reading, Failure> {
+        Ok(Reading {
+            connection: Connection::open(address, NAME, None)?,
+            key: key.to_vec(),
+        })
+    }
+
+    /// The id that was given out last. None: there is no such stream.
+    pub fn last_id(&mut self) -> Result<Option<Id>, Failure> {
+        last_id(&mut self.connection, &self.key)
+    }
+
+    /// Asks for at most `count` of the entries behind an id; where there are none, for the next, as long as `wait` says.
+    pub fn ask(&mut self, after: Id, count: usize, wait: Duration) -> Result<(), Failure> {
+        let (after, mut out) = (after.to_string(), Vec::new());
+        push_read(&[b"XREAD"], count, Some(wait), &self.key, &after, &mut out);
+        self.connection.write(&out)
+    }
+
+    /// What was asked for.
+    pub fn delivery(&mut self) -> Result<Delivery, Failure> {
+        let reply = self.connection.reply()?;
+        delivered(&self.connection, &self.key, reply)
+    }
+}
+
+/// Appends an `XREAD` or `XREADGROUP` of one stream.
+pub fn push_read(
+    head: &[&[u8]],
+    count: usize,
+    wait: Option<Duration>,
+    key: &[u8],
+    after: &str,
+    out: &mut Vec<u8>,
+) {
+    let count = count.to_string();
+    // To Redis no time at all is for ever.
+    let wait = wait.map(|wait| wait.as_millis().max(1).to_string());
+    let mut words = head.to_vec();
+    words.extend([b"COUNT", count.as_bytes()]);
+    if let Some(wait) = &wait {
+        words.extend([b"BLOCK", wait.as_bytes()]);
+    }
+    words.extend([b"STREAMS", key, after.as_bytes()]);
+    push_command(&words, out);
+}
+
+/// What a reply hands out.
+pub fn delivered(connection: &Connection, key: &[u8], reply: Value) -> Result<Delivery, Failure> {
+    if let Value::ServerError(error) = &reply {
+        return Err(match error.code() {
+            "WRONGTYPE" => wrong_type(connection.address(), key, "stream", "list"),
+            // It was removed while it was waited for.
+            "UNBLOCKED" => Failure::Wait(format!(
+                "redis {}: the stream {} is gone",
+                connection.address(),
+                key.escape_ascii()
+            )),
+            _ => connection.address().error_reply(error),
+        });
+    }
+    read_streams(reply).ok_or_else(|| odd(connection, "entries of a stream"))
+}
+
+/// A reply that is not what was asked for.
+pub fn odd(connection: &Connection, wanted: &str) -> Failure {
+    let address = connection.address();
+    Failure::Wait(format!("redis {address}: the reply does not hold {wanted}"))
+}
+
+pub fn wrong_type(address: &Address, key: &[u8], wanted: &str, other: &str) -> Failure {
+    let key = key.escape_ascii();
+    Failure::Fatal(Error::Failed(format!(
+        "redis {address}: {key} is not a {wanted}: name another key, or read it with --mode {other} where that is how \
+         watch sends"
+    )))
+}
+
+/// The id that a stream has given out last. None: there is no such stream.
+pub fn last_id(connection: &mut Connection, key: &[u8]) -> Result<Option<Id>, Failure> {
+    let mut out = Vec::new();
+    push_command(&[b"XINFO", b"STREAM", key], &mut out);
+    connection.write(&out)?;
+    let words = match connection.reply()? {
+        Value::Array(words) => words,
+        Value::ServerError(error) if error.details() == Some("no such key") => return Ok(None),
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => {
+            return Err(wrong_type(connection.address(), key, "stream", "list"));
+        }
+        other => return Err(connection.address().unexpected(&other)),
+    };
+    let name = Value::BulkString(b"last-generated-id".to_vec());
+    let mut pairs = words.chunks_exact(2);
+    match pairs.find(|pair| pair[0] == name) {
+        Some([_, Value::BulkString(id)]) => Ok(Id::parse(id)),
+        _ => Err(odd(connection, "the stream's last id")),
+    }
+}

@@ -1,0 +1,303 @@
+//! Takes elements from a list that several consumers share, in blocks: what is taken stands in a list of the consumer's
+//! own until it is removed, and the next block is taken in the same transaction.
+//!
+//! Beside that list stands the consumer's turn: how many blocks it has removed, and the token of the session that did.
+//! Every transaction is a compare-and-set of it, as with the watcher's commit record. So a killed consumer's last
+//! command, which may still sit in a socket buffer, is either seen by its successor or refused; and two consumers of the
+//! same name cannot remove what the other has in hand.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::cluster::tag_of;
+use super::connection::Connection;
+use super::encode::push_command;
+use super::reading::{NAME, odd, wrong_type};
+use super::{Address, Failure};
+use crate::error::Error;
+use crate::fault;
+
+/// The keys of one consumer of one list.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    pub list: Vec<u8>,
+    /// What this consumer has in hand.
+    pub own: Vec<u8>,
+    turn: Vec<u8>,
+    /// In a cluster all three share a slot.
+    has_tag: bool,
+}
+
+impl Shelf {
+    pub fn new(list: &[u8], consumer: &str) -> Shelf {
+        let tag = std::str::from_utf8(list).ok().and_then(tag_of);
+        let shown = match &tag {
+            Some(tag) => format!("{{{tag}}}").into_bytes(),
+            None => list.to_vec(),
+        };
+        let key = |kind: &str| {
+            let (kind, name) = (format!("tailcast:{kind}:"), format!(":{consumer}"));
+            [kind.as_bytes(), &shown, name.as_bytes()].concat()
+        };
+        Shelf {
+            list: list.to_vec(),
+            own: key("taken"),
+            turn: key("turn"),
+            has_tag: tag.is_some(),
+        }
+    }
+}
+
+/// A connection that takes, from its take-over to its first error.
+pub struct Taking {
+    connection: Connection,
+    shelf: Shelf,
+    token: String,
+    /// Blocks that were removed.
+    removed: u64,
+}
+
+/// What came of removing a block.
+#[derive(Debug)]
+pub enum Turn {
+    /// The next one is in hand; it may be empty.
+    Next(Vec<Vec<u8>>),
+    /// There is more in hand than was known of: nothing was taken.
+    More,
+}
+
+impl Taking {
+    /// Connects, and takes the consumer's turn over.
+    pub fn open(address: &Address, shelf: &Shelf) -> Result<Taking, Failure> {
+        let mut connection = Connection::open(address, NAME, None)?;
+        if connection.is_cluster() && !shelf.has_tag {
+            return Err(Failure::Fatal(Error::Failed(format!(
+                "redis {address}: the list {} has a name that no hash tag can be made of, so in a Redis Cluster its \
+                 elements cannot be moved to another: choose another --target for watch",
+                shelf.list.escape_ascii()
+            ))));
+        }
+        match connection.ask(&[b"TYPE", &shelf.list])? {
+            Value::SimpleString(kind) if matches!(kind.as_str(), "list" | "none") => {}
+            _ => return Err(wrong_type(address, &shelf.list, "list", "stream")),
+        }
+        let mut taking = Taking {
+            connection,
+            shelf: shelf.clone(),
+            token: format!("{:016x}", fastrand::u64(..)),
+            removed: 0,
+        };
+        while !taking.take_over()? {}
+        Ok(taking)
+    }
+
+    /// False: somebody else did at the same time.
+    fn take_over(&mut self) -> Result<bool, Failure> {
+        let turn = self.shelf.turn.clone();
+        let mut out = Vec::new();
+        push_command(&[b"WATCH", &turn], &mut out);
+        push_command(&[b"GET", &turn], &mut out);
+        self.connection.write(&out)?;
+        self.connection.expect_ok()?;
+        self.removed = match self.connection.reply()? {
+            Value::Nil => 0,
+            Value::BulkString(text) => read_turn(&text).ok_or_else(|| self.malformed())?,
+            other => return Err(self.connection.address().unexpected(&other)),
+        };
+        out.clear();
+        push_command(&[b"MULTI"], &mut out);
+        push_command(&[b"SET", &turn, &self.turn_text(self.removed)], &mut out);
+        push_command(&[b"EXEC"], &mut out);
+        self.connection.write(&out)?;
+        self.connection.expect_ok()?;
+        self.expect_queued(1)?;
+        Ok(self.executed()?.is_some())
+    }
+
+    /// Blocks that were removed until now.
+    pub fn removed(&self) -> u64 {
+        self.removed
+    }
+
+    /// What is in hand, at most so much.
+    pub fn in_hand(&mut self, most: usize) -> Result<Vec<Vec<u8>>, Failure> {
+        let last = (most.max(1) - 1).to_string();
+        let own = self.shelf.own.clone();
+        match self
+            .connection
+            .ask(&[b"LRANGE", &own, b"0", last.as_bytes()])?
+        {
+            Value::Array(items) => elements(items).ok_or_else(|| odd(&self.connection, "elements")),
+            other => Err(self.connection.address().unexpected(&other)),
+        }
+    }
+
+    /// Waits for an element, and takes it in hand, behind what is there.
+    pub fn wait(&mut self, wait: Duration) -> Result<(), Failure> {
+        let seconds = wait.as_secs_f64().to_string();
+        let Shelf { list, own, .. } = self.shelf.clone();
+        let words: [&[u8]; 6] = [
+            b"BLMOVE",
+            &list,
+            &own,
+            b"LEFT",
+            b"RIGHT",
+            seconds.as_bytes(),
+        ];
+        match self.connection.ask(&words)? {
+            Value::Nil | Value::BulkString(_) => Ok(()),
+            other => Err(self.connection.address().unexpected(&other)),
+        }
+    }
+
+    /// Removes the first `count` elements in hand, which are a block, and takes at most `most` in their place.
+    pub fn turn(&mut self, count: usize, most: usize) -> Result<Turn, Failure> {
+        let in_hand = self.look()?;
+        let more = in_hand > count as i64;
+        let most = if more { 0 } else { most };
+        let Shelf {
+            list, own, turn, ..
+        } = &self.shelf;
+        let first = count.to_string();
+        let mut out = Vec::new();
+        push_command(&[b"MULTI"], &mut out);
+        push_command(&[b"LTRIM", own, first.as_bytes(), b"-1"], &mut out);
+        push_command(&[b"SET", turn, &self.turn_text(self.removed + 1)], &mut out);
+        for _ in 0..most {
+            push_command(&[b"LMOVE", list, own, b"LEFT", b"RIGHT"], &mut out);
+        }
+        push_command(&[b"EXEC"], &mut out);
+        fault::point("before-acknowledge");
+        self.connection.write(&out)?;
+        self.connection.expect_ok()?;
+        self.expect_queued(2 + most)?;
+        let Some(mut replies) = self.executed()? else {
+            return Err(self.lost_turn());
+        };
+        fault::point("after-acknowledge");
+        self.removed += 1;
+        let taken = replies.split_off(2.min(replies.len()));
+        if let Some(error) = replies.iter().find(|reply| **reply != Value::Okay) {
+            return Err(self.connection.address().unexpected(error));
+        }
+        if more {
+            return Ok(Turn::More);
+        }
+        let taken = taken.into_iter().filter(|reply| *reply != Value::Nil);
+        elements(taken.collect())
+            .map(Turn::Next)
+            .ok_or_else(|| odd(&self.connection, "elements"))
+    }
+
+    /// Watches the turn, sees that it is ours, and counts what is in hand.
+    fn look(&mut self) -> Result<i64, Failure> {
+        let Shelf { own, turn, .. } = &self.shelf;
+        let mut out = Vec::new();
+        push_command(&[b"WATCH", turn, own], &mut out);
+        push_command(&[b"GET", turn], &mut out);
+        push_command(&[b"LLEN", own], &mut out);
+        self.connection.write(&out)?;
+        self.connection.expect_ok()?;
+        let (turn, length) = (self.connection.reply()?, self.connection.reply()?);
+        match (turn, length) {
+            (Value::BulkString(turn), Value::Int(length))
+                if turn == self.turn_text(self.removed) =>
+            {
+                Ok(length)
+            }
+            (Value::Nil, Value::Int(_)) => Err(Failure::Wait(format!(
+                "redis {}: what this consumer had in hand is gone (evicted, or flushed)",
+                self.connection.address()
+            ))),
+            (Value::BulkString(_), Value::Int(_)) => Err(self.lost_turn()),
+            (Value::ServerError(error), _) | (_, Value::ServerError(error)) => {
+                Err(self.connection.address().error_reply(&error))
+            }
+            (other, _) => Err(self.connection.address().unexpected(&other)),
+        }
+    }
+
+    fn turn_text(&self, removed: u64) -> Vec<u8> {
+        format!("{removed} {}", self.token).into_bytes()
+    }
+
+    fn expect_queued(&mut self, commands: usize) -> Result<(), Failure> {
+        let mut refused = None;
+        for _ in 0..commands {
+            match self.connection.reply()? {
+                Value::SimpleString(word) if word == "QUEUED" => {}
+                other => _ = refused.get_or_insert(other),
+            }
+        }
+        match refused {
+            Some(other) => Err(self.connection.address().unexpected(&other)),
+            None => Ok(()),
+        }
+    }
+
+    /// The replies of a transaction. None: it did not take place.
+    fn executed(&mut self) -> Result<Option<Vec<Value>>, Failure> {
+        match self.connection.reply()? {
+            Value::Nil => Ok(None),
+            Value::Array(replies) => Ok(Some(replies)),
+            other => Err(self.connection.address().unexpected(&other)),
+        }
+    }
+
+    fn lost_turn(&self) -> Failure {
+        Failure::LostTurn(format!(
+            "redis {}: another subscriber took over what {} holds",
+            self.connection.address(),
+            self.shelf.own.escape_ascii()
+        ))
+    }
+
+    fn malformed(&self) -> Failure {
+        Failure::Fatal(Error::Failed(format!(
+            "redis {}: {} is not how many blocks were removed: delete the key, which may repeat the block in hand",
+            self.connection.address(),
+            self.shelf.turn.escape_ascii()
+        )))
+    }
+}
+
+fn read_turn(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.split_once(' ')?.0.parse().ok()
+}
+
+fn elements(items: Vec<Value>) -> Option<Vec<Vec<u8>>> {
+    let element = |item| match item {
+        Value::BulkString(element) => Some(element),
+        _ => None,
+    };
+    items.into_iter().map(element).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumers_keys_share_the_slot_of_the_list() {
+        for (list, own) in [
+            ("logs", "tailcast:taken:{logs}:web-1"),
+            ("{a}:b", "tailcast:taken:{a}:web-1"),
+            ("a}b", "tailcast:taken:a}b:web-1"),
+        ] {
+            let shelf = Shelf::new(list.as_bytes(), "web-1");
+            assert_eq!(shelf.own, own.as_bytes());
+            assert_eq!(shelf.has_tag, list != "a}b");
+            assert_ne!(shelf.own, shelf.turn);
+        }
+    }
+
+    #[test]
+    fn a_turn_is_read_as_it_is_written() {
+        assert_eq!(read_turn(b"17 0123456789abcdef"), Some(17));
+        for wrong in [&b""[..], b"17", b"x y", b"-1 t"] {
+            assert_eq!(read_turn(wrong), None);
+        }
+    }
+}

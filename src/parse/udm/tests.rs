@@ -1,0 +1,616 @@
+//! Lines and the events that they must become, and what every event must be, whatever the line.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::time::Time;
+use super::*;
+
+const CAME: u64 = 1_769_900_000_123;
+
+const BARE: Udm = Udm {
+    type_field: "type",
+    host: None,
+    origin: None,
+    came: CAME,
+};
+
+fn event(line: &[u8], udm: &Udm) -> Value {
+    let mut out = b"before ".to_vec();
+    push_event(line, udm, &mut out);
+    let text = std::str::from_utf8(&out[7..]).expect("UTF-8");
+    assert!(
+        !text.contains(is_hazard),
+        "one line that no terminal obeys: {text:?}"
+    );
+    let event = serde_json::from_str(text).expect("JSON");
+    check(&event);
+    event
+}
+
+fn text<'e>(event: &'e Value, pointer: &str) -> Option<&'e str> {
+    let value = event.pointer(pointer)?;
+    Some(
+        value
+            .as_str()
+            .unwrap_or_else(|| panic!("{pointer}: text: {event}")),
+    )
+}
+
+/// Whether a noun tells which machine it is.
+fn has_machine(event: &Value, noun: &str) -> bool {
+    let has = |field: &str| event.pointer(&format!("/{noun}/{field}")).is_some();
+    has("hostname") || has("ip")
+}
+
+/// What the API checks of an event, as far as ours can be of a kind.
+#[track_caller]
+fn check(event: &Value) {
+    let within = |pointer: &str, most: usize| {
+        let length = text(event, pointer).map_or(0, str::len);
+        assert!(length <= most, "{pointer}: {length} bytes");
+    };
+    within("/metadata/product_event_type", 64);
+    within("/metadata/product_log_id", 256);
+    within("/metadata/product_name", 256);
+    within("/metadata/vendor_name", 256);
+    within("/metadata/description", 1024);
+    assert!(
+        event.to_string().len() < 1 << 20,
+        "an API takes a few MiB at most"
+    );
+    let time = text(event, "/metadata/event_timestamp").expect("a timestamp");
+    assert_eq!(Time::parse(time).expect("RFC 3339").to_string(), time);
+    for name in event.as_object().expect("an object").keys() {
+        let known = [
+            "metadata",
+            "additional",
+            "principal",
+            "target",
+            "about",
+            "observer",
+            "security_result",
+            "network",
+            "extensions",
+        ];
+        assert!(known.contains(&name.as_str()), "{name}");
+    }
+    check_type(event);
+    check_nouns(event);
+    let severity = text(event, "/security_result/0/severity").expect("a severity");
+    assert!(["UNKNOWN_SEVERITY", "INFORMATIONAL", "LOW", "ERROR"].contains(&severity));
+    check_struct(&event["additional"], 0);
+}
+
+/// The fields that each type must have, by the usage guide.
+#[track_caller]
+fn check_type(event: &Value) {
+    let user = event.pointer("/target/user");
+    match text(event, "/metadata/event_type").expect("a type") {
+        "USER_LOGIN" => {
+            assert!(
+                user.is_some_and(|user| user["userid"].is_string()),
+                "{event}"
+            );
+            assert!(
+                has_machine(event, "principal") || has_machine(event, "target"),
+                "{event}"
+            );
+            assert!(text(event, "/extensions/auth/type").is_some());
+            assert!(event.pointer("/extensions/auth/mechanism/0").is_some());
+        }
+        "NETWORK_HTTP" => {
+            assert!(has_machine(event, "target"), "{event}");
+            assert!(text(event, "/target/url").is_some(), "{event}");
+            assert_eq!(text(event, "/network/ip_protocol"), Some("TCP"));
+            assert!(text(event, "/network/application_protocol").is_some());
+        }
+        "STATUS_UNCATEGORIZED" => assert!(has_machine(event, "principal"), "{event}"),
+        "GENERIC_EVENT" => {}
+        other => panic!("{other}"),
+    }
+    assert_eq!(event.get("extensions").is_some(), user.is_some());
+    let nouns = ["principal", "target", "about", "observer"];
+    assert!(
+        nouns.iter().any(|noun| event.get(noun).is_some()),
+        "a noun: {event}"
+    );
+}
+
+#[track_caller]
+fn check_nouns(event: &Value) {
+    for noun in ["principal", "target", "about/0"] {
+        if let Some(name) = text(event, &format!("/{noun}/hostname")) {
+            assert!(
+                is_machine(name) && name.parse::<IpAddr>().is_err(),
+                "{name}"
+            );
+        }
+        if let Some(ips) = event.pointer(&format!("/{noun}/ip")) {
+            for ip in ips.as_array().expect("repeated") {
+                ip.as_str().unwrap().parse::<IpAddr>().expect("an address");
+            }
+        }
+    }
+    if let Some(url) = text(event, "/target/url") {
+        assert!(
+            url.contains("://") && url.bytes().all(|byte| byte.is_ascii_graphic()),
+            "{url}"
+        );
+    }
+    if let Some(code) = event.pointer("/network/http/response_code") {
+        assert!(code.as_u64().is_some_and(|code| (100..600).contains(&code)));
+    }
+}
+
+/// A `google.protobuf.Struct`: finite doubles, and not nested without end.
+#[track_caller]
+fn check_struct(value: &Value, depth: usize) {
+    assert!(depth < 20, "nested too deep");
+    match value {
+        Value::Number(number) => {
+            let double = number.as_f64().expect("a double");
+            assert!(double.is_finite());
+            if let Some(whole) = number.as_u64() {
+                assert!(whole <= 1 << 53, "{whole} has more digits than a double");
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| check_struct(item, depth + 1)),
+        Value::Object(members) => members
+            .values()
+            .for_each(|item| check_struct(item, depth + 1)),
+        _ => {}
+    }
+}
+
+/// The generator's five messages, with a type each, and what their events have in common.
+const MESSAGES: [(&str, &str, &str); 5] = [
+    ("User logged in", "INFO", "INFORMATIONAL"),
+    ("Failed login attempt", "WARNING", "LOW"),
+    ("Database connection error", "ERROR", "ERROR"),
+    ("API request received", "DEBUG", "INFORMATIONAL"),
+    ("Data processing completed", "INFO", "INFORMATIONAL"),
+];
+
+/// What the line's further fields make of an event: of a login's, and of any other.
+fn shapes() -> Vec<(Value, Value, Value)> {
+    let user = json!({"userid": "ann"});
+    let url = "https://shop.example.com/cart?x=1";
+    let auth =
+        json!({"auth": {"type": "AUTHTYPE_UNSPECIFIED", "mechanism": ["MECHANISM_UNSPECIFIED"]}});
+    let network = json!({"ip_protocol": "TCP", "application_protocol": "HTTPS"});
+    let server = json!({"hostname": "shop.example.com", "url": url});
+    let generic = json!({"type": "GENERIC_EVENT", "observer": {"application": "tailcast"}});
+    let generic_user = json!({"type": "GENERIC_EVENT", "principal": {"user": user}});
+    let status = json!({"type": "STATUS_UNCATEGORIZED", "principal": {"hostname": "web-1"}});
+    let http = json!({"type": "NETWORK_HTTP", "target": server, "network": network});
+    vec![
+        (json!({}), generic.clone(), generic),
+        (json!({"user": "ann"}), generic_user.clone(), generic_user),
+        (json!({"host": "web-1"}), status.clone(), status),
+        (
+            json!({"user": "ann", "host": "web-1"}),
+            json!({"type": "USER_LOGIN", "target": {"user": user, "hostname": "web-1"}, "extensions": auth}),
+            json!({"type": "STATUS_UNCATEGORIZED", "principal": {"hostname": "web-1", "user": user}}),
+        ),
+        (json!({"url": url}), http.clone(), http.clone()),
+        (json!({"url": url, "host": "web-1"}), http.clone(), http),
+        (
+            json!({"user": "ann", "url": url, "host": "web-1"}),
+            json!({
+                "type": "USER_LOGIN", "network": network, "extensions": auth,
+                "target": {"user": user, "hostname": "web-1", "url": url},
+            }),
+            json!({
+                "type": "NETWORK_HTTP", "network": network, "principal": {"user": user}, "target": server,
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn the_generators_messages_become_events_by_the_fields_that_are_there() {
+    for (message, kind, severity) in MESSAGES {
+        for (fields, of_login, of_others) in shapes() {
+            let mut line = json!({"timestamp": "2026-01-31T08:15:30.123456Z", "type": kind, "message": message});
+            line.as_object_mut()
+                .unwrap()
+                .extend(fields.as_object().unwrap().clone());
+            let mut result = json!({"severity": severity, "severity_details": kind});
+            let is_login = match message {
+                "User logged in" => {
+                    result["action"] = json!(["ALLOW"]);
+                    true
+                }
+                "Failed login attempt" => {
+                    result["action"] = json!(["BLOCK"]);
+                    result["category"] = json!(["AUTH_VIOLATION"]);
+                    true
+                }
+                _ => false,
+            };
+            let mut want = if is_login { of_login } else { of_others };
+            let event_type = want.as_object_mut().unwrap().remove("type");
+            want["security_result"] = json!([result]);
+            want["metadata"] = json!({
+                "event_timestamp": "2026-01-31T08:15:30.123456Z",
+                "event_type": event_type,
+                "product_event_type": kind,
+                "description": message,
+                "product_name": "tailcast",
+                "vendor_name": "tailcast",
+            });
+            assert_eq!(event(line.to_string().as_bytes(), &BARE), want, "{line}");
+        }
+    }
+}
+
+/// The event without what all have: its type and its nouns, its network, and what is additional.
+fn told(event: &Value) -> Value {
+    let mut told = event.clone();
+    let told = told.as_object_mut().unwrap();
+    let metadata = told.remove("metadata").unwrap();
+    told.remove("security_result");
+    told.insert("type".into(), metadata["event_type"].clone());
+    Value::Object(told.clone())
+}
+
+#[test]
+fn other_lines_become_events_too() {
+    let auth =
+        json!({"auth": {"type": "AUTHTYPE_UNSPECIFIED", "mechanism": ["MECHANISM_UNSPECIFIED"]}});
+    let observer = json!({"application": "tailcast"});
+    let table = [
+        // An access log: who asked whom for what.
+        (
+            r#"{"remote_addr":"203.0.113.9","method":"get","path":"/a?b","status":404,"user_agent":"curl/8","host":"shop.example.com","bytes":12}"#,
+            json!({
+                "type": "NETWORK_HTTP",
+                "principal": {"ip": ["203.0.113.9"]},
+                "target": {"hostname": "shop.example.com", "url": "http://shop.example.com/a?b"},
+                "network": {
+                    "ip_protocol": "TCP", "application_protocol": "HTTP",
+                    "http": {"method": "GET", "response_code": 404, "user_agent": "curl/8"},
+                },
+                "additional": {"bytes": 12},
+            }),
+        ),
+        // A path of a file is not one of a web server.
+        (
+            r#"{"message":"opened","path":"/etc/passwd","host":"db1"}"#,
+            json!({
+                "type": "STATUS_UNCATEGORIZED", "principal": {"hostname": "db1"},
+                "additional": {"path": "/etc/passwd"},
+            }),
+        ),
+        // A login from elsewhere, by e-mail address, and a port behind the host.
+        (
+            r#"{"message":"Login failed: bad password","email":"ann@example.com","ip":"2001:db8::1","hostname":"auth:8443"}"#,
+            json!({
+                "type": "USER_LOGIN",
+                "principal": {"ip": ["2001:db8::1"]},
+                "target": {
+                    "hostname": "auth",
+                    "user": {"userid": "ann@example.com", "email_addresses": ["ann@example.com"]},
+                },
+                "extensions": auth,
+                "additional": {"hostname": "auth:8443"},
+            }),
+        ),
+        // Nobody, and nowhere.
+        (
+            r#"{"message":"User logged in","user":"-","ip":"unknown","host":"not a host"}"#,
+            json!({
+                "type": "GENERIC_EVENT", "observer": observer,
+                "additional": {"user": "-", "ip": "unknown", "host": "not a host"},
+            }),
+        ),
+        // A host that is an address, and a client that is another machine.
+        (
+            r#"{"msg":"m","host":"10.0.0.1","client_ip":"10.0.0.2:5000","userid":42}"#,
+            json!({
+                "type": "STATUS_UNCATEGORIZED",
+                "principal": {"ip": ["10.0.0.1"], "user": {"userid": "42"}},
+                "about": [{"ip": ["10.0.0.2"]}],
+                "additional": {"client_ip": "10.0.0.2:5000"},
+            }),
+        ),
+        // pino, whose time is a number.
+        (
+            r#"{"level":30,"time":1769847330000,"pid":7,"hostname":"web-1","msg":"m","req":{"id":1}}"#,
+            json!({
+                "type": "STATUS_UNCATEGORIZED", "principal": {"hostname": "web-1"},
+                "additional": {"level": 30, "pid": 7, "req": {"id": 1}},
+            }),
+        ),
+        // A user that is a tree, and numbers that a double cannot hold.
+        (
+            r#"{"user":{"id":9007199254740993},"n":1e999,"id":12345678901234567890}"#,
+            json!({
+                "type": "GENERIC_EVENT", "observer": observer,
+                "additional": {"user": {"id": "9007199254740993"}, "n": "1e999", "id": "12345678901234567890"},
+            }),
+        ),
+        // A time without a zone is no time.
+        (
+            r#"{"timestamp":"2026-01-31 08:15:30,123","message":""}"#,
+            json!({
+                "type": "GENERIC_EVENT", "observer": observer,
+                "additional": {"timestamp": "2026-01-31 08:15:30,123"},
+            }),
+        ),
+        (
+            "plain text",
+            json!({"type": "GENERIC_EVENT", "observer": observer}),
+        ),
+        ("", json!({"type": "GENERIC_EVENT", "observer": observer})),
+        ("{}", json!({"type": "GENERIC_EVENT", "observer": observer})),
+        (
+            r#"["a list"]"#,
+            json!({"type": "GENERIC_EVENT", "observer": observer}),
+        ),
+    ];
+    for (line, want) in table {
+        assert_eq!(told(&event(line.as_bytes(), &BARE)), want, "{line}");
+    }
+}
+
+#[test]
+fn text_that_is_not_json_or_not_utf_8_is_the_description() {
+    let origin = Origin {
+        source: b"web-1:/var/log/app.log",
+        generation: 2,
+        offset: 750,
+    };
+    let udm = Udm {
+        origin: Some(origin),
+        ..BARE
+    };
+    for (line, description) in [
+        (&b"plain \x1b[31mtext"[..], "plain \u{1b}[31mtext"),
+        (b"caf\xe9", "caf\u{fffd}"),
+        ("\u{9b}31m \u{202e}é".as_bytes(), "\u{9b}31m \u{202e}é"),
+        (b"{\"message\":\"\xff\"}", "{\"message\":\"\u{fffd}\"}"),
+        (b"Failed password for root", "Failed password for root"),
+    ] {
+        let event = event(line, &udm);
+        let metadata = json!({
+            "event_timestamp": "2026-01-31T22:53:20.123Z",
+            "event_type": "STATUS_UNCATEGORIZED",
+            "product_event_type": "UNKNOWN",
+            "product_log_id": "web-1:/var/log/app.log:2:750",
+            "description": description,
+            "product_name": "tailcast",
+            "vendor_name": "tailcast",
+        });
+        assert_eq!(event["metadata"], metadata);
+        assert_eq!(event["principal"], json!({"hostname": "web-1"}));
+        let is_failed = description.contains("password");
+        let category = event.pointer("/security_result/0/category/0");
+        assert_eq!(category == Some(&json!("AUTH_VIOLATION")), is_failed);
+    }
+}
+
+#[test]
+fn the_machine_is_the_lines_else_its_sources_else_the_one_that_is_given() {
+    let machine = |line: &str, source: Option<&str>, host| {
+        let origin = source.map(|source| Origin {
+            source: source.as_bytes(),
+            generation: 0,
+            offset: 1,
+        });
+        let event = event(
+            line.as_bytes(),
+            &Udm {
+                host,
+                origin,
+                ..BARE
+            },
+        );
+        event.pointer("/principal/hostname").cloned()
+    };
+    let given = Some("given");
+    assert_eq!(
+        machine(r#"{"host":"line"}"#, Some("src:/a"), given),
+        Some(json!("line"))
+    );
+    assert_eq!(machine("{}", Some("src:/a"), given), Some(json!("src")));
+    assert_eq!(machine("{}", Some("a name"), given), Some(json!("given")));
+    assert_eq!(
+        machine("{}", Some("bad_host:/a"), given),
+        Some(json!("given"))
+    );
+    assert_eq!(machine("{}", None, given), Some(json!("given")));
+    assert_eq!(machine("{}", None, None), None);
+}
+
+#[test]
+fn limits_hold_for_whatever_is_long() {
+    let (types, long) = ("x".repeat(65), "é".repeat(5000));
+    let line = json!({"type": types, "message": long, "user": long, "host": long, "url": long});
+    let long_one = event(line.to_string().as_bytes(), &BARE);
+    assert_eq!(
+        text(&long_one, "/metadata/product_event_type"),
+        Some("UNKNOWN")
+    );
+    assert_eq!(
+        text(&long_one, "/metadata/description").map(str::len),
+        Some(1024)
+    );
+    assert_eq!(
+        long_one["additional"], line,
+        "what does not fit is kept whole"
+    );
+    let plain = event(long.as_bytes(), &BARE);
+    assert_eq!(text(&plain, "/additional/message"), Some(&*long));
+    let huge = "z".repeat(3 << 20);
+    let huge_one = event(json!({"blob": huge, "a": 1}).to_string().as_bytes(), &BARE);
+    assert_eq!(
+        huge_one["additional"],
+        json!({"a": 1, "tailcast_left_out": 1})
+    );
+    let plain = event(huge.as_bytes(), &BARE);
+    assert_eq!(
+        text(&plain, "/additional/message").map(str::len),
+        Some(256 * 1024)
+    );
+}
+
+#[test]
+fn an_id_that_would_be_too_long_is_a_hash() {
+    let id = |source: &[u8]| {
+        let origin = Some(Origin {
+            source,
+            generation: 7,
+            offset: u64::MAX,
+        });
+        let event = event(b"x", &Udm { origin, ..BARE });
+        text(&event, "/metadata/product_log_id").unwrap().to_owned()
+    };
+    assert_eq!(id(b"h:/a"), "h:/a:7:18446744073709551615");
+    let place = ":7:18446744073709551615";
+    let longest = "a".repeat(256 - place.len());
+    assert_eq!(id(longest.as_bytes()), format!("{longest}{place}"));
+    let mut hashes = Vec::new();
+    for source in [
+        format!("{longest}b"),
+        format!("{longest}c"),
+        "h:/a\nb".into(),
+        "h:/é".into(),
+    ] {
+        let hash = id(source.as_bytes());
+        assert_eq!(
+            (hash.len(), hash.ends_with(place)),
+            (16 + place.len(), true),
+            "{hash}"
+        );
+        assert!(!hashes.contains(&hash));
+        hashes.push(hash);
+    }
+    assert!(id(b"\xff").ends_with(place));
+}
+
+#[test]
+fn numbers_are_types_where_the_fields_say_so() {
+    let udm = Udm {
+        type_field: "type,level",
+        ..BARE
+    };
+    for (line, kind, severity) in [
+        (r#"{"level":50}"#, "ERROR", "ERROR"),
+        (r#"{"level":4}"#, "WARNING", "LOW"),
+        (r#"{"level":"fatal"}"#, "fatal", "ERROR"),
+        (
+            r#"{"type":"AUDIT","level":30}"#,
+            "AUDIT",
+            "UNKNOWN_SEVERITY",
+        ),
+    ] {
+        let event = event(line.as_bytes(), &udm);
+        assert_eq!(text(&event, "/metadata/product_event_type"), Some(kind));
+        assert_eq!(
+            text(&event, "/security_result/0/severity_details"),
+            Some(kind)
+        );
+        assert_eq!(
+            text(&event, "/security_result/0/severity"),
+            Some(severity),
+            "{line}"
+        );
+    }
+}
+
+/// The page for users: behind each line in a block of its own stands its event.
+#[test]
+fn the_examples_of_the_page_are_what_comes_out() {
+    let page = include_str!("../../../docs/udm.md");
+    let mut blocks = page.split("```").skip(1).step_by(2);
+    let mut examples = 0;
+    while let Some(block) = blocks.next() {
+        let Some(line) = block.strip_prefix("line\n") else {
+            continue;
+        };
+        let want = blocks.next().and_then(|block| block.strip_prefix("json\n"));
+        let want: Value = serde_json::from_str(want.expect("an event behind it")).expect("JSON");
+        let udm = Udm {
+            host: Some("web-1.example.com"),
+            ..BARE
+        };
+        assert_eq!(event(line.trim_end().as_bytes(), &udm), want, "{line}");
+        examples += 1;
+    }
+    assert!(examples >= 3, "{examples}");
+}
+
+fn odd_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<String>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+        prop::sample::select(vec![
+            "web-1",
+            "10.0.0.1",
+            "ann",
+            "User logged in",
+            "Failed login",
+            "/a/b",
+            "https://h/",
+            "GET",
+            "200",
+            "2026-01-31T08:15:30Z",
+            "INFO",
+            "",
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(30, 60, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::hash_map(any::<String>(), inner, 0..3)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn field_name() -> impl Strategy<Value = String> {
+    let known = [
+        names::USER,
+        names::IP,
+        names::URL,
+        names::PATH,
+        names::HOST,
+        names::TIME,
+        names::MESSAGE,
+        names::METHOD,
+        names::STATUS,
+        names::AGENT,
+        names::SCHEME,
+        &["type"],
+    ]
+    .concat();
+    prop_oneof![
+        9 => prop::sample::select(known).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_line_makes_an_event_that_is_refused(
+        members in prop::collection::hash_map(field_name(), odd_value(), 0..8),
+        source in prop::option::of(prop::collection::vec(any::<u8>(), 0..400)),
+    ) {
+        let line = Value::Object(members.into_iter().collect()).to_string();
+        let origin = source.as_ref().map(|source| Origin { source, generation: 1, offset: 2 });
+        event(line.as_bytes(), &Udm { origin, ..BARE });
+    }
+
+    #[test]
+    fn no_bytes_make_an_event_that_is_refused(line in prop::collection::vec(any::<u8>(), 0..200)) {
+        event(&line, &BARE);
+    }
+}

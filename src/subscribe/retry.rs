@@ -1,0 +1,130 @@
+//! Sessions with Redis, one after the other: what heals is waited for, and said once.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
+use super::TICK;
+use super::relay::Ended;
+use crate::backoff::Backoff;
+use crate::broker::{Address, Failure, MOST_MOVES, Trouble};
+use crate::error::{Error, Result};
+use crate::talk;
+
+/// Why a session ended before its work was done.
+pub enum Break {
+    Redis(Failure),
+    /// The group that it reads as is not there.
+    NoGroup,
+    /// Nobody takes lines any more.
+    Ended,
+}
+
+impl From<Failure> for Break {
+    fn from(failure: Failure) -> Break {
+        Break::Redis(failure)
+    }
+}
+
+impl From<Trouble> for Break {
+    fn from(trouble: Trouble) -> Break {
+        match trouble {
+            Trouble::NoGroup => Break::NoGroup,
+            Trouble::Failure(failure) => Break::Redis(failure),
+        }
+    }
+}
+
+impl From<Ended> for Break {
+    fn from(_: Ended) -> Break {
+        Break::Ended
+    }
+}
+
+/// Whether Redis is there, as far as was said.
+pub struct Health {
+    /// What is read, in words.
+    what: String,
+    /// A session has begun.
+    is_known: bool,
+    away: Option<Instant>,
+    backoff: Backoff,
+    moves: u32,
+}
+
+impl Health {
+    /// A session has begun: Redis serves.
+    pub fn is_well(&mut self, address: &Address) {
+        self.backoff = Backoff::default();
+        self.moves = 0;
+        let away = self.away.take();
+        if !std::mem::replace(&mut self.is_known, true) {
+            // Scripts wait for it.
+            talk::note(&format!("subscribed to {} at redis {address}", self.what));
+        } else if let Some(since) = away {
+            let seconds = since.elapsed().as_secs_f64();
+            talk::warn(&format!(
+                "redis {address}: reading again after {seconds:.1} s"
+            ));
+        }
+    }
+
+    fn is_away(&mut self, why: &Failure) {
+        match self.away {
+            None => talk::warn(&format!("{why}; trying again")),
+            Some(_) => talk::detail(&why.to_string()),
+        }
+        self.away.get_or_insert_with(Instant::now);
+    }
+
+    /// Waits before the next try, until a signal at most.
+    fn rest(&mut self, stop: &AtomicBool) {
+        let end = Instant::now() + self.backoff.pause();
+        while !stop.load(Relaxed) && Instant::now() < end {
+            thread::sleep(TICK.min(end.saturating_duration_since(Instant::now())));
+        }
+    }
+}
+
+/// Runs sessions until one has done its work, an error does not heal, or a signal comes while Redis is away.
+pub fn retry(
+    address: &Address,
+    what: String,
+    stop: &AtomicBool,
+    mut session: impl FnMut(&mut Health) -> Result<(), Break>,
+) -> Result<()> {
+    let mut health = Health {
+        what,
+        is_known: false,
+        away: None,
+        backoff: Backoff::default(),
+        moves: 0,
+    };
+    loop {
+        let failure = match session(&mut health) {
+            Ok(()) | Err(Break::Ended) => return Ok(()),
+            Err(Break::NoGroup) => continue,
+            Err(Break::Redis(failure)) => failure,
+        };
+        match failure {
+            Failure::Fatal(error) => return Err(error),
+            Failure::LostTurn(why) => {
+                return Err(Error::TryLater(format!(
+                    "{why}; give each subscriber a --consumer of its own"
+                )));
+            }
+            // The next session sees the signal, once it has acknowledged what is out.
+            Failure::Interrupted => continue,
+            Failure::Moved { to, .. } if health.moves < MOST_MOVES => {
+                address.follow(&to);
+                health.moves += 1;
+                continue;
+            }
+            other => health.is_away(&other),
+        }
+        if stop.load(Relaxed) {
+            return Ok(());
+        }
+        health.rest(stop);
+    }
+}
