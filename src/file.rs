@@ -8,25 +8,29 @@
 mod diff;
 mod folder;
 mod generation;
+mod letting_go;
 mod look;
 mod names;
 mod open;
+mod outside;
+mod stepping;
 mod unpack;
 
-use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::From;
-use crate::error::{Error, Result, describe};
+use crate::error::{Error, Result};
 use crate::position::{FileId, Gap, Position, Progress};
 use crate::talk;
 use diff::Known;
 use generation::{Body, Generation, Taken};
 use look::{Inspector, Looked};
-use names::Kind;
 use open::{Links, Stat, last_line_end, position_at, stat};
+use stepping::{Looking, Step};
+
+pub use outside::{Sibling, born, check, identify, siblings, unread};
 
 pub use folder::{Place, Surroundings, logs_of, weak_log_of};
 pub use generation::Limits;
@@ -116,30 +120,6 @@ enum Before {
     File(Known),
 }
 
-/// When to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looking {
-    /// At the next poll, whatever the path is.
-    Due,
-    /// When the path changes.
-    Settled,
-    /// The last look at a path that was so did not help: not before this time, while it stays so.
-    Vain(Option<State>, Instant),
-}
-
-/// What a poll is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Nothing changed, or there is nothing yet.
-    Idle,
-    /// The open file may have grown. Same size and another time count too: the read finds whether it is still ours.
-    Read,
-    /// The path has appeared, is another file, or was cut short: see what there is to read now.
-    Look,
-    /// What there is to read is not known yet, and nothing can be done about it now.
-    Wait,
-}
-
 /// What became of a file that is read to its end.
 enum Late {
     /// It may get lines yet.
@@ -151,35 +131,6 @@ enum Late {
 
 /// By this a path is seen to change.
 type State = (FileId, u64, SystemTime);
-
-fn state_of(stat: Stat) -> State {
-    (stat.id, stat.size, stat.modified)
-}
-
-/// What the newest open file and a look at the path say. `looked_at`: the path as it was before the last look.
-fn next_step(
-    newest: Option<(&Position, Stat)>,
-    path: Option<Stat>,
-    was_absent: bool,
-    looked_at: Option<State>,
-) -> Step {
-    let Some((end, seen)) = newest else {
-        return match path {
-            Some(_) => Step::Look,
-            None => Step::Idle,
-        };
-    };
-    match path {
-        // Removed, or renamed and not yet made anew: writers may still have it open.
-        None if was_absent => Step::Read,
-        None => Step::Look,
-        Some(path) if path.id != seen.id || path.size < end.offset => Step::Look,
-        // Nothing was read of it, so that no anchor tells of a truncation.
-        Some(path) if end.offset == 0 && Some(state_of(path)) != looked_at => Step::Look,
-        Some(path) if path.size != seen.size || path.modified != seen.modified => Step::Read,
-        Some(_) => Step::Idle,
-    }
-}
 
 impl<'w> Tail<'w> {
     /// Follows a path from a progress on. `since`: when that was written down; None: it was not, so that what is beside the
@@ -330,105 +281,11 @@ impl<'w> Tail<'w> {
         self.step(now);
     }
 
-    /// Looks at the path, and follows it where it is another file. None: a look is not through yet.
-    fn step(&mut self, now: Instant) -> Option<Step> {
-        self.polled = SystemTime::now() - CLOCK_STEP;
-        let path = match stat(&self.place.path) {
-            Ok(path) => path,
-            Err(error) => {
-                let name = self.place.path.display();
-                self.say_trouble(format!("look at {name}: {}", describe(&error)));
-                return Some(Step::Read);
-            }
-        };
-        if let (Some(path), Some(newest)) = (path, self.chain.last_mut())
-            && path.id == newest.stat.id
-            && !newest.is_sought()
-        {
-            newest.seen = newest.seen.max(path.size);
-        }
-        let newest = self.chain.last().filter(|g| !g.is_sought());
-        let newest = newest.map(|g| (&g.end, g.stat));
-        let step = match self.looking {
-            Looking::Due => Step::Look,
-            _ => next_step(newest, path, self.was_absent, self.looked_at),
-        };
-        self.was_absent |= path.is_none();
-        let state = path.map(state_of);
-        if step != Step::Look {
-            self.was_absent = path.is_none();
-            self.has_seen_all();
-            return Some(step);
-        }
-        if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
-            return Some(Step::Read);
-        }
-        self.looked_at = state;
-        match self.try_to_look() {
-            Some(Looked::Pending) => {
-                self.looking = Looking::Due;
-                return None;
-            }
-            Some(Looked::Waiting) => {
-                self.looking = Looking::Due;
-                return Some(Step::Wait);
-            }
-            Some(Looked::Changed) => {
-                self.was_absent = path.is_none();
-                self.looking = Looking::Settled;
-                self.has_seen_all();
-            }
-            Some(Looked::Same) => {
-                self.looking = Looking::Vain(state, now + LOOK_AGAIN);
-                self.has_seen_all();
-            }
-            None => {}
-        }
-        Some(Step::Read)
-    }
-
-    /// What was changed before the path was looked at was seen; not so as long as something is sought.
-    fn has_seen_all(&mut self) {
-        if !self.chain.iter().any(Generation::is_sought) {
-            self.since = self.since.max(Some(self.polled));
-        }
-    }
-
-    /// Looks; what stands in the way is said once, and it is tried again.
-    fn try_to_look(&mut self) -> Option<Looked> {
-        match self.look() {
-            Ok(looked) => {
-                self.trouble.clear();
-                Some(looked)
-            }
-            // The files have moved on under the look: the next one sees where to.
-            Err(error) if open::is_absent(&error) => {
-                self.looking = Looking::Due;
-                None
-            }
-            Err(error) => {
-                let name = self.place.path.display();
-                self.say_trouble(format!("open {name}: {}", describe(&error)));
-                self.looking = Looking::Vain(None, Instant::now() + LOOK_AGAIN);
-                None
-            }
-        }
-    }
-
     fn say_trouble(&mut self, text: String) {
         if self.trouble != text {
             talk::warn(&format!("{text}; trying again"));
             self.trouble = text;
         }
-    }
-
-    /// Whether a file is to be read although the path says nothing new.
-    fn is_any_due(&self, now: Instant) -> bool {
-        let newest = self.chain.len().saturating_sub(1);
-        self.chain
-            .iter()
-            .enumerate()
-            .any(|(index, g)| !g.is_done() || index < newest && now >= g.next_look)
     }
 
     /// Reads one chunk of the oldest file that has one, and lets go of rotated files whose time is up.
@@ -554,145 +411,12 @@ impl<'w> Tail<'w> {
         older.sort_by_key(|position| std::cmp::Reverse(position.generation));
         Progress { current, older }
     }
-
-    /// Drops a file that is read to its end when nobody will write to it any more. Of a renamed one that is silent, what
-    /// has no newline is a line.
-    fn let_go(&mut self, index: usize, now: Instant, sink: &mut dyn Sink) -> Late {
-        let (is_newest, is_older) = (index + 1 == self.chain.len(), index + 2 < self.chain.len());
-        let generation = &mut self.chain[index];
-        let is_gone = generation.look().is_none_or(|stat| stat.links == 0);
-        if is_newest && !self.was_absent {
-            return Late::Waits;
-        }
-        let is_silent = now.duration_since(generation.touched) >= self.limits.rotate_wait;
-        generation.next_look = now + if is_silent { LATE_LOOK } else { Duration::ZERO };
-        if !is_silent {
-            return Late::Waits;
-        }
-        if !generation.is_copy && !generation.is_troubled() && generation.unread() > 0 {
-            // What cannot be read now is tried again at the next look.
-            return match generation.take_rest(&self.limits, sink) {
-                Ok(Some(_)) => Late::Took,
-                Ok(None) | Err(_) => Late::Waits,
-            };
-        }
-        if !is_gone && !is_older {
-            return Late::Waits;
-        }
-        self.close(index);
-        Late::Closed
-    }
-
-    fn close(&mut self, index: usize) {
-        let generation = self.chain.remove(index);
-        let (end, rest, name) = (
-            generation.end,
-            generation.unread(),
-            generation.name.display(),
-        );
-        if rest > 0 && generation.is_troubled() {
-            let gap = Gap {
-                generation: end.generation,
-                offset: end.offset,
-                bytes: Some(rest),
-            };
-            self.note_gap(gap, "it could not be read as long as it was there");
-        } else if rest > 0 {
-            talk::warn(&format!(
-                "{name}: its last {rest} bytes, from offset {}, have no newline and were not published",
-                end.offset
-            ));
-        }
-        let is_newer = |old: Position| old.generation < end.generation;
-        if end.offset == 0 {
-            self.given_up.push((end.file, generation.size()));
-        } else if self.finished.is_none_or(is_newer) {
-            self.finished = Some(end);
-        }
-        self.claim();
-    }
-
-    /// A rotated file that was cut: there is no more to be had from it.
-    fn let_go_of_cut(&mut self, index: usize) {
-        let generation = self.chain.remove(index);
-        if !generation.ended {
-            let gap = Gap {
-                generation: generation.end.generation,
-                offset: generation.end.offset,
-                bytes: None,
-            };
-            self.note_gap(gap, "the rotated file was truncated");
-        }
-        self.claim();
-    }
 }
 
 impl Drop for Tail<'_> {
     fn drop(&mut self) {
         self.surroundings.claim(self.source, &self.claimed, &[]);
     }
-}
-
-/// Bytes that lie there beyond a progress, in the path and in what was rotated away from it. An error: they cannot all
-/// be read.
-pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io::Result<u64> {
-    let limits = Limits {
-        rotate_wait: Duration::ZERO,
-        max_line: 0,
-    };
-    let surroundings = Surroundings::default();
-    let mut tail = Tail::resume(0, place, limits, &surroundings, progress, since);
-    while matches!(tail.look()?, Looked::Pending | Looked::Waiting) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(tail.unread())
-}
-
-/// A file that a log was rotated to, going by its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sibling {
-    pub path: PathBuf,
-    /// What unpacks it, where it is packed.
-    pub program: Option<&'static str>,
-}
-
-/// What a log was rotated to, as far as it can be told by names. An error: its folder may not be listed.
-pub fn siblings(place: &Place) -> io::Result<Vec<Sibling>> {
-    if let Some(folder) = place.path.parent() {
-        match std::fs::read_dir(folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    let (candidates, _) = Surroundings::default().look(place, &[])?;
-    let is_rotated = |kind| !matches!(kind, Kind::Path | Kind::Other | Kind::Weak);
-    let rotated = candidates.into_iter().filter(|c| is_rotated(c.name.kind));
-    Ok(rotated
-        .map(|candidate| Sibling {
-            program: candidate.name.packing.map(|packing| packing.program),
-            path: candidate.path,
-        })
-        .collect())
-}
-
-/// Sees that a path can be read; an absent one can, as soon as it is there.
-pub fn check(path: &Path) -> io::Result<()> {
-    match open::open(path, Links::Follow) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The file that a path leads to, and when it was last written. None: it cannot be told.
-pub fn identify(path: &Path) -> Option<(FileId, SystemTime)> {
-    let stat = stat(path).ok().flatten()?;
-    Some((stat.id, stat.modified))
-}
-
-/// When the file that a path leads to was made. None: it cannot be told, or is another file.
-pub fn born(path: &Path, file: FileId) -> Option<SystemTime> {
-    let stat = stat(path).ok().flatten()?;
-    stat.born.filter(|_| stat.id == file)
 }
 
 #[cfg(test)]

@@ -302,23 +302,31 @@ fn step<'t>(
                 (Within::Section(section), behind.trim_start())
             }
         },
-        Within::Section(mut section) => {
-            if let Some(behind) = line.strip_prefix('}') {
-                found(Item::Section(section), defaults);
-                return (Within::Nothing, behind.trim_start());
-            }
-            let (directive, behind) = match line.split_once('}') {
-                Some((directive, _)) => (directive, &line[directive.len()..]),
-                None => (line, ""),
-            };
-            let words = words(directive);
-            if is_script(&words) {
-                return (Within::Script(Box::new(Within::Section(section))), "");
-            }
-            section.rules.set(&words);
-            (Within::Section(section), behind)
-        }
+        Within::Section(section) => step_in_section(section, line, defaults, found),
     }
+}
+
+/// The same, between the braces.
+fn step_in_section<'t>(
+    mut section: Section,
+    line: &'t str,
+    defaults: &mut Rules,
+    found: &mut dyn FnMut(Item, &mut Rules),
+) -> (Within, &'t str) {
+    if let Some(behind) = line.strip_prefix('}') {
+        found(Item::Section(section), defaults);
+        return (Within::Nothing, behind.trim_start());
+    }
+    let (directive, behind) = match line.split_once('}') {
+        Some((directive, _)) => (directive, &line[directive.len()..]),
+        None => (line, ""),
+    };
+    let words = words(directive);
+    if is_script(&words) {
+        return (Within::Script(Box::new(Within::Section(section))), "");
+    }
+    section.rules.set(&words);
+    (Within::Section(section), behind)
 }
 
 fn is_script(words: &[String]) -> bool {

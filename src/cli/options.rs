@@ -11,10 +11,15 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::route::is_type;
+use flags::{
+    DELIVERIES, FORMATS, GENERATE_FLAGS, HOLDS, MODES, PLACES, STATUS_FLAGS, SUBSCRIBE_FLAGS,
+    WATCH_FLAGS,
+};
 
 pub use looking::{check, top};
 
 mod backlog;
+mod flags;
 mod looking;
 
 const DEFAULT_FILE: &str = "app.log";
@@ -32,99 +37,6 @@ const TARGET: &str = "give a channel or key, as in logs:{type}";
 
 const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG_STATE_HOME and \
     HOME is set; give a folder for checkpoints";
-
-const GENERATE_FLAGS: &[&str] = &["--interval", "--count", "--seed", "--quiet", "-q"];
-const WATCH_FLAGS: &[&str] = &[
-    "--exclude",
-    "--rotated",
-    "--once",
-    "--redis",
-    "--tls-ca",
-    "--tls-cert",
-    "--tls-key",
-    "--mode",
-    "--target",
-    "--type-field",
-    "--source",
-    "--state-dir",
-    "--from",
-    "--reset",
-    "--poll",
-    "--rotate-wait",
-    "--forget-after",
-    "--checkpoint-lines",
-    "--checkpoint-interval",
-    "--batch-lines",
-    "--max-line",
-    "--delivery",
-    "--hold",
-    "--hold-for",
-    "--max-backlog",
-    "--when-full",
-    "--retain",
-    "--timeout",
-    "--stats",
-    "--stats-format",
-    "--metrics-file",
-    "--verbose",
-    "-v",
-    "--quiet",
-    "-q",
-];
-const SUBSCRIBE_FLAGS: &[&str] = &[
-    "--redis",
-    "--tls-ca",
-    "--tls-cert",
-    "--tls-key",
-    "--mode",
-    "--group",
-    "--consumer",
-    "--claim-after",
-    "--from",
-    "--output",
-    "--exec",
-    "--format",
-    "--type",
-    "--type-field",
-    "--udm-host",
-    "--count",
-];
-const STATUS_FLAGS: &[&str] = &[
-    "--exclude",
-    "--rotated",
-    "--redis",
-    "--tls-ca",
-    "--tls-cert",
-    "--tls-key",
-    "--json",
-    "--max-lag",
-    "--state-dir",
-    "--source",
-    "--target",
-];
-
-const MODES: &[(&str, Mode)] = &[
-    ("pubsub", Mode::Pubsub),
-    ("stream", Mode::Stream),
-    ("list", Mode::List),
-];
-const PLACES: &[(&str, From)] = &[("start", From::Start), ("end", From::End)];
-const DELIVERIES: &[(&str, Delivery)] = &[
-    ("exactly-once", Delivery::ExactlyOnce),
-    ("at-least-once", Delivery::AtLeastOnce),
-];
-
-const HOLDS: &[(&str, Hold)] = &[
-    ("slow", Hold::Slow),
-    ("absent", Hold::Absent),
-    ("off", Hold::Off),
-];
-
-const FORMATS: &[(&str, Format)] = &[
-    ("raw", Format::Raw),
-    ("pretty", Format::Pretty),
-    ("udm", Format::Udm),
-];
 
 pub fn generate(mut args: Args) -> Result<Generate> {
     let mut file = None;
@@ -171,8 +83,7 @@ fn watch_and(
     more: &mut dyn FnMut(&str, &mut Args) -> Result<bool>,
 ) -> Result<Watch> {
     let mut options = watch_defaults();
-    let (mut redis, mut target, mut state_dir) = (None, None, None);
-    let mut backlog_flag = None;
+    let (mut redis, mut target, mut state_dir, mut backlog_flag) = (None, None, None, None);
     while let Some(arg) = args.next()? {
         let flag = match arg {
             Arg::Operand(path) => {

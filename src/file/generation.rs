@@ -4,9 +4,11 @@
 //! file's content is kept**: an unterminated line stays in the file and is read again once its newline has come, so that
 //! memory does not grow with the number of files, and bytes that change under it are taken as they are at last.
 
+mod rest;
+mod trail;
+
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use super::unpack::Unpacked;
 use crate::lines::{is_utf16, leading_nuls, pieces, take_line, without_mark};
 use crate::position::{ANCHOR_LEN, Anchor, Position};
 use crate::talk;
+use trail::Trail;
 
 /// A generation that is read, or is to be.
 #[derive(Debug)]
@@ -56,13 +59,6 @@ pub enum Body {
     Plain(File),
     /// With the number of bytes that are in it.
     Packed(Box<Unpacked>, u64),
-}
-
-/// By this an earlier copy is known: the first bytes, and some places with their anchors, the sparser the further back.
-#[derive(Debug, Default)]
-pub struct Trail {
-    head: Vec<u8>,
-    places: Vec<(u64, Anchor)>,
 }
 
 /// How far an unterminated line was searched for its newline.
@@ -412,63 +408,6 @@ impl Generation {
         Ok(Taken::Lines)
     }
 
-    /// A hole tore a line: takes what stands before it as a line.
-    fn take_torn(
-        &mut self,
-        hole: u64,
-        data: u64,
-        limits: &Limits,
-        sink: &mut dyn Sink,
-    ) -> io::Result<Taken> {
-        let content = self.scan.content;
-        self.say_hole(data - hole, data);
-        self.take_bytes(content..hole, data, limits.max_line, limits, sink)?;
-        Ok(Taken::Lines)
-    }
-
-    /// Takes what stands behind the last newline as a line, as it will never get one. None: there is nothing.
-    pub fn take_rest(&mut self, limits: &Limits, sink: &mut dyn Sink) -> io::Result<Option<u64>> {
-        let rest = self.unread();
-        if rest == 0 || !sink.has_room() {
-            return Ok(None);
-        }
-        let start = self.end.offset;
-        let end = start + rest;
-        self.take_bytes(start..end, end, limits.max_line, limits, sink)?;
-        Ok(Some(rest))
-    }
-
-    /// Takes what stands here as a line, where it is not over `most` bytes, and goes on at `end`.
-    fn take_bytes(
-        &mut self,
-        place: Range<u64>,
-        end: u64,
-        most: u64,
-        limits: &Limits,
-        sink: &mut dyn Sink,
-    ) -> io::Result<()> {
-        let length = place.end - place.start;
-        let line = if length <= most {
-            Some(self.bytes(place.start, length)?)
-        } else {
-            None
-        };
-        // What may fail comes first: a line is given once.
-        self.move_end_to(end)?;
-        match line {
-            Some(line) => _ = self.give(&line, end, true, limits, sink),
-            None => self.say_too_long(length, end, limits),
-        }
-        Ok(())
-    }
-
-    fn bytes(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        let filled = self.read_at(&mut bytes, offset)?;
-        bytes.truncate(filled);
-        Ok(bytes)
-    }
-
     fn move_end_to(&mut self, offset: u64) -> io::Result<()> {
         let length = offset.min(ANCHOR_LEN as u64);
         let before = self.bytes(offset - length, length)?;
@@ -508,34 +447,5 @@ impl Generation {
                 "{name}: it is UTF-16, and its lines are published as they are: have it written as UTF-8"
             ));
         }
-    }
-}
-
-impl Trail {
-    pub fn push(&mut self, offset: u64, anchor: Anchor) {
-        if self.places.len() == PLACES {
-            let mut index = 0;
-            self.places.retain(|_| {
-                index += 1;
-                index > PLACES / 2 || index % 2 == 1
-            });
-        }
-        self.places.push((offset, anchor));
-    }
-
-    /// Whether these first bytes of a file, at most 64, may be those of an earlier copy. None: they are not known.
-    pub fn begins_with(&self, head: &[u8]) -> Option<bool> {
-        let known = self.head.len().min(head.len());
-        (known > 0).then(|| self.head[..known] == head[..known])
-    }
-
-    /// The last place that a file of this size must have, to be an earlier copy.
-    pub fn place_before(&self, size: u64) -> Option<(u64, Anchor)> {
-        let is_in = |place: &&(u64, Anchor)| place.0 <= size;
-        self.places.iter().rev().find(is_in).copied()
-    }
-
-    pub fn places(&self) -> &[(u64, Anchor)] {
-        &self.places
     }
 }

@@ -3,24 +3,25 @@
 //!
 //! All or nothing: what may fail comes first, so that a rotation that renames under a look is looked at again.
 
+mod apply;
+mod copies;
+
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::diff::{Ask, Event, Fact, Facts, Hold, Known, Replies, Reply, diff};
+use super::diff::{Ask, Fact, Facts, Hold, Known, Replies, Reply, diff};
 use super::folder::Candidate;
-use super::generation::{Body, Generation};
-use super::names::{Kind, Name, Packing};
-use super::open::{
-    Links, Stat, anchor_at, bytes_before, equals_beginning, holds, is_absent, last_line_end, open,
-    position_at,
-};
-use super::unpack::{Findings, HEAD, Inspection, Unpacked};
+use super::generation::Body;
+use super::names::{Name, Packing};
+use super::open::{anchor_at, bytes_before, equals_beginning, holds, is_absent};
+use super::unpack::{Findings, HEAD, Inspection};
 use super::{Before, Tail};
 use crate::error::describe;
 use crate::lines::is_text;
 use crate::position::{ANCHOR_LEN, Anchor, FileId, Gap, Position};
 use crate::talk;
+use copies::{is_earlier_copy, open_candidate, version};
 
 /// What came of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,260 +285,6 @@ impl Tail<'_> {
         Ok(Some(if yes { Reply::Yes } else { Reply::No }))
     }
 
-    /// Follows the events. True: the chain is another one now.
-    fn apply(
-        &mut self,
-        known: &[Known],
-        candidates: &[Candidate],
-        events: &[Event],
-    ) -> io::Result<bool> {
-        let opened = self.open_all(known, candidates, events)?;
-        let mut changed = !opened.is_empty();
-        let last = known.last().map(|last| last.file);
-        let newest = self.newest_number();
-        let mut opened = opened.into_iter();
-        for event in events {
-            match event {
-                Event::Found { known: index, file } => {
-                    let known = &known[*index];
-                    let is_copy = is_copy(*file, candidates, Some(known.file));
-                    self.found(known, &candidates[*file], is_copy, &mut opened)
-                }
-                Event::Copied { known: index, file } => {
-                    self.copied(&known[*index], &candidates[*file], &mut opened)
-                }
-                Event::Truncated {
-                    known: index,
-                    copy: passed,
-                }
-                | Event::Vanished {
-                    known: index,
-                    passed,
-                } => {
-                    changed |= self.drop_generation(&known[*index]);
-                    self.pass(passed.map(|passed| &candidates[passed]), &known[*index]);
-                }
-                Event::Appeared { file, generation } => {
-                    let candidate = &candidates[*file];
-                    let is_copy = is_copy(*file, candidates, last);
-                    changed |= self.appeared(candidate, *generation, is_copy, &mut opened);
-                }
-                Event::Gap(gap, why) => {
-                    self.note_gap(*gap, why);
-                    changed = true;
-                }
-                Event::GivenUp { file } => self.give_up(&candidates[*file]),
-            }
-        }
-        self.chain
-            .sort_by_key(|generation| generation.end.generation);
-        self.has_moved |= changed;
-        let is_followed = self.newest_number() != newest;
-        for generation in self.chain.iter_mut().filter(|_| changed) {
-            // Its last lines may have been written before it was renamed: what follows it has not begun.
-            generation.at_end = false;
-            generation.ended &= !is_followed || Some(generation.end.generation) != newest;
-        }
-        for generation in self.chain.iter().filter(|_| changed) {
-            let (path, name) = (self.place.path.display(), generation.name.display());
-            let Position {
-                generation, offset, ..
-            } = generation.end;
-            talk::detail(&format!(
-                "{path}: generation {generation} is {name}, read up to offset {offset}"
-            ));
-        }
-        Ok(changed)
-    }
-
-    fn newest_number(&self) -> Option<u64> {
-        self.chain.last().map(|newest| newest.end.generation)
-    }
-
-    fn of_known(&mut self, known: &Known) -> Option<&mut Generation> {
-        let is_it = |g: &&mut Generation| Some(g.end.generation) == known.generation;
-        self.chain.iter_mut().find(is_it)
-    }
-
-    /// Whether the chain has this file open, and nothing was read of it.
-    fn has_unread(&self, id: FileId) -> bool {
-        let is_it = |g: &Generation| g.stat.id == id && g.end.offset == 0 && !g.is_sought();
-        self.chain.iter().any(is_it)
-    }
-
-    /// Opens what the events want, in their order.
-    fn open_all(
-        &self,
-        known: &[Known],
-        candidates: &[Candidate],
-        events: &[Event],
-    ) -> io::Result<Vec<(Body, Stat)>> {
-        let is_sought = |index: usize| {
-            let is_it = |g: &&Generation| Some(g.end.generation) == known[index].generation;
-            let generation = self.chain.iter().find(is_it);
-            generation.is_some_and(|g| g.is_sought())
-        };
-        let mut opened = Vec::new();
-        for event in events {
-            let file = match event {
-                Event::Found { known, file } if is_sought(*known) => *file,
-                Event::Copied { file, .. } => *file,
-                Event::Appeared { file, .. } if !self.has_unread(candidates[*file].stat.id) => {
-                    *file
-                }
-                _ => continue,
-            };
-            opened.push(self.open_body(&candidates[file])?);
-        }
-        Ok(opened)
-    }
-
-    fn open_body(&self, candidate: &Candidate) -> io::Result<(Body, Stat)> {
-        let (file, stat) = open_candidate(candidate)?;
-        let body = match candidate.name.packing {
-            None => Body::Plain(file),
-            Some(packing) => {
-                let found = self.inspector.known.get(&version(&candidate.stat));
-                let length = found.and_then(|inspected| inspected.found.as_ref().ok());
-                let length = length.map_or(0, |findings| findings.length);
-                Body::Packed(Box::new(Unpacked::new(file, packing)), length)
-            }
-        };
-        Ok((body, stat))
-    }
-
-    fn found(
-        &mut self,
-        known: &Known,
-        candidate: &Candidate,
-        is_copy: bool,
-        opened: &mut impl Iterator<Item = (Body, Stat)>,
-    ) {
-        let Some(generation) = self.of_known(known) else {
-            return;
-        };
-        let is_sought = generation.is_sought();
-        if let Some((body, stat)) = is_sought.then(|| opened.next()).flatten() {
-            let end = Position {
-                file: stat.id,
-                ..generation.end
-            };
-            let ended = generation.ended;
-            *generation = Generation::new(end, candidate.path.clone(), stat, body);
-            (generation.ended, generation.is_copy) = (ended, is_copy);
-        } else if generation.name != candidate.path && generation.stat.id == candidate.stat.id {
-            generation.name.clone_from(&candidate.path);
-            generation.touched = Instant::now();
-        }
-    }
-
-    fn copied(
-        &mut self,
-        known: &Known,
-        candidate: &Candidate,
-        opened: &mut impl Iterator<Item = (Body, Stat)>,
-    ) {
-        if let (Some(generation), Some((body, stat))) = (self.of_known(known), opened.next()) {
-            let end = Position {
-                file: stat.id,
-                ..generation.end
-            };
-            *generation = Generation::new(end, candidate.path.clone(), stat, body);
-            generation.is_copy = candidate.name.kind != Kind::Path;
-        }
-    }
-
-    /// A file that is not to be read stands for a generation that is not there any more.
-    fn pass(&mut self, file: Option<&Candidate>, known: &Known) {
-        let Some(file) = file else {
-            return;
-        };
-        match end_of_copy(file, known) {
-            Some(end) => self.finished = Some(end),
-            None => self.give_up(file),
-        }
-    }
-
-    /// It is not looked at again while it is as it is.
-    fn give_up(&mut self, candidate: &Candidate) {
-        self.given_up.push((candidate.stat.id, candidate.stat.size));
-    }
-
-    /// Of this generation nothing more can be read.
-    fn drop_generation(&mut self, known: &Known) -> bool {
-        let length = self.chain.len();
-        self.chain
-            .retain(|g| Some(g.end.generation) != known.generation);
-        self.chain.len() < length
-    }
-
-    fn appeared(
-        &mut self,
-        candidate: &Candidate,
-        number: u64,
-        is_copy: bool,
-        opened: &mut impl Iterator<Item = (Body, Stat)>,
-    ) -> bool {
-        let id = candidate.stat.id;
-        if self.has_unread(id) {
-            let is_it = |g: &&mut Generation| g.stat.id == id && g.end.offset == 0;
-            let Some(generation) = self.chain.iter_mut().find(is_it) else {
-                return false;
-            };
-            generation.name.clone_from(&candidate.path);
-            return std::mem::replace(&mut generation.end.generation, number) != number;
-        }
-        let Some((body, stat)) = opened.next() else {
-            return false;
-        };
-        // A known one that was sought, and is not to be sought any more.
-        let is_it =
-            |g: &Generation| g.is_sought() && (g.end.file == id || g.end.generation == number);
-        let ended = self.chain.iter().any(|g| is_it(g) && g.ended);
-        self.chain.retain(|g| !is_it(g));
-        let end = Position::start(number, stat.id);
-        let mut generation = Generation::new(end, candidate.path.clone(), stat, body);
-        (generation.is_copy, generation.ended) = (is_copy, ended);
-        self.chain.push(generation);
-        true
-    }
-
-    /// Where a generation is found first, of which nothing was read, and none before it is known, and at a first start
-    /// also where there is none: the file behind which it stands. What comes to stand there later is ours.
-    fn remember_before(&mut self, candidates: &[Candidate]) {
-        if self.before != Before::Unknown {
-            return;
-        }
-        let is_ours = |c: &Candidate| {
-            let is_it = |g: &Generation| !g.is_sought() && g.stat.id == c.stat.id;
-            self.chain.iter().any(is_it)
-        };
-        let is_first_look = self.since.is_none();
-        let first = match candidates.iter().position(is_ours) {
-            Some(first) => first,
-            None if is_first_look => candidates.len(),
-            None => return,
-        };
-        if self.chain.iter().any(|g| g.end.offset > 0) || self.finished.is_some() {
-            self.before = Before::Untold;
-            return;
-        }
-        let is_rotated = |c: &&Candidate| !matches!(c.name.kind, Kind::Path | Kind::Other);
-        // What was born behind ours may be a copy of it, in the making.
-        let is_older = |c: &&Candidate| {
-            let is_born_before = |ours: &Candidate| c.stat.born <= ours.stat.born;
-            let ours = candidates.get(first);
-            c.stat.size > 0 && (c.name.packing.is_some() || ours.is_none_or(is_born_before))
-        };
-        let mut rotated = candidates[..first].iter().filter(is_rotated);
-        let newest = rotated.clone().rfind(is_older);
-        self.before = match newest.and_then(file_before) {
-            Some(known) => Before::File(known),
-            None if is_first_look && rotated.next().is_none() => Before::Nothing,
-            None => Before::Untold,
-        };
-    }
-
     /// Says which files it has open.
     pub(super) fn claim(&mut self) {
         let open = self.chain.iter().filter(|g| !g.is_sought());
@@ -565,99 +312,6 @@ impl Tail<'_> {
         }
         self.gaps.drain(..).map(|(gap, _)| gap).collect()
     }
-}
-
-/// Whether a file of this size and beginning is a copy of a generation, made before its last lines were read.
-fn is_earlier_copy(
-    chain: &[Generation],
-    known: &Known,
-    size: u64,
-    head: &[u8],
-    holds: impl FnOnce(u64, Anchor) -> io::Result<bool>,
-) -> io::Result<bool> {
-    let is_it = |generation: &&Generation| Some(generation.end.generation) == known.generation;
-    let Some(generation) = chain.iter().find(is_it) else {
-        return Ok(false);
-    };
-    let trail = &generation.trail;
-    let begins = trail.begins_with(head);
-    if size >= known.offset || begins == Some(false) {
-        return Ok(false);
-    }
-    match trail.place_before(size).filter(|(offset, _)| *offset > 0) {
-        Some((offset, anchor)) => holds(offset, anchor),
-        None => Ok(begins == Some(true)),
-    }
-}
-
-/// Whether a file is a copy of one that comes behind it, truncated since: that one is the known file, or was born before
-/// its copy. A file that was born after the copy was written has just the same inode. When an archive was born tells
-/// nothing: it has the copy's time of last write.
-fn is_copy(file: usize, candidates: &[Candidate], known: Option<FileId>) -> bool {
-    let copy = &candidates[file];
-    let is_plain = |candidate: &Candidate| candidate.name.packing.is_none();
-    let is_original = |later: &Candidate| {
-        let born = later.stat.born;
-        let is_known =
-            Some(later.stat.id) == known && born.is_none_or(|born| born <= copy.stat.modified);
-        let made = if is_plain(copy) {
-            copy.stat.born
-        } else {
-            Some(copy.stat.modified)
-        };
-        let is_older = born.zip(made).is_some_and(|(own, made)| own < made);
-        is_known || is_older && is_plain(later)
-    };
-    candidates[file + 1..].iter().any(is_original)
-}
-
-/// Where a file ends that stands for a generation: by this it will be known again. None: it cannot be read, has no line,
-/// or is an archive.
-fn end_of_copy(copy: &Candidate, known: &Known) -> Option<Position> {
-    if copy.name.packing.is_some() {
-        return None;
-    }
-    let (file, stat) = open_candidate(copy).ok()?;
-    let end = last_line_end(&file).ok().filter(|end| *end > 0)?;
-    position_at(&file, end, Position::start(known.generation?, stat.id)).ok()
-}
-
-/// What a file that is not ours is known by. None: it cannot be read, or changes.
-fn file_before(candidate: &Candidate) -> Option<Known> {
-    let (file, stat) = open_candidate(candidate).ok()?;
-    if stat.size != candidate.stat.size {
-        return None;
-    }
-    let anchor = match candidate.name.packing {
-        None => anchor_at(&file, stat.size).ok().flatten()?,
-        Some(_) => Anchor::NONE,
-    };
-    Some(Known {
-        generation: None,
-        file: stat.id,
-        offset: 0,
-        probe: (anchor.len > 0).then_some((stat.size, anchor)),
-        hold: Hold::No,
-        seen: stat.size,
-    })
-}
-
-/// Opens a candidate; not found, where a rotation has renamed it since it was looked at. What has its inode may be a file
-/// that was made since: that was born later.
-fn open_candidate(candidate: &Candidate) -> io::Result<(std::fs::File, Stat)> {
-    let links = match candidate.name.kind {
-        Kind::Path => Links::Follow,
-        _ => Links::Refuse,
-    };
-    let (file, stat) = open(&candidate.path, links)?;
-    if (stat.id, stat.born) != (candidate.stat.id, candidate.stat.born) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok((file, stat))
-}
-
-fn version(stat: &Stat) -> Version {
-    (stat.id, stat.size, stat.modified)
 }
 
 impl Inspector {

@@ -3,6 +3,8 @@
 //! It owns the session with Redis and says where each source goes on. Whatever goes wrong, the session is dropped; a
 //! new one takes each source over again, and the commit record tells which of the batches that were sent have arrived.
 
+mod resuming;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,19 +12,15 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::account;
 use super::backlog::Backlog;
 use super::hold::{Hold, Verdict};
 use super::refused::Refused;
 use super::source::{Stage, State};
 use super::trouble::{Trouble, out_of_time};
-use super::{Answer, Resume, Shared, Work};
-use crate::broker::{
-    Arrived, Audience, Batch, Candidate, Claim, Failure, MOST_MOVES, Session, Subscriber, Taken,
-};
+use super::{Answer, Shared, Work};
+use crate::broker::{Arrived, Audience, Batch, Claim, Failure, MOST_MOVES, Session, Subscriber};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
-use crate::position::Progress;
 use crate::talk;
 
 /// One batch executes, and one is held back behind it.
@@ -389,184 +387,6 @@ impl Publisher {
     fn recycle(&self, batch: Box<Batch>) {
         // The reader may have ended: then nobody fills batches any more.
         let _ = self.answers.send(Answer::Batch(batch));
-    }
-
-    /// Takes over what waits for it, and tells the reader where it goes on. Nothing may be in flight.
-    fn take_over(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let is_due = !self.waiting.is_empty();
-        while !self.waiting.is_empty() && !self.shared.halts() {
-            self.gather();
-            let together: Vec<usize> = self.waiting.iter().copied().take(TOGETHER).collect();
-            self.name_records(session, &together);
-            let taken = session.take_over(&self.candidates(&together))?;
-            self.say_taken_over(together.len());
-            for (source, taken) in together.into_iter().zip(taken) {
-                self.waiting.remove(&source);
-                self.taken(source, taken);
-            }
-            self.has_progressed();
-            session.set_deadline(self.deadline())?;
-        }
-        if is_due && self.doubtful > 0 {
-            let batches = account::count(self.doubtful as u64, "batch");
-            talk::detail(&format!("{batches} had not arrived: sending again"));
-            self.doubtful = 0;
-        }
-        Ok(())
-    }
-
-    fn say_taken_over(&self, sources: usize) {
-        let records = account::count(sources as u64, "commit record");
-        talk::detail(&match self.shared.options.delivery {
-            Delivery::ExactlyOnce => format!("redis {}: took over {records}", self.shared.address),
-            Delivery::AtLeastOnce => {
-                format!("{records} not kept, as --delivery is at-least-once")
-            }
-        });
-    }
-
-    /// Looks at what else is here, so that it need not be waited for by itself.
-    fn gather(&mut self) {
-        while self.ending.is_none()
-            && let Ok(work) = self.work.try_recv()
-        {
-            self.put_off(work);
-        }
-    }
-
-    /// What records are called depends on the Redis that keeps them.
-    fn name_records(&mut self, session: &Session, sources: &[usize]) {
-        for source in sources {
-            if let Some(state) = self.sources.get_mut(source) {
-                state.key = session.key_of(&state.name);
-            }
-        }
-    }
-
-    fn candidates(&self, sources: &[usize]) -> Vec<Candidate<'_>> {
-        let options = &self.shared.options;
-        let states = sources.iter().filter_map(|source| self.sources.get(source));
-        states
-            .map(|state| Candidate {
-                key: &state.key,
-                path: &state.path,
-                choose: Box::new(|record| state.choose(options.mode, options.reset, record)),
-            })
-            .collect()
-    }
-
-    fn taken(&mut self, source: usize, taken: Taken) {
-        let (progress, record) = match taken {
-            Ok(taken) => taken,
-            Err(error) => return self.refuse(source, error),
-        };
-        let Some(state) = self.sources.get_mut(&source) else {
-            return;
-        };
-        let stage = std::mem::replace(&mut state.stage, Stage::Owned { record });
-        let is_known = state.known.as_ref() == Some(&progress);
-        if stage == Stage::Fresh {
-            talk::detail(&state.begins(&progress, self.shared.options.reset));
-            state.go_on_from(progress.clone());
-            self.resume(source, progress, is_known);
-        } else if !is_known && !self.has_arrived(source, &progress) {
-            self.rewind(source, progress);
-        }
-    }
-
-    /// Whether a record stands where a batch of ours ends, the reply to which was lost. Those up to it are done with.
-    fn has_arrived(&mut self, source: usize, progress: &Progress) -> bool {
-        let epoch = self.sources.get(&source).map(|state| state.epoch);
-        let is_ours = |batch: &Batch| batch.source == source && Some(batch.epoch) == epoch;
-        let last = self
-            .again
-            .iter()
-            .position(|batch| is_ours(batch) && batch.end.as_ref() == Some(progress));
-        let Some(last) = last else {
-            return false;
-        };
-        let rest = self.again.split_off(last + 1);
-        for batch in std::mem::replace(&mut self.again, rest).into_iter().rev() {
-            // Of other sources' batches nothing is known yet.
-            if is_ours(&batch) {
-                // They come newest first, and a position never goes back.
-                self.arrived_unseen(batch, progress);
-            } else {
-                self.again.push_front(batch);
-            }
-        }
-        true
-    }
-
-    fn arrived_unseen(&mut self, mut batch: Box<Batch>, progress: &Progress) {
-        self.doubtful = self.doubtful.saturating_sub(1);
-        if let Some(state) = self.sources.get(&batch.source) {
-            talk::detail(&format!(
-                "{}: the reply to a batch of {} lines was lost, but its commit record says that it has arrived",
-                state.path.display(),
-                batch.lines
-            ));
-        }
-        batch.end = Some(progress.clone());
-        self.acknowledge(batch, false);
-    }
-
-    /// The record is somewhere else: another watcher has gone further, or Redis has lost what it had.
-    fn rewind(&mut self, source: usize, progress: Progress) {
-        let Some(state) = self.sources.get_mut(&source) else {
-            return;
-        };
-        state.rewind(&progress);
-        talk::detail(&format!(
-            "{}: going on from {}, where its commit record stands",
-            state.path.display(),
-            account::place(&progress)
-        ));
-        self.resume(source, progress, false);
-    }
-
-    /// Tells the reader where to go on; the checkpoint, too, unless it is there.
-    fn resume(&mut self, source: usize, progress: Progress, is_checkpoint: bool) {
-        let Some(state) = self.sources.get(&source) else {
-            return;
-        };
-        if !is_checkpoint {
-            let (path, mailbox) = (&state.path, &self.shared.mailbox);
-            mailbox.put(path, (progress.clone(), state.as_of), 0, false);
-        }
-        let _ = self.answers.send(Answer::Resume(Resume {
-            source,
-            progress,
-            epoch: state.epoch,
-        }));
-    }
-
-    /// A source that cannot be published: its batches are void from here on.
-    fn refuse(&mut self, source: usize, error: Error) {
-        self.sources.remove(&source);
-        let _ = self.answers.send(Answer::Refused { source, error });
-    }
-
-    /// Drops what is not watched any more, once everything before it is through.
-    fn end_sources(&mut self, session: &mut Session) -> Result<(), Failure> {
-        if !self.again.is_empty() {
-            return Ok(());
-        }
-        match &self.ending {
-            Some(Work::Close(source)) => _ = self.sources.remove(source),
-            Some(Work::Forget(names)) => {
-                let keys: Vec<_> = names.iter().map(|name| session.key_of(name)).collect();
-                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-                match session.forget(&keys) {
-                    // A user who may not delete leaves them there; nobody is worse off.
-                    Err(Failure::Fatal(error)) => talk::detail(&error.to_string()),
-                    other => other?,
-                }
-            }
-            _ => {}
-        }
-        self.ending = None;
-        Ok(())
     }
 
     /// With `--once`, when Redis must have done something for us.

@@ -1,0 +1,210 @@
+//! Where each generation that is known is to be found now.
+
+use std::collections::HashSet;
+
+use super::{Ask, Found, Hold, Known, Look, Place, Reply};
+use crate::file::names::Kind;
+use crate::position::FileId;
+
+impl Look<'_> {
+    /// Where each known generation is: first those that something of a file proves, then those of which nothing is known
+    /// but an inode.
+    pub(super) fn places(&self) -> Result<Vec<Place>, Ask> {
+        let mut places = vec![Place::Lost; self.known.len()];
+        // A file that has been a newer generation is not an older one any more, whatever is in it.
+        let mut newer = HashSet::new();
+        let own = self.own_file();
+        let mut bound = self.facts.files.len();
+        for index in (0..self.known.len()).rev() {
+            let known = &self.known[index];
+            if !self.has_only_an_inode(known) {
+                places[index] = self.place(index, bound, &newer)?;
+            }
+            if known.is_read() {
+                bound = bound.min(self.in_order(places[index]).unwrap_or(bound));
+            }
+            if known.hold != Hold::No || own == Some(known.file) {
+                newer.insert(known.file);
+            }
+            let file = places[index].file();
+            newer.extend(file.map(|file| self.facts.files[file].file));
+        }
+        for index in 0..self.known.len() {
+            if self.has_only_an_inode(&self.known[index]) {
+                let found = match self.by_inode(index, &places) {
+                    None => self.by_neighbours(index, &places)?,
+                    found => found,
+                };
+                places[index] = found.map_or(Place::Lost, Place::At);
+            }
+        }
+        Ok(places)
+    }
+
+    fn has_only_an_inode(&self, known: &Known) -> bool {
+        known.hold == Hold::No && known.probe.is_none() && self.taken_at_its_word(known).is_none()
+    }
+
+    /// An inode that nobody holds may be any stranger's by now, or that of another generation's archive.
+    fn by_inode(&self, index: usize, places: &[Place]) -> Option<usize> {
+        let known = &self.known[index];
+        let file = self.file_with(known.file)?;
+        let (older, newer) = self.neighbours(index, places);
+        let is_between = older.is_none_or(|(_, older)| older < file)
+            && newer.is_none_or(|(_, newer)| newer > file);
+        let fact = &self.facts.files[file];
+        let is_ours = fact.name.kind != Kind::Other && !fact.claimed && self.was_there(fact);
+        let fits = match known.generation {
+            Some(_) => fact.size >= known.offset,
+            // It was there before us, and nobody writes to it any more.
+            None => fact.size == known.seen,
+        };
+        (is_between && is_ours && fits).then_some(file)
+    }
+
+    /// Between two that are found, each file is the generation that its place says. Before the oldest that is found, it
+    /// must have been written to besides.
+    fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
+        let (older, newer) = self.neighbours(index, places);
+        match self.between(index, older, newer) {
+            Some(file) if older.is_some() || self.is_later(file)? => Ok(Some(file)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The file that lies as many generations from its neighbours as this one does.
+    fn between(&self, index: usize, older: Option<Found>, newer: Option<Found>) -> Option<usize> {
+        let (generation, newer) = (self.known[index].generation?, newer?);
+        let counting = |files: std::ops::Range<usize>| -> Vec<usize> {
+            let counts = |file: &usize| self.counts(&self.facts.files[*file]);
+            files.filter(counts).collect()
+        };
+        let Some((before, place)) = older else {
+            let files = counting(0..newer.1);
+            let steps = usize::try_from(newer.0 - generation).ok()?;
+            return files.get(files.len().checked_sub(steps)?).copied();
+        };
+        let files = counting(place + 1..newer.1);
+        let steps = usize::try_from(generation - before).ok()?;
+        let is_whole = files.len() as u64 + 1 == newer.0 - before;
+        is_whole.then(|| files.get(steps - 1).copied()).flatten()
+    }
+
+    /// The nearest that lines were read of, with their files: an older one, and a newer one.
+    fn neighbours(&self, index: usize, places: &[Place]) -> (Option<Found>, Option<Found>) {
+        let found = |other: usize| {
+            let (known, place) = (&self.known[other], places[other]);
+            let (generation, file) = known.generation.zip(self.in_order(place))?;
+            known.is_read().then_some((generation, file))
+        };
+        let older = (0..index).rev().find_map(found);
+        let newer = (index + 1..self.known.len()).find_map(found);
+        (older, newer)
+    }
+
+    fn place(&self, index: usize, bound: usize, newer: &HashSet<FileId>) -> Result<Place, Ask> {
+        let known = &self.known[index];
+        let same = self
+            .file_with(known.file)
+            .filter(|file| !newer.contains(&known.file) && !self.facts.files[*file].claimed);
+        match (known.hold, same) {
+            // The inode is held, so it is not another file's.
+            (Hold::Intact, Some(file)) => Ok(Place::At(file)),
+            (Hold::Intact, None) => {
+                let found = self.search(index, bound, newer)?;
+                Ok(found.map_or(Place::Unlisted, Place::At))
+            }
+            (Hold::Cut, _) => self.place_of_copy(index, bound, newer),
+            (Hold::No, Some(file)) if self.holds(file, index)? => Ok(Place::At(file)),
+            (Hold::No, _) => {
+                if let Some(path) = self.taken_at_its_word(known) {
+                    return Ok(Place::At(path));
+                }
+                match self.search(index, bound, newer)? {
+                    Some(file) => Ok(Place::At(file)),
+                    None if known.is_read() => self.place_of_earlier_copy(index, bound, newer),
+                    None => Ok(Place::Lost),
+                }
+            }
+        }
+    }
+
+    /// Where only a number is known, the path is it.
+    fn taken_at_its_word(&self, known: &Known) -> Option<usize> {
+        let is_number =
+            known.file == FileId::default() && known.probe.is_none() && known.offset > 0;
+        self.path()
+            .filter(|path| is_number && self.facts.files[*path].size >= known.offset)
+    }
+
+    fn place_of_copy(
+        &self,
+        index: usize,
+        bound: usize,
+        newer: &HashSet<FileId>,
+    ) -> Result<Place, Ask> {
+        if let Some(file) = self.search(index, bound, newer)? {
+            return Ok(Place::Copy(file));
+        }
+        self.place_of_earlier_copy(index, bound, newer)
+    }
+
+    fn place_of_earlier_copy(
+        &self,
+        index: usize,
+        bound: usize,
+        newer: &HashSet<FileId>,
+    ) -> Result<Place, Ask> {
+        let own = self.known[index].file;
+        for file in (0..bound).rev() {
+            let fact = &self.facts.files[file];
+            let may_be = fact.file != own
+                && !fact.claimed
+                && !newer.contains(&fact.file)
+                && !matches!(fact.name.kind, Kind::Other | Kind::Path);
+            let ask = Ask::IsEarlierCopy { file, known: index };
+            if may_be && fact.size > 0 && *self.ask(ask)? == Reply::Yes {
+                return Ok(Place::EarlierCopy(file));
+            }
+        }
+        Ok(Place::Lost)
+    }
+
+    /// The file that has the generation's probe: the newest, rather where the order says, rather rotated than a backup,
+    /// rather plain than packed. A late line may be the last write of any file, and so order it behind newer ones.
+    fn search(
+        &self,
+        index: usize,
+        bound: usize,
+        newer: &HashSet<FileId>,
+    ) -> Result<Option<usize>, Ask> {
+        let known = &self.known[index];
+        let Some((offset, _)) = known.probe else {
+            return Ok(None);
+        };
+        let files = &self.facts.files;
+        let may_be = |file: &usize| {
+            let fact = &files[*file];
+            let is_long_enough = fact.name.packing.is_some() || fact.size >= offset;
+            let is_other = fact.file != known.file || known.hold == Hold::No;
+            is_long_enough && is_other && !fact.claimed && !newer.contains(&fact.file)
+        };
+        let cost = |file: &usize| {
+            let name = &files[*file].name;
+            let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
+            (*file >= bound, is_other, is_packed)
+        };
+        let mut candidates: Vec<_> = (0..files.len()).rev().filter(may_be).collect();
+        candidates.sort_by_key(cost);
+        for file in candidates {
+            if self.holds(file, index)? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    fn holds(&self, file: usize, known: usize) -> Result<bool, Ask> {
+        Ok(*self.ask(Ask::Holds { file, known })? == Reply::Yes)
+    }
+}

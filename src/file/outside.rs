@@ -1,0 +1,75 @@
+//! What one may ask about a log without following it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::folder::{Place, Surroundings};
+use super::generation::Limits;
+use super::look::Looked;
+use super::names::Kind;
+use super::open::{Links, stat};
+use super::{Tail, open};
+use crate::position::{FileId, Progress};
+
+/// Bytes that lie there beyond a progress, in the path and in what was rotated away from it. An error: they cannot all
+/// be read.
+pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io::Result<u64> {
+    let limits = Limits {
+        rotate_wait: Duration::ZERO,
+        max_line: 0,
+    };
+    let surroundings = Surroundings::default();
+    let mut tail = Tail::resume(0, place, limits, &surroundings, progress, since);
+    while matches!(tail.look()?, Looked::Pending | Looked::Waiting) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(tail.unread())
+}
+
+/// A file that a log was rotated to, going by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sibling {
+    pub path: PathBuf,
+    /// What unpacks it, where it is packed.
+    pub program: Option<&'static str>,
+}
+
+/// What a log was rotated to, as far as it can be told by names. An error: its folder may not be listed.
+pub fn siblings(place: &Place) -> io::Result<Vec<Sibling>> {
+    if let Some(folder) = place.path.parent() {
+        match std::fs::read_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let (candidates, _) = Surroundings::default().look(place, &[])?;
+    let is_rotated = |kind| !matches!(kind, Kind::Path | Kind::Other | Kind::Weak);
+    let rotated = candidates.into_iter().filter(|c| is_rotated(c.name.kind));
+    Ok(rotated
+        .map(|candidate| Sibling {
+            program: candidate.name.packing.map(|packing| packing.program),
+            path: candidate.path,
+        })
+        .collect())
+}
+
+/// Sees that a path can be read; an absent one can, as soon as it is there.
+pub fn check(path: &Path) -> io::Result<()> {
+    match open::open(path, Links::Follow) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The file that a path leads to, and when it was last written. None: it cannot be told.
+pub fn identify(path: &Path) -> Option<(FileId, SystemTime)> {
+    let stat = stat(path).ok().flatten()?;
+    Some((stat.id, stat.modified))
+}
+
+/// When the file that a path leads to was made. None: it cannot be told, or is another file.
+pub fn born(path: &Path, file: FileId) -> Option<SystemTime> {
+    let stat = stat(path).ok().flatten()?;
+    stat.born.filter(|_| stat.id == file)
+}

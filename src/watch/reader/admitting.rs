@@ -1,0 +1,208 @@
+//! Which files are read: found by a glob, opened where the publisher says, given up, closed, and forgotten.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use super::{Entry, FORGET_EVERY, RESCAN, RETRY, Reader, Stage};
+use crate::error::{Error, Result};
+use crate::file::{Limits, Place, Tail};
+use crate::watch::admission::Found;
+use crate::watch::globs::matches;
+use crate::watch::{Resume, Source, Work, account};
+use crate::{cli, talk};
+
+impl<'w> Reader<'w> {
+    /// Begins with a path: the publisher will say where.
+    pub(super) fn add(
+        &mut self,
+        path: PathBuf,
+        found: Found,
+        from: cli::From,
+        is_match: bool,
+    ) -> Result<()> {
+        let (checkpoint, since) = found.checkpoint.unzip();
+        talk::detail_of(|| account::found(&path, &found.name, checkpoint.as_ref()));
+        let number = self.next_number;
+        self.next_number += 1;
+        let initial = Tail::initial(&path, from)?;
+        let options = &self.shared.options;
+        let now = Instant::now();
+        let mut tail = Tail::resume(
+            number,
+            Place {
+                path: path.clone(),
+                rotated: options.rotated.clone(),
+            },
+            Limits {
+                rotate_wait: options.rotate_wait,
+                max_line: options.max_line,
+            },
+            self.surroundings,
+            checkpoint.clone().unwrap_or_else(|| initial.clone()),
+            since,
+        );
+        // It has its files open before others are asked whose they are.
+        tail.watch(now);
+        self.opening.push(Source {
+            id: number,
+            path: path.clone(),
+            name: found.name.clone(),
+            checkpoint,
+            as_of: since.or_else(|| tail.as_of()),
+            initial,
+        });
+        self.numbers.insert(path.clone(), number);
+        let entry = Entry {
+            path,
+            name: found.name.into(),
+            is_match,
+            stage: Stage::Opening(tail),
+            since,
+            epoch: 0,
+            next_poll: now,
+            quick_until: now,
+            is_hungry: false,
+            lock: found.lock,
+        };
+        self.entries.insert(number, entry);
+        Ok(())
+    }
+
+    pub(super) fn resume(&mut self, resume: Resume) {
+        let Some(entry) = self.entries.get_mut(&resume.source) else {
+            return;
+        };
+        entry.epoch = resume.epoch;
+        entry.next_poll = Instant::now();
+        entry.stage = match std::mem::replace(&mut entry.stage, Stage::Done) {
+            Stage::Opening(tail) | Stage::Reading(tail) | Stage::ReadingTo(tail, _) => {
+                Stage::Reading(tail.resume_again(resume.progress))
+            }
+            Stage::Done => {
+                // With `--once`, read already; what Redis has lost since is sent by the next run.
+                Stage::Done
+            }
+            Stage::Refused => Stage::Refused,
+        };
+    }
+
+    /// The publisher cannot publish a source: the others go on, and where there are none it is the end.
+    pub(super) fn refuse(&mut self, source: usize, error: Error) -> Result<()> {
+        if let Some(entry) = self.entries.get_mut(&source) {
+            entry.stage = Stage::Refused;
+        }
+        let is_refused = |entry: &Entry| matches!(entry.stage, Stage::Refused);
+        if self.entries.values().all(is_refused) && self.globs.is_empty() {
+            return Err(error);
+        }
+        talk::warn(&error.to_string());
+        Ok(())
+    }
+
+    /// Looks for new matches; one that cannot be watched is said once, and tried again.
+    pub(super) fn scan(&mut self, now: Instant, from: cli::From) {
+        if now < self.next_scan {
+            return;
+        }
+        self.next_scan = now + RESCAN;
+        if self.globs.is_empty() {
+            self.next_scan = now + FORGET_EVERY;
+            return;
+        }
+        self.surroundings.forget_listings();
+        let scan = self.walk.scan();
+        if !scan.changed && now < self.next_retry {
+            return;
+        }
+        self.next_retry = now + RETRY;
+        for (folder, error) in scan.errors.iter().filter(|_| scan.changed) {
+            talk::warn(&Error::io("list", folder, error).to_string());
+        }
+        let mut found = if scan.changed {
+            self.admission.keep(&scan.matches);
+            scan.matches.clone()
+        } else {
+            self.admission.undecided()
+        };
+        let logs: BTreeSet<_> = found
+            .iter()
+            .flat_map(|path| self.known_logs(path))
+            .collect();
+        let there: HashSet<_> = found.iter().cloned().collect();
+        found.extend(logs.into_iter().filter(|log| !there.contains(log)));
+        found.retain(|path| !self.numbers.contains_key(path));
+        // What may be another log's rotated file comes behind that log, which may have it open by then.
+        found.sort_by_key(|path| crate::file::weak_log_of(path).is_some());
+        let shown: HashSet<_> = found.iter().cloned().collect();
+        for path in found {
+            let watched = |log: &Path| match self.numbers.get(log) {
+                Some(number) => Some(self.entries.get(number).and_then(|entry| entry.since)),
+                None => shown.contains(log).then_some(None),
+            };
+            let admitted = self.admission.admit_match(&path, &watched);
+            let added = match admitted {
+                Ok(None) => continue,
+                Ok(Some(found)) => self.add(path, found, from, true),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = added {
+                talk::warn(&error.to_string());
+            }
+        }
+    }
+
+    /// The logs that have a checkpoint, and whose rotated file a match is: they are watched for what is unread of it, also
+    /// while they are not there.
+    fn known_logs(&self, path: &Path) -> Vec<PathBuf> {
+        let mut logs = crate::file::logs_of(path);
+        logs.retain(|log| {
+            !self.numbers.contains_key(log)
+                && self.globs.iter().any(|glob| matches(glob, log))
+                && self.admission.store.file_of(log).exists()
+        });
+        logs
+    }
+
+    /// Lets go of matches that are gone and read; their state stays for `--forget-after`.
+    pub(super) fn close_what_is_over(&mut self, work: &Sender<Work>) {
+        let is_over = |entry: &mut Entry| match &entry.stage {
+            Stage::Reading(tail) => entry.is_match && tail.is_over(),
+            _ => false,
+        };
+        for (number, entry) in self.entries.extract_if(.., |_, entry| is_over(entry)) {
+            talk::detail(&format!(
+                "{}: gone, and read to its end",
+                entry.path.display()
+            ));
+            self.numbers.remove(&entry.path);
+            drop(entry.lock);
+            let _ = work.send(Work::Close(number));
+        }
+    }
+
+    /// Has the state removed of matches that have been gone for `--forget-after`.
+    pub(super) fn forget(&mut self, now: Instant, work: &Sender<Work>) {
+        if now < self.next_forget || self.globs.is_empty() {
+            return;
+        }
+        let after = self.shared.options.forget_after;
+        self.next_forget = now + (after / 4).clamp(RESCAN, FORGET_EVERY);
+        let mut names = Vec::new();
+        for log in self.admission.store.stale(after) {
+            let is_match = self.globs.iter().any(|glob| matches(glob, &log));
+            if !is_match || self.numbers.contains_key(&log) {
+                continue;
+            }
+            // Where another watcher has it, it is that one's.
+            if let Ok(lock) = self.admission.store.lock(&log) {
+                names.push(self.admission.naming.name(&log));
+                self.shared.mailbox.forget(&log, lock);
+            }
+        }
+        if !names.is_empty() {
+            let _ = work.send(Work::Forget(names));
+        }
+    }
+}
