@@ -30,11 +30,10 @@ use look::{Inspector, Looked};
 use open::{Links, Stat, last_line_end, position_at, stat};
 use stepping::{Looking, Step};
 
-pub use outside::{Sibling, born, check, identify, siblings, unread};
-
 pub use folder::{Place, Surroundings, logs_of, weak_log_of};
 pub use generation::Limits;
 pub use names::packing_program;
+pub use outside::{Sibling, born, check, identify, siblings, unread};
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
 const CLOCK_STEP: Duration = Duration::from_millis(10);

@@ -8,7 +8,7 @@
 //! inode that we hold, or else by its anchor; **all that stands behind the newest of these is unread**, whatever it is.
 //! Two neighbours are known to be neighbours, or there is a gap between them.
 
-mod numbers;
+mod events;
 mod places;
 
 use std::cmp::Ordering;

@@ -1,6 +1,6 @@
-//! The flags of each command, for the suggestion when one is mistyped.
+//! The flags of each command (one that is mistyped is answered with the nearest), and the words that some of them take.
 
-use super::super::{Delivery, Format, From, Hold, Mode};
+use crate::cli::{Delivery, Format, From, Hold, Mode};
 
 pub(super) const GENERATE_FLAGS: &[&str] = &["--interval", "--count", "--seed", "--quiet", "-q"];
 
