@@ -90,6 +90,8 @@ pub struct Tail<'w> {
     committed: Progress,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
     since: Option<SystemTime>,
+    /// It began with a progress of later than `since`.
+    is_known_later: bool,
     /// What that was at first.
     began_with: Option<SystemTime>,
     /// Up to here the path was looked at.
@@ -164,6 +166,7 @@ impl<'w> Tail<'w> {
             before: Before::Unknown,
             committed: progress,
             since,
+            is_known_later: false,
             began_with: since,
             polled: SystemTime::now() - CLOCK_STEP,
             was_absent: false,
@@ -188,6 +191,7 @@ impl<'w> Tail<'w> {
         let since = self.began_with.filter(|_| is_further);
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
+        tail.is_known_later = is_further;
         // An inode may have been another generation's before: the order is right as well.
         let mut older = self.chain.as_slice();
         for sought in tail.chain.iter_mut().rev() {

@@ -74,6 +74,8 @@ pub struct Facts {
     pub files: Vec<Fact>,
     /// What was written later than this is unread. It decides only where no known generation lies among the files.
     pub since: Option<SystemTime>,
+    /// What is known is of later than `since`: from a commit record, which does not tell its time.
+    pub is_known_later: bool,
     /// There were none when the log was found: so all of them are unread, where nothing was read yet.
     pub is_all_ours: bool,
     /// Names of rotated files that are something else: links, pipes, folders.

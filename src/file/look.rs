@@ -173,6 +173,7 @@ impl Tail<'_> {
         Facts {
             files: candidates.iter().map(fact).collect(),
             since: self.since,
+            is_known_later: self.is_known_later,
             others,
             was_absent: self.was_absent,
             is_all_ours: self.before == Before::Nothing,

@@ -124,6 +124,7 @@ impl Tail<'_> {
     fn has_seen_all(&mut self) {
         if !self.chain.iter().any(Generation::is_sought) {
             self.since = self.since.max(Some(self.polled));
+            self.is_known_later = false;
         }
     }
 

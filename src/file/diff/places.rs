@@ -53,7 +53,10 @@ impl Look<'_> {
         let is_between = older.is_none_or(|(_, older)| older < file)
             && newer.is_none_or(|(_, newer)| newer > file);
         let fact = &self.facts.files[file];
-        let is_ours = fact.name.kind != Kind::Other && !fact.claimed && self.was_there(fact);
+        let is_ours = fact.name.kind != Kind::Other
+            && !fact.claimed
+            && (self.was_there(fact)
+                || self.facts.is_known_later && self.follows(file, older, places));
         let fits = match known.generation {
             Some(_) => fact.size >= known.offset,
             // It was there before us, and nobody writes to it any more.
@@ -91,6 +94,18 @@ impl Look<'_> {
     }
 
     /// The nearest that lines were read of, with their files: an older one, and a newer one.
+    /// Whether a file comes right behind a known generation: nothing lies between that another with its inode may have
+    /// become, before the inode was free for this one.
+    fn follows(&self, file: usize, older: Option<Found>, places: &[Place]) -> bool {
+        let mut between = older.map_or(0, |(_, older)| older + 1)..file;
+        between.all(|file| {
+            let fact = &self.facts.files[file];
+            let is_known = places.iter().any(|place| place.file() == Some(file));
+            let is_old = older.is_none() && Some(fact.modified) <= self.facts.since;
+            is_known || is_old || !self.counts(fact)
+        })
+    }
+
     fn neighbours(&self, index: usize, places: &[Place]) -> (Option<Found>, Option<Found>) {
         let found = |other: usize| {
             let (known, place) = (&self.known[other], places[other]);

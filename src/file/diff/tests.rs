@@ -28,6 +28,7 @@ fn facts(files: &[File], since: Option<u64>) -> Facts {
     Facts {
         files: files.iter().map(fact).collect(),
         since: since.map(at),
+        is_known_later: false,
         ..Facts::default()
     }
 }
@@ -280,6 +281,31 @@ fn compressed() {
     ];
     for (known, content, events) in table {
         assert_told(&[known], &facts(&files, Some(1)), content, events);
+    }
+}
+
+#[test]
+fn what_a_record_knows_without_its_time_is_told_by_its_inode_unless_it_may_be_packed() {
+    let table = [
+        (
+            &[("app.log.1", 1, 9, 1), ("app.log", 7, 9, 8)][..],
+            "0 is #1, #7 is new 1",
+        ),
+        // it may have been packed, and its inode used again
+        (
+            &[
+                ("app.log.2.gz", 1, 9, 1),
+                ("app.log.1.gz", 6, 9, 6),
+                ("app.log", 7, 9, 8),
+            ],
+            "0 is #1, 1 vanished, #6 is new 1, #7 is new 2",
+        ),
+    ];
+    for (files, events) in table {
+        let mut facts = facts(files, Some(5));
+        facts.is_known_later = true;
+        let known = [known(0, 1, 9, No), known(1, 7, 0, No)];
+        assert_told(&known, &facts, &[(1, "0")], events);
     }
 }
 

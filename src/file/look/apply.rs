@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::copies::{end_of_copy, file_before, is_copy, open_candidate, version};
+use super::copies::{end_of_copy, file_before, is_backup, is_copy, open_candidate, version};
 use crate::file::diff::{Event, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
@@ -31,7 +31,8 @@ impl Tail<'_> {
             match event {
                 Event::Found { known: index, file } => {
                     let known = &known[*index];
-                    let is_copy = is_copy(*file, candidates, Some(known.file));
+                    let is_copy = is_copy(*file, candidates, Some(known.file))
+                        || is_backup(&candidates[*file], known);
                     self.found(known, &candidates[*file], is_copy, &mut opened)
                 }
                 Event::Copied { known: index, file } => {

@@ -4,6 +4,7 @@ use super::{Publisher, TOGETHER};
 use crate::broker::{Batch, Candidate, Failure, Session, Taken};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
+use crate::file::born;
 use crate::position::Progress;
 use crate::talk;
 use crate::watch::source::Stage;
@@ -149,7 +150,10 @@ impl Publisher {
         let Some(state) = self.sources.get(&source) else {
             return;
         };
-        if !is_checkpoint {
+        // A checkpoint has a time, by which it is told whether a file of which nothing was read is still the same.
+        let current = progress.current;
+        let is_dated = current.offset > 0 || born(&state.path, current.file).is_some();
+        if !is_checkpoint && is_dated {
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
             mailbox.put(path, (progress.clone(), state.as_of), 0, false);
         }
