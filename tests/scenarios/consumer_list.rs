@@ -109,6 +109,7 @@ fn what_was_left_in_hand_comes_first() {
     }
     let reader = consumer(&scene, "a", &[]).spawn();
     wait_until("all is printed", || reader.stdout() == b"left\ntoo\nnext\n");
+    wait_until("all is removed", || in_hand(&scene, "a") == 0);
     // As by the last command of a predecessor, from a socket that Redis reads late.
     let _: usize = scene.redis.ask(&["RPUSH", own, "late"]);
     let _: usize = scene.redis.ask(&["RPUSH", "logs", "last"]);
