@@ -167,19 +167,20 @@ impl Store {
         Ok(read_checkpoint(&old)?.filter(is_ours).map(|it| (old, it)))
     }
 
-    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last. Its time is `as_of`, or else the present
-    /// one: what was written to the log before lies behind the position.
-    pub fn write(
-        &self,
-        log: &Path,
-        progress: &Progress,
-        as_of: Option<SystemTime>,
-    ) -> io::Result<()> {
+    /// Replaces a log's checkpoint, all or nothing; `sync` makes it last. Its time is `as_of`: what
+    /// was written to the log before lies behind the position.
+    pub fn write(&self, log: &Path, progress: &Progress, as_of: SystemTime) -> io::Result<()> {
         let path = self.file_of(log);
         let temporary = self.name(log, ".checkpoint.tmp");
         let mut text = Vec::new();
         progress.write_text(log, &mut text);
-        folder::replace(&path, &temporary, &text, as_of, "checkpoint-temp-written")
+        folder::replace(
+            &path,
+            &temporary,
+            &text,
+            Some(as_of),
+            "checkpoint-temp-written",
+        )
     }
 
     /// Waits until the disk knows what was replaced: one wait does for many checkpoints.

@@ -49,9 +49,9 @@ pub trait Sink {
     /// Takes a line, which ends (behind its newline) at `end` of this generation; between two commits all are of one.
     /// True: it is full and wants a `commit`.
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool;
-    /// All lines taken since the last commit lead to this progress, and nothing that was written before `as_of`, or else
-    /// before now, is missing up to it. `Break`: the watcher is to stop.
-    fn commit(&mut self, progress: Progress, as_of: Option<SystemTime>) -> ControlFlow<()>;
+    /// All lines taken since the last commit lead to this progress, and nothing that was written before `as_of` is missing
+    /// up to it. `Break`: the watcher is to stop.
+    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()>;
     /// Lets go of the lines taken since the last commit.
     fn discard(&mut self);
 }
@@ -105,6 +105,8 @@ pub struct Tail<'w> {
     looked_at: Option<State>,
     /// Something was done since the last commit.
     has_moved: bool,
+    /// Somebody knows as of when the last commit is true. Not so of one that only a commit record has.
+    is_dated: bool,
     /// What stands in the way, as said on stderr; said once until it changes.
     trouble: String,
 }
@@ -175,6 +177,7 @@ impl<'w> Tail<'w> {
             looking: Looking::Due,
             looked_at: None,
             has_moved: false,
+            is_dated: true,
             trouble: String::new(),
         }
     }
@@ -192,6 +195,7 @@ impl<'w> Tail<'w> {
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
         tail.is_known_later = is_further;
+        tail.is_dated = false;
         // An inode may have been another generation's before: the order is right as well.
         let mut older = self.chain.as_slice();
         for sought in tail.chain.iter_mut().rev() {
@@ -351,14 +355,14 @@ impl<'w> Tail<'w> {
             return polled;
         }
         let progress = self.progress();
-        if self.committed == progress {
+        if self.committed == progress && self.is_dated {
             self.has_moved = false;
             return polled;
         }
         if !sink.has_room() {
             return Polled::NoRoom;
         }
-        self.has_moved = false;
+        (self.has_moved, self.is_dated) = (false, true);
         self.committed = progress.clone();
         if sink.commit(progress, self.as_of()).is_break() {
             Polled::Stopped
@@ -367,14 +371,10 @@ impl<'w> Tail<'w> {
         }
     }
 
-    /// Where the position has no anchor yet: what was written before is taken; what is not was written then or later. By
-    /// this a later start tells what is unread. None: the moment when the position is written down does; a copy that is
-    /// shorter than what was read was made by then.
-    pub fn as_of(&self) -> Option<SystemTime> {
+    /// What was written before this is taken; what is not was written then or later. By this a later start tells what is
+    /// unread, where the file that was being read is gone by then.
+    pub fn as_of(&self) -> SystemTime {
         let current = self.progress().current;
-        if current.offset > 0 {
-            return None;
-        }
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let written = |g: &Generation| g.stat.modified;
@@ -388,7 +388,7 @@ impl<'w> Tail<'w> {
         // At that time the present file was there.
         let mut present = self.chain.iter().filter(|g| g.stat.id == current.file);
         let born = present.find_map(|g| g.stat.born);
-        Some(born.map_or(as_of, |born| as_of.max(born)))
+        born.map_or(as_of, |born| as_of.max(born))
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.

@@ -77,7 +77,7 @@ struct Source {
     /// What the checkpoint says.
     checkpoint: Option<Progress>,
     /// What was written to the log before lies behind that, or is nobody's business.
-    as_of: Option<SystemTime>,
+    as_of: SystemTime,
     /// Where to begin when neither checkpoint nor record says.
     initial: Progress,
 }

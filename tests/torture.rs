@@ -224,6 +224,7 @@ impl Torture {
         };
         let watch = self.scene.watch_through(&self.proxy.url(), "app.log");
         let args = [
+            "-v",
             "--mode",
             &self.options.mode,
             "--delivery",
@@ -411,8 +412,9 @@ impl Torture {
         assert_eq!(
             (verdict.lost, verdict.damaged),
             (0, 0),
-            "lost or damaged; first {:?}",
-            verdict.first_lost
+            "lost (by file: {:?}) or damaged ({:?}); said: {gaps:?}",
+            verdict.lost_of,
+            verdict.first_wrong
         );
         if self.options.exactly_once {
             assert_eq!(
@@ -456,7 +458,8 @@ struct Verdict {
     out_of_order: usize,
     /// Lines that nobody wrote so.
     damaged: usize,
-    first_lost: Option<usize>,
+    /// The files of which lines are lost, with how many.
+    lost_of: std::collections::BTreeMap<u32, usize>,
     first_wrong: Option<String>,
 }
 
@@ -490,8 +493,10 @@ impl Verdict {
             }
             *top = serial.max(*top);
         }
-        verdict.lost = seen.iter().filter(|seen| !**seen).count();
-        verdict.first_lost = seen.iter().position(|seen| !seen);
+        for (_, generation) in seen.iter().zip(generations).filter(|(seen, _)| !**seen) {
+            *verdict.lost_of.entry(*generation).or_default() += 1;
+        }
+        verdict.lost = verdict.lost_of.values().sum();
         verdict
     }
 }

@@ -22,7 +22,8 @@ pub struct Batch {
     pub bytes: u64,
     /// None only while it is being filled.
     pub end: Option<Progress>,
-    /// What was written to the log before is in this batch, or in those before it. None: all that was by now.
+    /// What was written to the log before is in this batch, or in those before it. None only while it is being
+    /// filled.
     pub as_of: Option<SystemTime>,
     /// The commands; in `list` mode only once the batch is sealed.
     pub(super) commands: Vec<u8>,

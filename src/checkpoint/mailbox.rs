@@ -71,9 +71,8 @@ struct Disk {
     failing: bool,
 }
 
-/// A position, and when it was all that there was: nothing that was written before is missing up to it. None: when it is
-/// written down.
-type Moment = (Progress, Option<SystemTime>);
+/// A position, and when it was all that there was: nothing that was written before is missing up to it.
+type Moment = (Progress, SystemTime);
 
 #[derive(Debug, Clone)]
 struct Pending {
@@ -308,7 +307,7 @@ mod tests {
             offset,
             ..Position::start(0, FileId { dev: 1, ino: 2 })
         });
-        (progress, Some(SystemTime::UNIX_EPOCH))
+        (progress, SystemTime::UNIX_EPOCH)
     }
 
     #[test]

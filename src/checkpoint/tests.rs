@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::SystemTime;
 
 use super::*;
 use crate::position::{FileId, Gap, Position};
@@ -31,7 +32,7 @@ fn a_checkpoint_comes_back_as_it_was_written_and_knows_its_log() {
     let (_folder, store) = store();
     let log = Path::new("/var/log/app.log");
     assert_eq!(store.read(log).unwrap(), None);
-    store.write(log, &progress(750), None).unwrap();
+    store.write(log, &progress(750), SystemTime::now()).unwrap();
     assert_eq!(store.read(log).unwrap().unwrap().0, progress(750));
     assert!(store.file_of(log).ends_with("%var%log%app.log.checkpoint"));
     fs::rename(store.file_of(log), store.file_of(Path::new("/other"))).unwrap();
@@ -71,7 +72,7 @@ fn a_log_whose_path_is_very_long_has_state_like_any_other() {
     let log = PathBuf::from(format!("/{}app.log", "containers/".repeat(300)));
     let lock = store.lock(&log).unwrap();
     assert!(matches!(store.lock(&log), Err(Error::TryLater(_))));
-    store.write(&log, &progress(7), None).unwrap();
+    store.write(&log, &progress(7), SystemTime::now()).unwrap();
     store
         .note_gap(
             &log,
@@ -92,13 +93,13 @@ fn a_log_whose_path_is_very_long_has_state_like_any_other() {
 fn a_checkpoint_under_an_uncut_name_is_found_and_forgotten() {
     let (folder, store) = store();
     let log = PathBuf::from(format!("/{}", "x".repeat(200)));
-    store.write(&log, &progress(7), None).unwrap();
+    store.write(&log, &progress(7), SystemTime::now()).unwrap();
     let uncut = folder
         .path()
         .join(format!("%{}.checkpoint", "x".repeat(200)));
     fs::rename(store.file_of(&log), &uncut).unwrap();
     assert_eq!(store.read(&log).unwrap().unwrap().0, progress(7));
-    store.write(&log, &progress(8), None).unwrap();
+    store.write(&log, &progress(8), SystemTime::now()).unwrap();
     assert_eq!(store.read(&log).unwrap().unwrap().0, progress(8));
     store.remove(&log).unwrap();
     assert_eq!(store.read(&log).unwrap(), None);
@@ -108,9 +109,11 @@ fn a_checkpoint_under_an_uncut_name_is_found_and_forgotten() {
 fn two_logs_whose_names_look_alike_forget_nothing_of_each_other() {
     let (_folder, store) = store();
     let (slash, percent) = (Path::new("/a/b"), Path::new("/a%b"));
-    store.write(slash, &progress(1), None).unwrap();
+    store.write(slash, &progress(1), SystemTime::now()).unwrap();
     assert_eq!(store.read(percent).unwrap(), None);
-    store.write(percent, &progress(2), None).unwrap();
+    store
+        .write(percent, &progress(2), SystemTime::now())
+        .unwrap();
     store.remove(percent).unwrap();
     assert_eq!(store.read(slash).unwrap().unwrap().0, progress(1));
 }
@@ -153,7 +156,7 @@ fn no_file_of_the_state_directory_is_reached_through_a_link() {
     assert!(store.read(log).is_err());
     assert!(store.note_gap(log, &gap).is_err());
     assert!(store.gaps(log).is_err());
-    store.write(log, &progress(1), None).unwrap();
+    store.write(log, &progress(1), SystemTime::now()).unwrap();
     assert_eq!(store.read(log).unwrap().unwrap().0, progress(1));
     assert_eq!(fs::read_to_string(&victim).unwrap(), "750\n");
 }
@@ -210,7 +213,7 @@ fn what_is_gone_for_long_is_stale() {
     );
     fs::write(&there, "").unwrap();
     for log in [&there, &gone] {
-        store.write(log, &progress(1), None).unwrap();
+        store.write(log, &progress(1), SystemTime::now()).unwrap();
     }
     fs::write(store.file_of(Path::new("/number")), "750\n").unwrap();
     fs::write(store.file_of(Path::new("/broken")), "nonsense").unwrap();

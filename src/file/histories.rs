@@ -97,7 +97,7 @@ impl Sink for Told {
         self.pending.len() >= self.batch
     }
 
-    fn commit(&mut self, progress: Progress, as_of: Option<SystemTime>) -> ControlFlow<()> {
+    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()> {
         match &mut self.left {
             Some(0) => return ControlFlow::Break(()),
             Some(left) => *left -= 1,
@@ -110,7 +110,7 @@ impl Sink for Told {
             place(&progress),
             "a progress never goes back"
         );
-        (self.progress, self.when) = (progress, as_of.unwrap_or_else(SystemTime::now));
+        (self.progress, self.when) = (progress, as_of);
         self.committed.append(&mut self.pending);
         ControlFlow::Continue(())
     }

@@ -125,6 +125,7 @@ impl Tail<'_> {
         if !self.chain.iter().any(Generation::is_sought) {
             self.since = self.since.max(Some(self.polled));
             self.is_known_later = false;
+            self.has_moved |= !self.is_dated;
         }
     }
 

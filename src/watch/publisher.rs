@@ -372,11 +372,11 @@ impl Publisher {
     /// A batch has arrived; `more` are under way.
     fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
         let lines = batch.lines as u64;
-        if let (Some(state), Some(end)) = (self.sources.get_mut(&batch.source), batch.end.take()) {
-            state.as_of = batch.as_of;
-            state.known = Some(end.clone());
+        let end = batch.end.take().zip(batch.as_of);
+        if let (Some(state), Some((end, as_of))) = (self.sources.get_mut(&batch.source), end) {
+            (state.known, state.as_of) = (Some(end.clone()), Some(as_of));
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
-            mailbox.put(path, (end, state.as_of), lines, more);
+            mailbox.put(path, (end, as_of), lines, more);
         }
         self.shared.counters.lines.fetch_add(lines, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);

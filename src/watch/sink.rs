@@ -94,12 +94,12 @@ impl Sink for BatchSink<'_> {
         })
     }
 
-    fn commit(&mut self, progress: Progress, as_of: Option<SystemTime>) -> ControlFlow<()> {
+    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()> {
         let Some(mut batch) = self.pool.pop_front() else {
             return ControlFlow::Break(());
         };
         (batch.source, batch.epoch) = (self.target.source, self.target.epoch);
-        (batch.end, batch.as_of) = (Some(progress), as_of);
+        (batch.end, batch.as_of) = (Some(progress), Some(as_of));
         self.out.push((batch.source, batch.bytes));
         match self.work.send(Work::Batch(batch)) {
             Ok(()) => ControlFlow::Continue(()),

@@ -20,7 +20,7 @@ pub struct State {
     pub stage: Stage,
     /// Up to here it is published, as far as is known here; None: nothing is known.
     pub known: Option<Progress>,
-    /// What was written to the log before is published. None: all that was when that is written down.
+    /// What was written to the log before is published. None: nobody knows, as only a record says how far.
     pub as_of: Option<SystemTime>,
     /// Where to begin when neither we nor the record know.
     initial: Progress,
@@ -50,7 +50,7 @@ impl State {
             path: source.path,
             stage: Stage::Fresh,
             known: source.checkpoint,
-            as_of: source.as_of,
+            as_of: Some(source.as_of),
             initial: source.initial,
             epoch: 0,
             turns: Turns::default(),

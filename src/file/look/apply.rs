@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::copies::{end_of_copy, file_before, is_backup, is_copy, open_candidate, version};
+use super::copies::{end_of_copy, file_before, is_copy, open_candidate, version};
 use crate::file::diff::{Event, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
@@ -31,8 +31,9 @@ impl Tail<'_> {
             match event {
                 Event::Found { known: index, file } => {
                     let known = &known[*index];
+                    // A backup ends anywhere, also in the middle of a line.
                     let is_copy = is_copy(*file, candidates, Some(known.file))
-                        || is_backup(&candidates[*file], known);
+                        || candidates[*file].name.kind == Kind::Other;
                     self.found(known, &candidates[*file], is_copy, &mut opened)
                 }
                 Event::Copied { known: index, file } => {

@@ -54,11 +54,6 @@ pub(super) fn is_copy(file: usize, candidates: &[Candidate], known: Option<FileI
     candidates[file + 1..].iter().any(is_original)
 }
 
-/// Whether a generation is found in a copy that no rotation made: it ends anywhere, also in the middle of a line.
-pub(super) fn is_backup(candidate: &Candidate, known: &Known) -> bool {
-    candidate.name.kind == Kind::Other && candidate.stat.id != known.file
-}
-
 /// Where a file ends that stands for a generation: by this it will be known again. None: it cannot be read, has no line,
 /// or is an archive.
 pub(super) fn end_of_copy(copy: &Candidate, known: &Known) -> Option<Position> {

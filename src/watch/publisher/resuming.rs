@@ -152,10 +152,14 @@ impl Publisher {
         };
         // A checkpoint has a time, by which it is told whether a file of which nothing was read is still the same.
         let current = progress.current;
-        let is_dated = current.offset > 0 || born(&state.path, current.file).is_some();
-        if !is_checkpoint && is_dated {
+        let as_of = if current.offset == 0 && born(&state.path, current.file).is_none() {
+            None
+        } else {
+            state.as_of
+        };
+        if let Some(as_of) = as_of.filter(|_| !is_checkpoint) {
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
-            mailbox.put(path, (progress.clone(), state.as_of), 0, false);
+            mailbox.put(path, (progress.clone(), as_of), 0, false);
         }
         let _ = self.answers.send(Answer::Resume(Resume {
             source,

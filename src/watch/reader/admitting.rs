@@ -50,7 +50,7 @@ impl<'w> Reader<'w> {
             path: path.clone(),
             name: found.name.clone(),
             checkpoint,
-            as_of: since.or_else(|| tail.as_of()),
+            as_of: since.unwrap_or_else(|| tail.as_of()),
             initial,
         });
         self.numbers.insert(path.clone(), number);
