@@ -19,7 +19,7 @@ use crate::position::{Progress, fnv1a};
 use crate::talk;
 use folder::{is_at, is_full, open_own, remove, why_unsafe};
 
-pub use folder::{open_own as open_unlinked, replace};
+pub use folder::{lock as lock_file, open_own as open_unlinked, replace};
 pub use mailbox::{Cadence, Mailbox};
 
 const CHECKPOINT: &str = ".checkpoint";
@@ -116,7 +116,7 @@ impl Store {
                 Err(error) if self.can_do_without(&error) => return Ok(Lock { file: None }),
                 Err(error) => return Err(Error::io("open lock", &path, &error)),
             };
-            match file.try_lock() {
+            match folder::lock(&file, &path) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(locked(log, &path)),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, &error)),

@@ -3,11 +3,12 @@
 //! Whoever else may write there could set links where we write, or positions where we read; so such a folder is refused,
 //! and no file is opened by a name alone.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use crate::fault;
 use crate::signal::{O_NOFOLLOW, O_NONBLOCK, user_and_group};
@@ -71,6 +72,27 @@ pub fn why_unusable(folder: &Path) -> io::Result<Option<String>> {
     };
     let may_write = we == 0 || metadata.mode() & write != 0;
     Ok((!may_write).then(|| "we may not write to it".into()))
+}
+
+/// How often a lock is tried for whose owner has ended, with a pause of a millisecond.
+const TRIES: usize = 1000;
+
+/// Locks a file, or says that another process has it. A process that was killed while it started another one leaves its
+/// locks to that until it is on its way: so a lock whose owner has ended, or that nobody is seen to own, is waited for.
+pub fn lock(file: &File, path: &Path) -> Result<(), TryLockError> {
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if holder(path).is_none_or(has_ended) => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
+    file.try_lock()
+}
+
+fn has_ended(process: u32) -> bool {
+    fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
 /// The process that holds a lock on a file, as Linux lists them; so nobody need take it to know.

@@ -181,6 +181,26 @@ fn a_lock_file_that_was_unlinked_meanwhile_is_no_lock() {
 }
 
 #[test]
+fn a_lock_that_a_dead_process_left_to_its_child_is_waited_for() {
+    let (_folder, store) = store();
+    let log = Path::new("/app.log");
+    drop(store.lock(log).unwrap());
+    // `flock` owns it and is gone at once; the shell has it until it ends.
+    let mut shell = std::process::Command::new("sh")
+        .args(["-c", "exec 9>\"$0\"; flock 9; echo; sleep 0.1"])
+        .arg(store.name(log, LOCK))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0];
+    shell.stdout.take().unwrap().read_exact(&mut line).unwrap();
+    let lock = store.lock(log).unwrap();
+    assert!(matches!(store.lock(log), Err(Error::TryLater(_))));
+    drop(lock);
+    shell.wait().unwrap();
+}
+
+#[test]
 fn many_who_lock_and_forget_at_once_never_hold_a_lock_together() {
     let (_folder, store) = store();
     let log = Path::new("/app.log");

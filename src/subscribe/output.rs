@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{open_unlinked, replace};
+use crate::checkpoint::{lock_file, open_unlinked, replace};
 use crate::error::{Error, Result, describe};
 use crate::fault;
 use crate::position::{ANCHOR_LEN, Anchor, FileId};
@@ -297,7 +297,7 @@ fn lock(path: &Path) -> Result<File> {
     let name = beside(path, ".lock");
     let file = open_unlinked(&name, File::options().create(true).write(true))
         .map_err(|error| Error::io("open lock", &name, &error))?;
-    match file.try_lock() {
+    match lock_file(&file, &name) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::TryLater(format!(
             "{}: another subscribe appends to it (it holds {})",
