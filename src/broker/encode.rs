@@ -167,7 +167,7 @@ impl Batch {
         self.seal();
         (self.source, self.epoch) = (sealed.source, sealed.epoch);
         self.generation = sealed.generation;
-        (self.bytes, self.end) = (sealed.bytes, sealed.end);
+        (self.bytes, self.end, self.as_of) = (sealed.bytes, sealed.end, sealed.as_of);
         removed
     }
 
