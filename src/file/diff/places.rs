@@ -2,32 +2,38 @@
 
 use std::collections::HashSet;
 
-use super::{Ask, Found, Hold, Known, Look, Place, Reply};
+use super::{Ask, Fact, Found, Hold, Known, Look, Place, Reply};
 use crate::file::names::Kind;
 use crate::position::FileId;
 
 impl Look<'_> {
-    /// Where each known generation is: first those that something of a file proves, then those of which nothing is known
-    /// but an inode.
+    /// Where each known generation is: first those whose inode and content prove it, then those that content proves alone,
+    /// as the same bytes may stand at the same place of another one, then those of which nothing is known but an inode.
     pub(super) fn places(&self) -> Result<Vec<Place>, Ask> {
         let mut places = vec![Place::Lost; self.known.len()];
         // A file that has been a newer generation is not an older one any more, whatever is in it.
         let mut newer = HashSet::new();
         let own = self.own_file();
-        let mut bound = self.facts.files.len();
         for index in (0..self.known.len()).rev() {
             let known = &self.known[index];
-            if !self.has_only_an_inode(known) {
-                places[index] = self.place(index, bound, &newer)?;
-            }
-            if known.is_read() {
-                bound = bound.min(self.in_order(places[index]).unwrap_or(bound));
+            let same = self.same_file(known, &newer);
+            if let Some(file) = same.filter(|_| !self.has_only_an_inode(known))
+                && (known.hold == Hold::Intact
+                    || known.hold == Hold::No && self.holds(file, index)?)
+            {
+                places[index] = Place::At(file);
             }
             if known.hold != Hold::No || own == Some(known.file) {
                 newer.insert(known.file);
             }
-            let file = places[index].file();
-            newer.extend(file.map(|file| self.facts.files[file].file));
+            newer.extend(self.file_at(places[index]));
+        }
+        for index in (0..self.known.len()).rev() {
+            let known = &self.known[index];
+            if places[index] == Place::Lost && !self.has_only_an_inode(known) {
+                places[index] = self.place(index, &places, &newer)?;
+                newer.extend(self.file_at(places[index]));
+            }
         }
         for index in 0..self.known.len() {
             if self.has_only_an_inode(&self.known[index]) {
@@ -39,6 +45,15 @@ impl Look<'_> {
             }
         }
         Ok(places)
+    }
+
+    fn file_at(&self, place: Place) -> Option<FileId> {
+        place.file().map(|file| self.facts.files[file].file)
+    }
+
+    fn same_file(&self, known: &Known, newer: &HashSet<FileId>) -> Option<usize> {
+        self.file_with(known.file)
+            .filter(|file| !newer.contains(&known.file) && !self.facts.files[*file].claimed)
     }
 
     fn has_only_an_inode(&self, known: &Known) -> bool {
@@ -93,7 +108,6 @@ impl Look<'_> {
         is_whole.then(|| files.get(steps - 1).copied()).flatten()
     }
 
-    /// The nearest that lines were read of, with their files: an older one, and a newer one.
     /// Whether a file comes right behind a known generation: nothing lies between that another with its inode may have
     /// become, before the inode was free for this one.
     fn follows(&self, file: usize, older: Option<Found>, places: &[Place]) -> bool {
@@ -106,6 +120,7 @@ impl Look<'_> {
         })
     }
 
+    /// The nearest that lines were read of, with their files: an older one, and a newer one.
     fn neighbours(&self, index: usize, places: &[Place]) -> (Option<Found>, Option<Found>) {
         let found = |other: usize| {
             let (known, place) = (&self.known[other], places[other]);
@@ -117,27 +132,22 @@ impl Look<'_> {
         (older, newer)
     }
 
-    fn place(&self, index: usize, bound: usize, newer: &HashSet<FileId>) -> Result<Place, Ask> {
+    /// Where a generation is of which no file has the inode and the content.
+    fn place(&self, index: usize, places: &[Place], newer: &HashSet<FileId>) -> Result<Place, Ask> {
         let known = &self.known[index];
-        let same = self
-            .file_with(known.file)
-            .filter(|file| !newer.contains(&known.file) && !self.facts.files[*file].claimed);
-        match (known.hold, same) {
-            // The inode is held, so it is not another file's.
-            (Hold::Intact, Some(file)) => Ok(Place::At(file)),
-            (Hold::Intact, None) => {
-                let found = self.search(index, bound, newer)?;
+        match known.hold {
+            Hold::Intact => {
+                let found = self.search(index, places, newer)?;
                 Ok(found.map_or(Place::Unlisted, Place::At))
             }
-            (Hold::Cut, _) => self.place_of_copy(index, bound, newer),
-            (Hold::No, Some(file)) if self.holds(file, index)? => Ok(Place::At(file)),
-            (Hold::No, _) => {
+            Hold::Cut => self.place_of_copy(index, places, newer),
+            Hold::No => {
                 if let Some(path) = self.taken_at_its_word(known) {
                     return Ok(Place::At(path));
                 }
-                match self.search(index, bound, newer)? {
+                match self.search(index, places, newer)? {
                     Some(file) => Ok(Place::At(file)),
-                    None if known.is_read() => self.place_of_earlier_copy(index, bound, newer),
+                    None if known.is_read() => self.place_of_earlier_copy(index, places, newer),
                     None => Ok(Place::Lost),
                 }
             }
@@ -155,23 +165,23 @@ impl Look<'_> {
     fn place_of_copy(
         &self,
         index: usize,
-        bound: usize,
+        places: &[Place],
         newer: &HashSet<FileId>,
     ) -> Result<Place, Ask> {
-        if let Some(file) = self.search(index, bound, newer)? {
+        if let Some(file) = self.search(index, places, newer)? {
             return Ok(Place::Copy(file));
         }
-        self.place_of_earlier_copy(index, bound, newer)
+        self.place_of_earlier_copy(index, places, newer)
     }
 
     fn place_of_earlier_copy(
         &self,
         index: usize,
-        bound: usize,
+        places: &[Place],
         newer: &HashSet<FileId>,
     ) -> Result<Place, Ask> {
         let own = self.known[index].file;
-        for file in (0..bound).rev() {
+        for file in (0..self.bound(index, places)).rev() {
             let fact = &self.facts.files[file];
             let may_be = fact.file != own
                 && !fact.claimed
@@ -185,38 +195,87 @@ impl Look<'_> {
         Ok(Place::Lost)
     }
 
-    /// The file that has the generation's probe: the newest, rather where the order says, rather rotated than a backup,
-    /// rather plain than packed. A late line may be the last write of any file, and so order it behind newer ones.
+    /// Before which file it lies, if files stand in the order of their lines.
+    fn bound(&self, index: usize, places: &[Place]) -> usize {
+        let (_, newer) = self.neighbours(index, places);
+        newer.map_or(self.facts.files.len(), |(_, newer)| newer)
+    }
+
+    /// The file that has the generation's probe: rather where the order says, rather rotated than a backup, rather near to
+    /// where the numbers say, rather plain than packed, rather the newest. A late line may be the last write of any file,
+    /// and so order it behind newer ones, where names do not.
     fn search(
         &self,
         index: usize,
-        bound: usize,
+        places: &[Place],
         newer: &HashSet<FileId>,
     ) -> Result<Option<usize>, Ask> {
         let known = &self.known[index];
         let Some((offset, _)) = known.probe else {
             return Ok(None);
         };
+        let (before, behind) = self.neighbours(index, places);
         let files = &self.facts.files;
+        let is_ordered = |file: usize, other: usize| {
+            let series = &files[file].name.series;
+            !series.is_empty() && *series == files[other].name.series
+        };
         let may_be = |file: &usize| {
             let fact = &files[*file];
             let is_long_enough = fact.name.packing.is_some() || fact.size >= offset;
             let is_other = fact.file != known.file || known.hold == Hold::No;
-            is_long_enough && is_other && !fact.claimed && !newer.contains(&fact.file)
+            let is_between = before.is_none_or(|(_, b)| *file > b || !is_ordered(*file, b))
+                && behind.is_none_or(|(_, b)| *file < b || !is_ordered(*file, b));
+            is_long_enough && is_other && is_between && !fact.claimed && !newer.contains(&fact.file)
         };
+        let bound = self.bound(index, places);
         let cost = |file: &usize| {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
-            (*file >= bound, is_other, is_packed)
+            let far = self.distance(known, *file, before, behind);
+            (*file >= bound, is_other, far > 1, is_packed, far)
         };
         let mut candidates: Vec<_> = (0..files.len()).rev().filter(may_be).collect();
-        candidates.sort_by_key(cost);
+        candidates.sort_by_cached_key(cost);
         for file in candidates {
             if self.holds(file, index)? {
                 return Ok(Some(file));
             }
         }
         Ok(None)
+    }
+
+    /// How many files lie between a file and the one that the generation should be, as its neighbours are numbered; or else
+    /// as the times say: it is the last one that was written to by then, or the first one behind.
+    fn distance(
+        &self,
+        known: &Known,
+        file: usize,
+        before: Option<Found>,
+        behind: Option<Found>,
+    ) -> u64 {
+        let files = &self.facts.files;
+        let count = |range: std::ops::Range<usize>| {
+            let counts = range.filter(|file| self.counts(&files[*file]));
+            counts.count() as u64
+        };
+        match (known.generation, before, behind) {
+            (Some(generation), Some((number, at)), _) => {
+                count(at + 1..file + 1).abs_diff(generation - number)
+            }
+            (Some(generation), _, Some((number, at))) => {
+                count(file + 1..at + 1).abs_diff(number - generation)
+            }
+            _ => {
+                let is_later = |fact: &Fact| Some(fact.modified) >= self.facts.since;
+                let first = files.iter().position(is_later).unwrap_or(files.len());
+                if file < first {
+                    count(file + 1..first)
+                } else {
+                    count(first..file)
+                }
+            }
+        }
     }
 
     fn holds(&self, file: usize, known: usize) -> Result<bool, Ask> {
