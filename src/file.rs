@@ -196,10 +196,14 @@ impl<'w> Tail<'w> {
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
         tail.is_known_later = is_further;
         tail.is_dated = false;
-        // An inode may have been another generation's before: the order is right as well.
+        // An inode may have been another generation's before: the order is right as well, and where no content proves it,
+        // the number.
         let mut older = self.chain.as_slice();
         for sought in tail.chain.iter_mut().rev() {
-            let is_it = |g: &Generation| g.stat.id == sought.end.file;
+            let has_same_number = |g: &Generation| g.end.generation == sought.end.generation;
+            let is_it = |g: &Generation| {
+                g.stat.id == sought.end.file && (sought.end.offset > 0 || has_same_number(g))
+            };
             let Some(at) = older.iter().rposition(is_it) else {
                 continue;
             };
@@ -372,9 +376,13 @@ impl<'w> Tail<'w> {
     }
 
     /// What was written before this is taken; what is not was written then or later. By this a later start tells what is
-    /// unread, where the file that was being read is gone by then.
+    /// unread, where the file that was being read is gone by then. A copy that is shorter than what was read of it was made
+    /// by then, too.
     pub fn as_of(&self) -> SystemTime {
         let current = self.progress().current;
+        if current.offset > 0 {
+            return SystemTime::now();
+        }
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let written = |g: &Generation| g.stat.modified;

@@ -430,7 +430,13 @@ impl History {
             .map(|at| &arrived[at])
             .collect();
         prop_assert!(repeated.is_empty(), "repeated: {repeated:?}");
-        prop_assert_eq!(written.len(), arrived.len());
+        prop_assert_eq!(
+            written.len(),
+            arrived.len(),
+            "written: {:?}, arrived: {:?}",
+            written,
+            arrived
+        );
         let punctual = |line: &&String| !self.late.contains(*line);
         prop_assert_eq!(
             written.into_iter().filter(punctual).collect::<Vec<_>>(),
