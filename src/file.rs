@@ -419,7 +419,9 @@ impl<'w> Tail<'w> {
                 && !older.iter().any(is_newer)
         };
         older.extend(self.finished.filter(is_wanted));
-        older.sort_by_key(|position| std::cmp::Reverse(position.generation));
+        older.sort_by_key(|position| std::cmp::Reverse((position.generation, position.offset)));
+        // An empty file that is held and the archive that was made of it may have the same number.
+        older.dedup_by_key(|position| position.generation);
         Progress { current, older }
     }
 }

@@ -224,16 +224,27 @@ impl Look<'_> {
             let fact = &files[*file];
             let is_long_enough = fact.name.packing.is_some() || fact.size >= offset;
             let is_other = fact.file != known.file || known.hold == Hold::No;
-            let is_between = before.is_none_or(|(_, b)| *file > b || !is_ordered(*file, b))
-                && behind.is_none_or(|(_, b)| *file < b || !is_ordered(*file, b));
+            // Of the newest one the order is no proof: there are those who number upwards.
+            let is_between = behind.is_none_or(|(_, behind)| {
+                let is_behind = |(_, before)| *file > before || !is_ordered(*file, before);
+                (*file < behind || !is_ordered(*file, behind)) && before.is_none_or(is_behind)
+            });
             is_long_enough && is_other && is_between && !fact.claimed && !newer.contains(&fact.file)
         };
         let bound = self.bound(index, places);
         let cost = |file: &usize| {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
-            let far = self.distance(known, *file, before, behind);
-            (*file >= bound, is_other, far > 1, is_packed, far)
+            let is_before = before.is_some_and(|(_, before)| *file < before);
+            // By one it may be wrong: a backup counts, and a file that was empty does not.
+            let far = self.distance(known, *file, before, behind).max(1);
+            (
+                *file >= bound || is_before,
+                is_other,
+                far > 1,
+                is_packed,
+                far,
+            )
         };
         let mut candidates: Vec<_> = (0..files.len()).rev().filter(may_be).collect();
         candidates.sort_by_cached_key(cost);
