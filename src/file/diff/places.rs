@@ -236,8 +236,7 @@ impl Look<'_> {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
             let is_before = before.is_some_and(|(_, before)| *file < before);
-            // By one it may be wrong: a backup counts, and a file that was empty does not.
-            let far = self.distance(known, *file, before, behind).max(1);
+            let far = self.distance(known, *file, before, behind);
             (
                 *file >= bound || is_before,
                 is_other,
@@ -280,11 +279,13 @@ impl Look<'_> {
             _ => {
                 let is_later = |fact: &Fact| Some(fact.modified) >= self.facts.since;
                 let first = files.iter().position(is_later).unwrap_or(files.len());
-                if file < first {
+                let far = if file < first {
                     count(file + 1..first)
                 } else {
                     count(first..file)
-                }
+                };
+                // By one they may be wrong: a backup has a time as well.
+                far.max(1)
             }
         }
     }

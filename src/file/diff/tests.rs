@@ -546,3 +546,24 @@ fn a_backup_has_no_place_in_the_order() {
         "0 is #2, #1 is new 1, gap 2:0, #5 is new 3",
     );
 }
+
+#[test]
+fn where_the_same_bytes_stand_in_several_files_the_number_and_the_order_decide() {
+    let files = [
+        ("app.log.4", 14, 500, 20),
+        ("app.log.3.gz", 25, 500, 30),
+        ("app.log.2.gz", 26, 500, 40),
+        ("app.log.1", 27, 500, 50),
+        ("app.log", 28, 500, 60),
+    ];
+    let facts = facts(&files, Some(25));
+    // Packed, so that its inode is gone; a newer one has the same bytes at its place.
+    let packed = [known(4, 14, 100, No), known(5, 99, 200, No)];
+    let same = [(14, "4"), (25, "5"), (27, "5"), (26, "5")];
+    let events = "4 is #14, 5 is #25, #26 is new 6, #27 is new 7, #28 is new 8";
+    assert_told(&packed, &facts, &same, events);
+    // The older one was removed; what has its bytes is newer than what is newer than it.
+    let removed = [known(3, 98, 100, No), known(5, 25, 200, No)];
+    let events = "3 vanished, 5 is #25, #26 is new 6, #27 is new 7, #28 is new 8";
+    assert_told(&removed, &facts, &[(25, "5"), (27, "3")], events);
+}
