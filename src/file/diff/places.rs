@@ -181,7 +181,9 @@ impl Look<'_> {
         newer: &HashSet<FileId>,
     ) -> Result<Place, Ask> {
         let own = self.known[index].file;
-        for file in (0..self.bound(index, places)).rev() {
+        let (_, behind) = self.neighbours(index, places);
+        let bound = behind.map_or(self.facts.files.len(), |(_, behind)| behind);
+        for file in (0..bound).rev() {
             let fact = &self.facts.files[file];
             let may_be = fact.file != own
                 && !fact.claimed
@@ -193,12 +195,6 @@ impl Look<'_> {
             }
         }
         Ok(Place::Lost)
-    }
-
-    /// Before which file it lies, if files stand in the order of their lines.
-    fn bound(&self, index: usize, places: &[Place]) -> usize {
-        let (_, newer) = self.neighbours(index, places);
-        newer.map_or(self.facts.files.len(), |(_, newer)| newer)
     }
 
     /// The file that has the generation's probe: rather where the order says, rather rotated than a backup, rather near to
@@ -231,7 +227,7 @@ impl Look<'_> {
             });
             is_long_enough && is_other && is_between && !fact.claimed && !newer.contains(&fact.file)
         };
-        let bound = self.bound(index, places);
+        let bound = behind.map_or(files.len(), |(_, behind)| behind);
         let cost = |file: &usize| {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());

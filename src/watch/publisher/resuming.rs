@@ -152,12 +152,8 @@ impl Publisher {
         };
         // A checkpoint has a time, by which it is told whether a file of which nothing was read is still the same.
         let current = progress.current;
-        let as_of = if current.offset == 0 && born(&state.path, current.file).is_none() {
-            None
-        } else {
-            state.as_of
-        };
-        if let Some(as_of) = as_of.filter(|_| !is_checkpoint) {
+        let is_there = || current.offset > 0 || born(&state.path, current.file).is_some();
+        if let Some(as_of) = state.as_of.filter(|_| !is_checkpoint && is_there()) {
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
             mailbox.put(path, (progress.clone(), as_of), 0, false);
         }
