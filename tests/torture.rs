@@ -4,7 +4,8 @@
 //! its last transactions held back until after its death; rotations of both styles, also while it is down or stands still,
 //! with compression, and deletion of what has arrived; Redis standing still now and then. An oracle that is connected to Redis directly compares what was written with what arrived.
 //!
-//! TORTURE_SECONDS (20), TORTURE_SEED, TORTURE_DELIVERY (exactly-once, at-least-once), TORTURE_MODE (pubsub, list, stream).
+//! TORTURE_SECONDS (20), TORTURE_SEED, TORTURE_DELIVERY (exactly-once, at-least-once), TORTURE_MODE (pubsub, list, stream);
+//! TORTURE_LOG: a file that what is done and what the watchers say goes to.
 
 mod util;
 
@@ -16,7 +17,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fastrand::Rng;
 use util::*;
@@ -27,6 +28,7 @@ struct Options {
     seed: u64,
     exactly_once: bool,
     mode: String,
+    log: Option<File>,
 }
 
 impl Options {
@@ -51,6 +53,7 @@ impl Options {
                 other => panic!("TORTURE_DELIVERY is exactly-once or at-least-once, not {other:?}"),
             },
             mode: var("TORTURE_MODE", "pubsub".into()),
+            log: env::var_os("TORTURE_LOG").map(|path| File::create(path).expect("TORTURE_LOG")),
         }
     }
 }
@@ -233,6 +236,8 @@ impl Torture {
             "30s",
         ];
         self.watcher = Some(watch.args(args).spawn());
+        let checkpoint = self.scene.checkpoint("app.log");
+        self.note(&format!("started at {checkpoint}"));
     }
 
     fn kill(&mut self) {
@@ -249,7 +254,16 @@ impl Torture {
         self.count.kills += 1;
     }
 
+    /// Writes down what is done.
+    fn note(&mut self, text: &str) {
+        if let Some(log) = &mut self.options.log {
+            let time = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+            writeln!(log, "{:.3} {text}", time.as_secs_f64()).expect("TORTURE_LOG");
+        }
+    }
+
     fn hear(&mut self, ended: &Finished) {
+        self.note(&ended.stderr);
         let said = gaps(&ended.stderr).into_iter().map(String::from);
         self.count.gaps.extend(said);
     }
@@ -258,9 +272,15 @@ impl Torture {
         let by_rename = self.rng.bool();
         self.log.lock().unwrap().rotate(&self.scene, by_rename);
         self.count.rotations += 1;
+        let lines = self.log.lock().unwrap().generations.len();
+        self.note(&format!(
+            "rotated behind serial {lines}, by renaming: {by_rename}"
+        ));
         if self.rng.u8(0..3) == 0 {
             let delay = self.rng.usize(0..3);
-            self.count.compressed += self.log.lock().unwrap().compress(&self.scene, delay);
+            let count = self.log.lock().unwrap().compress(&self.scene, delay);
+            self.count.compressed += count;
+            self.note(&format!("compressed {count} behind {delay}"));
         }
     }
 

@@ -20,11 +20,9 @@ pub struct Batch {
     pub lines: usize,
     /// Bytes of the log that it takes us on.
     pub bytes: u64,
-    /// None only while it is being filled.
-    pub end: Option<Progress>,
-    /// What was written to the log before is in this batch, or in those before it. None only while it is being
-    /// filled.
-    pub as_of: Option<SystemTime>,
+    /// The progress, and as of when: what was written to the log before is in this batch, or in those before it. None only
+    /// while it is being filled.
+    pub end: Option<(Progress, SystemTime)>,
     /// The commands; in `list` mode only once the batch is sealed.
     pub(super) commands: Vec<u8>,
     /// The keys that the commands write to, each once (`stream` and `list`).
@@ -167,7 +165,7 @@ impl Batch {
         self.seal();
         (self.source, self.epoch) = (sealed.source, sealed.epoch);
         self.generation = sealed.generation;
-        (self.bytes, self.end, self.as_of) = (sealed.bytes, sealed.end, sealed.as_of);
+        (self.bytes, self.end) = (sealed.bytes, sealed.end);
         removed
     }
 

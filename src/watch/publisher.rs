@@ -265,7 +265,7 @@ impl Publisher {
                 return None;
             }
         }
-        let after = session.record(batch.end.as_ref()?, &state.path);
+        let after = session.record(&batch.end.as_ref()?.0, &state.path);
         let Stage::Owned { record } = &mut state.stage else {
             return None;
         };
@@ -372,7 +372,7 @@ impl Publisher {
     /// A batch has arrived; `more` are under way.
     fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
         let lines = batch.lines as u64;
-        let end = batch.end.take().zip(batch.as_of);
+        let end = batch.end.take();
         if let (Some(state), Some((end, as_of))) = (self.sources.get_mut(&batch.source), end) {
             (state.known, state.as_of) = (Some(end.clone()), Some(as_of));
             let (path, mailbox) = (&state.path, &self.shared.mailbox);

@@ -99,7 +99,7 @@ impl Sink for BatchSink<'_> {
             return ControlFlow::Break(());
         };
         (batch.source, batch.epoch) = (self.target.source, self.target.epoch);
-        (batch.end, batch.as_of) = (Some(progress), Some(as_of));
+        batch.end = Some((progress, as_of));
         self.out.push((batch.source, batch.bytes));
         match self.work.send(Work::Batch(batch)) {
             Ok(()) => ControlFlow::Continue(()),

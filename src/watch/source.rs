@@ -98,7 +98,7 @@ impl State {
 
     /// Whether a batch may be sent. An error: others write this record for another file.
     pub fn accepts(&mut self, batch: &Batch) -> Result<bool> {
-        let Some(end) = batch.end.as_ref().filter(|_| batch.epoch == self.epoch) else {
+        let Some((end, _)) = batch.end.as_ref().filter(|_| batch.epoch == self.epoch) else {
             return Ok(false);
         };
         if self.turns.is_of_another_file(end) {

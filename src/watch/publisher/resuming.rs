@@ -1,5 +1,7 @@
 //! Where each source goes on: what its record and its checkpoint say, and what has arrived of what is under way.
 
+use std::time::SystemTime;
+
 use super::{Publisher, TOGETHER};
 use crate::broker::{Batch, Candidate, Failure, Session, Taken};
 use crate::cli::Delivery;
@@ -98,19 +100,19 @@ impl Publisher {
     fn has_arrived(&mut self, source: usize, progress: &Progress) -> bool {
         let epoch = self.sources.get(&source).map(|state| state.epoch);
         let is_ours = |batch: &Batch| batch.source == source && Some(batch.epoch) == epoch;
-        let last = self
-            .again
-            .iter()
-            .position(|batch| is_ours(batch) && batch.end.as_ref() == Some(progress));
-        let Some(last) = last else {
+        let leads_there =
+            |batch: &Batch| batch.end.as_ref().is_some_and(|(end, _)| end == progress);
+        let mut batches = self.again.iter();
+        let Some(last) = batches.position(|batch| is_ours(batch) && leads_there(batch)) else {
             return false;
         };
+        let end = self.again[last].end.clone();
         let rest = self.again.split_off(last + 1);
         for batch in std::mem::replace(&mut self.again, rest).into_iter().rev() {
             // Of other sources' batches nothing is known yet.
             if is_ours(&batch) {
                 // They come newest first, and a position never goes back.
-                self.arrived_unseen(batch, progress);
+                self.arrived_unseen(batch, end.clone());
             } else {
                 self.again.push_front(batch);
             }
@@ -118,7 +120,7 @@ impl Publisher {
         true
     }
 
-    fn arrived_unseen(&mut self, mut batch: Box<Batch>, progress: &Progress) {
+    fn arrived_unseen(&mut self, mut batch: Box<Batch>, end: Option<(Progress, SystemTime)>) {
         self.doubtful = self.doubtful.saturating_sub(1);
         if let Some(state) = self.sources.get(&batch.source) {
             talk::detail(&format!(
@@ -127,7 +129,7 @@ impl Publisher {
                 batch.lines
             ));
         }
-        batch.end = Some(progress.clone());
+        batch.end = end;
         self.acknowledge(batch, false);
     }
 
