@@ -90,8 +90,6 @@ pub struct Tail<'w> {
     committed: Progress,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
     since: Option<SystemTime>,
-    /// It began with a progress of later than `since`.
-    is_known_later: bool,
     /// What that was at first.
     began_with: Option<SystemTime>,
     /// Up to here the path was looked at.
@@ -168,7 +166,6 @@ impl<'w> Tail<'w> {
             before: Before::Unknown,
             committed: progress,
             since,
-            is_known_later: false,
             began_with: since,
             polled: SystemTime::now() - CLOCK_STEP,
             was_absent: false,
@@ -194,7 +191,6 @@ impl<'w> Tail<'w> {
         let since = self.began_with.filter(|_| is_further);
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
-        tail.is_known_later = is_further;
         tail.is_dated = false;
         // An inode may have been another generation's before: the order is right as well, and where no content proves it,
         // the number.
@@ -216,12 +212,12 @@ impl<'w> Tail<'w> {
             }
         }
         for sought in tail.chain.iter_mut().filter(|g| g.is_sought()) {
+            let end = sought.end;
+            let mut earlier = self.committed.positions();
+            let earlier = earlier.find(|it| (it.generation, it.file) == (end.generation, end.file));
+            sought.is_later = is_further && earlier.is_none();
             // A copy that is shorter than what was read has this place, if it was made behind it.
-            let earlier = self.committed.positions().find(|earlier| {
-                (earlier.generation, earlier.file) == (sought.end.generation, sought.end.file)
-                    && earlier.offset < sought.end.offset
-            });
-            if let Some(earlier) = earlier {
+            if let Some(earlier) = earlier.filter(|earlier| earlier.offset < end.offset) {
                 sought.trail.push(earlier.offset, earlier.anchor);
             }
         }
@@ -314,7 +310,12 @@ impl<'w> Tail<'w> {
                 break;
             }
             let start = self.chain[index].end;
-            match self.chain[index].read(now, &self.limits, buffer, sink) {
+            let taken = self.chain[index].read(now, &self.limits, buffer, sink);
+            let is_intact = start.offset > 0 && matches!(taken, Taken::Lines | Taken::Nothing);
+            if is_newest && is_intact && !self.chain[index].is_troubled() {
+                self.has_seen_all();
+            }
+            match taken {
                 Taken::Lines => return self.taken(index, start, sink),
                 Taken::NoRoom => return Polled::NoRoom,
                 Taken::Nothing => {}

@@ -31,6 +31,8 @@ pub struct Known {
     pub hold: Hold,
     /// The largest size that it was seen to have; 0 where nobody has seen it.
     pub seen: u64,
+    /// It is known from later than `since`: from a commit record, which does not tell its time.
+    pub is_later: bool,
 }
 
 /// Whether its file is open.
@@ -74,8 +76,6 @@ pub struct Facts {
     pub files: Vec<Fact>,
     /// What was written later than this is unread. It decides only where no known generation lies among the files.
     pub since: Option<SystemTime>,
-    /// What is known is of later than `since`: from a commit record, which does not tell its time.
-    pub is_known_later: bool,
     /// There were none when the log was found: so all of them are unread, where nothing was read yet.
     pub is_all_ours: bool,
     /// Names of rotated files that are something else: links, pipes, folders.
@@ -174,6 +174,8 @@ type Found = (u64, usize);
 
 /// A name that is born so long after its predecessor was renamed may have had another predecessor.
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// A file that is born so long after it was known to be a generation is another one that has its inode.
+const BORN_LATER: Duration = Duration::from_millis(20);
 
 /// What happened to the known generations, which stand oldest first.
 pub fn diff(known: &[Known], facts: &Facts, replies: &Replies) -> Result<Vec<Event>, Ask> {

@@ -125,6 +125,7 @@ impl Tail<'_> {
             probe: (end.anchor.len > 0).then_some((end.offset, end.anchor)),
             hold: Hold::No,
             seen: 0,
+            is_later: false,
         };
         let is_open = |end: &Position| {
             self.chain
@@ -134,7 +135,7 @@ impl Tail<'_> {
         known.extend(self.finished.filter(|end| !is_open(end)).map(closed));
         for generation in &self.chain {
             let mut found = closed(generation.end);
-            found.seen = generation.seen;
+            (found.seen, found.is_later) = (generation.seen, generation.is_later);
             if let Body::Plain(file) = &generation.body {
                 let end = generation.end;
                 let is_intact = holds(file, end.offset, end.anchor)?;
@@ -173,7 +174,6 @@ impl Tail<'_> {
         Facts {
             files: candidates.iter().map(fact).collect(),
             since: self.since,
-            is_known_later: self.is_known_later,
             others,
             was_absent: self.was_absent,
             is_all_ours: self.before == Before::Nothing,

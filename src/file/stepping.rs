@@ -90,7 +90,10 @@ impl Tail<'_> {
         let state = path.map(state_of);
         if step != Step::Look {
             self.was_absent = path.is_none();
-            self.has_seen_all();
+            // Of what has grown, only a read tells whether it was truncated before.
+            if step == Step::Idle {
+                self.has_seen_all();
+            }
             return Some(step);
         }
         if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
@@ -121,10 +124,9 @@ impl Tail<'_> {
     }
 
     /// What was changed before the path was looked at was seen; not so as long as something is sought.
-    fn has_seen_all(&mut self) {
+    pub(super) fn has_seen_all(&mut self) {
         if !self.chain.iter().any(Generation::is_sought) {
             self.since = self.since.max(Some(self.polled));
-            self.is_known_later = false;
             self.has_moved |= !self.is_dated;
         }
     }

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Ask, Fact, Found, Hold, Known, Look, Place, Reply};
+use super::{Ask, BORN_LATER, Fact, Found, Hold, Known, Look, Place, Reply};
 use crate::file::names::Kind;
 use crate::position::FileId;
+
+/// Empty files between two generations, which have no number, are no more than this.
+const UNNUMBERED: u64 = 2;
 
 impl Look<'_> {
     /// Where each known generation is: first those whose inode and content prove it, then those that content proves alone,
@@ -52,8 +55,14 @@ impl Look<'_> {
     }
 
     fn same_file(&self, known: &Known, newer: &HashSet<FileId>) -> Option<usize> {
-        self.file_with(known.file)
-            .filter(|file| !newer.contains(&known.file) && !self.facts.files[*file].claimed)
+        self.file_with(known.file).filter(|file| {
+            let fact = &self.facts.files[*file];
+            // By now an inode that nobody has held may be that of another file with the same bytes there.
+            let since = self.facts.since.filter(|_| !known.is_later);
+            let is_later = |(born, since)| born > since + BORN_LATER;
+            let is_it = known.hold != Hold::No || !fact.born.zip(since).is_some_and(is_later);
+            is_it && !newer.contains(&known.file) && !fact.claimed
+        })
     }
 
     fn has_only_an_inode(&self, known: &Known) -> bool {
@@ -70,8 +79,7 @@ impl Look<'_> {
         let fact = &self.facts.files[file];
         let is_ours = fact.name.kind != Kind::Other
             && !fact.claimed
-            && (self.was_there(fact)
-                || self.facts.is_known_later && self.follows(file, older, places));
+            && (self.was_there(fact) || known.is_later && self.follows(file, older, places));
         let fits = match known.generation {
             Some(_) => fact.size >= known.offset,
             // It was there before us, and nobody writes to it any more.
@@ -199,7 +207,8 @@ impl Look<'_> {
 
     /// The file that has the generation's probe: rather where the order says, rather rotated than a backup, rather near to
     /// where the numbers say, rather plain than packed, rather the newest. A late line may be the last write of any file,
-    /// and so order it behind newer ones, where names do not.
+    /// and so order it behind newer ones, where names do not. Far from where the numbers say there are only the same bytes
+    /// in another file.
     fn search(
         &self,
         index: usize,
@@ -232,7 +241,7 @@ impl Look<'_> {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
             let is_before = before.is_some_and(|(_, before)| *file < before);
-            let far = self.distance(known, *file, before, behind);
+            let (far, _) = self.distance(known, *file, before, behind);
             (
                 *file >= bound || is_before,
                 is_other,
@@ -241,7 +250,12 @@ impl Look<'_> {
                 far,
             )
         };
-        let mut candidates: Vec<_> = (0..files.len()).rev().filter(may_be).collect();
+        let is_near = |file: &usize| {
+            let (far, steps) = self.distance(known, *file, before, behind);
+            steps.is_none_or(|steps| far <= steps + UNNUMBERED)
+        };
+        let candidates = (0..files.len()).rev().filter(may_be);
+        let mut candidates: Vec<_> = candidates.filter(is_near).collect();
         candidates.sort_by_cached_key(cost);
         for file in candidates {
             if self.holds(file, index)? {
@@ -251,15 +265,16 @@ impl Look<'_> {
         Ok(None)
     }
 
-    /// How many files lie between a file and the one that the generation should be, as its neighbours are numbered; or else
-    /// as the times say: it is the last one that was written to by then, or the first one behind.
+    /// How many files lie between a file and the one that the generation should be, as a neighbour is numbered, and how many
+    /// generations that is away; or else as the times say: it is the last one that was written to by then, or the first one
+    /// behind.
     fn distance(
         &self,
         known: &Known,
         file: usize,
         before: Option<Found>,
         behind: Option<Found>,
-    ) -> u64 {
+    ) -> (u64, Option<u64>) {
         let files = &self.facts.files;
         let count = |range: std::ops::Range<usize>| {
             let counts = range.filter(|file| self.counts(&files[*file]));
@@ -267,10 +282,12 @@ impl Look<'_> {
         };
         match (known.generation, before, behind) {
             (Some(generation), Some((number, at)), _) => {
-                count(at + 1..file + 1).abs_diff(generation - number)
+                let steps = generation - number;
+                (count(at + 1..file + 1).abs_diff(steps), Some(steps))
             }
             (Some(generation), _, Some((number, at))) => {
-                count(file + 1..at + 1).abs_diff(number - generation)
+                let steps = number - generation;
+                (count(file + 1..at + 1).abs_diff(steps), Some(steps))
             }
             _ => {
                 let is_later = |fact: &Fact| Some(fact.modified) >= self.facts.since;
@@ -281,7 +298,7 @@ impl Look<'_> {
                     count(first..file)
                 };
                 // By one they may be wrong: a backup has a time as well.
-                far.max(1)
+                (far.max(1), None)
             }
         }
     }

@@ -28,7 +28,6 @@ fn facts(files: &[File], since: Option<u64>) -> Facts {
     Facts {
         files: files.iter().map(fact).collect(),
         since: since.map(at),
-        is_known_later: false,
         ..Facts::default()
     }
 }
@@ -46,6 +45,7 @@ fn known(generation: u64, ino: u64, offset: u64, hold: Hold) -> Known {
         probe: (offset > 0).then_some((offset, anchor)),
         hold,
         seen: 0,
+        is_later: false,
     }
 }
 
@@ -302,9 +302,9 @@ fn what_a_record_knows_without_its_time_is_told_by_its_inode_unless_it_may_be_pa
         ),
     ];
     for (files, events) in table {
-        let mut facts = facts(files, Some(5));
-        facts.is_known_later = true;
-        let known = [known(0, 1, 9, No), known(1, 7, 0, No)];
+        let facts = facts(files, Some(5));
+        let mut known = [known(0, 1, 9, No), known(1, 7, 0, No)];
+        known[1].is_later = true;
         assert_told(&known, &facts, &[(1, "0")], events);
     }
 }
@@ -566,4 +566,43 @@ fn where_the_same_bytes_stand_in_several_files_the_number_and_the_order_decide()
     let removed = [known(3, 98, 100, No), known(5, 25, 200, No)];
     let events = "3 vanished, 5 is #25, #26 is new 6, #27 is new 7, #28 is new 8";
     assert_told(&removed, &facts, &[(25, "5"), (27, "3")], events);
+    // Its inode was free when its archive was made: a newer file has it by now.
+    let reused = [known(4, 14, 100, No), known(5, 27, 200, No)];
+    let same = [(14, "4"), (25, "5"), (27, "5")];
+    let events = "4 is #14, 5 is #25, #26 is new 6, #27 is new 7, #28 is new 8";
+    assert_told(&reused, &facts, &same, events);
+    // It was removed: far from where its number says are only the same bytes in another file.
+    let many: Vec<File> = (1..9)
+        .rev()
+        .map(|number| {
+            (
+                NAMES[number - 1],
+                20 - number as u64,
+                500,
+                20 - number as u64,
+            )
+        })
+        .chain([("app.log", 20, 500, 20)])
+        .collect();
+    let many = self::facts(&many, Some(20));
+    let removed = [known(1, 98, 100, No), known(9, 20, 200, No)];
+    assert_told(
+        &removed,
+        &many,
+        &[(20, "9"), (12, "1")],
+        "1 is #12, 9 is #20",
+    );
+    let far = [known(8, 98, 100, No), known(9, 20, 200, No)];
+    assert_told(&far, &many, &[(20, "9"), (12, "8")], "8 vanished, 9 is #20");
 }
+
+const NAMES: [&str; 8] = [
+    "app.log.1",
+    "app.log.2",
+    "app.log.3",
+    "app.log.4",
+    "app.log.5",
+    "app.log.6",
+    "app.log.7",
+    "app.log.8",
+];

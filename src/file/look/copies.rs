@@ -82,6 +82,7 @@ pub(super) fn file_before(candidate: &Candidate) -> Option<Known> {
         probe: (anchor.len > 0).then_some((stat.size, anchor)),
         hold: Hold::No,
         seen: stat.size,
+        is_later: false,
     })
 }
 
