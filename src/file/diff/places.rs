@@ -221,18 +221,14 @@ impl Look<'_> {
         };
         let (before, behind) = self.neighbours(index, places);
         let files = &self.facts.files;
-        let is_ordered = |file: usize, other: usize| {
-            let series = &files[file].name.series;
-            !series.is_empty() && *series == files[other].name.series
-        };
         let may_be = |file: &usize| {
             let fact = &files[*file];
             let is_long_enough = fact.name.packing.is_some() || fact.size >= offset;
             let is_other = fact.file != known.file || known.hold == Hold::No;
             // Of the newest one the order is no proof: there are those who number upwards.
             let is_between = behind.is_none_or(|(_, behind)| {
-                let is_behind = |(_, before)| *file > before || !is_ordered(*file, before);
-                (*file < behind || !is_ordered(*file, behind)) && before.is_none_or(is_behind)
+                let is_behind = |(_, before)| *file > before || !self.is_ordered(*file, before);
+                (*file < behind || !self.is_ordered(*file, behind)) && before.is_none_or(is_behind)
             });
             is_long_enough && is_other && is_between && !fact.claimed && !newer.contains(&fact.file)
         };
@@ -241,7 +237,7 @@ impl Look<'_> {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
             let is_before = before.is_some_and(|(_, before)| *file < before);
-            let (far, _) = self.distance(known, *file, before, behind);
+            let far = self.distance(known, *file, before, behind);
             (
                 *file >= bound || is_before,
                 is_other,
@@ -250,9 +246,12 @@ impl Look<'_> {
                 far,
             )
         };
-        let is_near = |file: &usize| {
-            let (far, steps) = self.distance(known, *file, before, behind);
-            steps.is_none_or(|steps| far <= steps + UNNUMBERED)
+        let is_near = |file: &usize| match (known.generation, before.or(behind)) {
+            (Some(generation), Some((number, at))) if self.is_ordered(*file, at) => {
+                let far = self.distance(known, *file, before, behind);
+                far <= generation.abs_diff(number) + UNNUMBERED
+            }
+            _ => true,
         };
         let candidates = (0..files.len()).rev().filter(may_be);
         let mut candidates: Vec<_> = candidates.filter(is_near).collect();
@@ -265,41 +264,48 @@ impl Look<'_> {
         Ok(None)
     }
 
-    /// How many files lie between a file and the one that the generation should be, as a neighbour is numbered, and how many
-    /// generations that is away; or else as the times say: it is the last one that was written to by then, or the first one
-    /// behind.
+    /// Whether names tell which of the two is older.
+    fn is_ordered(&self, file: usize, other: usize) -> bool {
+        let (name, other) = (&self.facts.files[file].name, &self.facts.files[other].name);
+        let is_path = name.kind == Kind::Path || other.kind == Kind::Path;
+        is_path || !name.series.is_empty() && name.series == other.series
+    }
+
+    /// How many files lie between a file and the one that the generation should be, as a neighbour is numbered; or else as
+    /// the times say: it is the last one that was written to by then, or the first one behind.
     fn distance(
         &self,
         known: &Known,
         file: usize,
         before: Option<Found>,
         behind: Option<Found>,
-    ) -> (u64, Option<u64>) {
+    ) -> u64 {
         let files = &self.facts.files;
         let count = |range: std::ops::Range<usize>| {
             let counts = range.filter(|file| self.counts(&files[*file]));
             counts.count() as u64
         };
-        match (known.generation, before, behind) {
-            (Some(generation), Some((number, at)), _) => {
-                let steps = generation - number;
-                (count(at + 1..file + 1).abs_diff(steps), Some(steps))
-            }
-            (Some(generation), _, Some((number, at))) => {
-                let steps = number - generation;
-                (count(file + 1..at + 1).abs_diff(steps), Some(steps))
-            }
-            _ => {
-                let is_later = |fact: &Fact| Some(fact.modified) >= self.facts.since;
-                let first = files.iter().position(is_later).unwrap_or(files.len());
-                let far = if file < first {
-                    count(file + 1..first)
-                } else {
-                    count(first..file)
-                };
-                // By one they may be wrong: a backup has a time as well.
-                (far.max(1), None)
-            }
+        let Some((generation, (number, at))) = known.generation.zip(before.or(behind)) else {
+            let is_later = |fact: &Fact| Some(fact.modified) >= self.facts.since;
+            let first = files.iter().position(is_later).unwrap_or(files.len());
+            let far = if file < first {
+                count(file + 1..first)
+            } else {
+                count(first..file)
+            };
+            // By one they may be wrong: a backup has a time as well.
+            return far.max(1);
+        };
+        let steps = generation.abs_diff(number);
+        let (is_newer, between) = if file > at {
+            (true, count(at + 1..file + 1))
+        } else {
+            (false, count(file + 1..at + 1))
+        };
+        if is_newer == (generation > number) {
+            between.abs_diff(steps)
+        } else {
+            between + steps
         }
     }
 

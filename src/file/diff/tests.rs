@@ -566,6 +566,7 @@ fn where_the_same_bytes_stand_in_several_files_the_number_and_the_order_decide()
     let removed = [known(3, 98, 100, No), known(5, 25, 200, No)];
     let events = "3 vanished, 5 is #25, #26 is new 6, #27 is new 7, #28 is new 8";
     assert_told(&removed, &facts, &[(25, "5"), (27, "3")], events);
+    assert_told(&removed, &facts, &[(25, "5"), (28, "3")], events);
     // Its inode was free when its archive was made: a newer file has it by now.
     let reused = [known(4, 14, 100, No), known(5, 27, 200, No)];
     let same = [(14, "4"), (25, "5"), (27, "5")];
