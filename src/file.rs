@@ -381,12 +381,15 @@ impl<'w> Tail<'w> {
     /// by then, too.
     pub fn as_of(&self) -> SystemTime {
         let current = self.progress().current;
-        if current.offset > 0 {
-            return SystemTime::now();
-        }
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let written = |g: &Generation| g.stat.modified;
+        if current.offset > 0 {
+            let is_behind = |g: &&Generation| g.end.generation > current.generation;
+            let behind = unread.into_iter().filter(is_behind).map(written).min();
+            let now = SystemTime::now();
+            return behind.map_or(now, |first| now.min(first - Duration::from_nanos(1)));
+        }
         let as_of = match unread.into_iter().map(written).min() {
             Some(first) => first.min(self.polled),
             None => drained
