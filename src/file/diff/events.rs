@@ -203,7 +203,10 @@ impl Look<'_> {
             Place::Lost
                 if known.file != FileId::default()
                     && !unread.has_passed_empty
-                    && !self.may_have_become(known, unread.files.first()) =>
+                    && !unread
+                        .files
+                        .iter()
+                        .any(|(file, _)| self.may_have_become(known, *file)) =>
             {
                 "the file that was to be read is gone"
             }
@@ -227,22 +230,20 @@ impl Look<'_> {
         fact.name.kind == Kind::Other && fact.file != known.file
     }
 
-    /// Whether the first unread file may be what has become of a generation of which nothing was read: packed, or copied to
-    /// another file system. With a new name alone it would have its inode. That is free again only when all of it is in the
+    /// Whether an unread file may be what has become of a generation of which nothing was read: packed, or copied to another
+    /// file system. With a new name alone it would have its inode. That is free again only when all of it is in the
     /// other file; so what was made after a file that has it by now is not it.
-    fn may_have_become(&self, known: &Known, first: Option<&(usize, Option<String>)>) -> bool {
+    fn may_have_become(&self, known: &Known, file: usize) -> bool {
         let reused = self.file_with(known.file);
         let freed = reused.and_then(|file| self.facts.files[file].born);
-        first.is_some_and(|(file, _)| {
-            let fact = &self.facts.files[*file];
-            let is_rotated = fact.name.kind != Kind::Path;
-            let is_too_young = fact
-                .born
-                .zip(freed)
-                .is_some_and(|(born, freed)| born > freed);
-            let is_elsewhere = fact.name.packing.is_some() || fact.file.dev != known.file.dev;
-            is_rotated && is_elsewhere && !is_too_young
-        })
+        let fact = &self.facts.files[file];
+        let is_rotated = fact.name.kind != Kind::Path;
+        let is_too_young = fact
+            .born
+            .zip(freed)
+            .is_some_and(|(born, freed)| born > freed);
+        let is_elsewhere = fact.name.packing.is_some() || fact.file.dev != known.file.dev;
+        is_rotated && is_elsewhere && !is_too_young
     }
 
     /// How many files are missing between two by their names, or may be by their times; and the words for it.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Ask, BORN_LATER, Fact, Found, Hold, Known, Look, Place, Reply};
+use super::{Ask, BORN_LATER, Fact, Found, Hold, Known, Look, Place, Reply, is_born_before};
 use crate::file::names::Kind;
 use crate::position::FileId;
 
@@ -117,11 +117,14 @@ impl Look<'_> {
     }
 
     /// Whether a file comes right behind a known generation: nothing lies between that another with its inode may have
-    /// become, before the inode was free for this one.
-    fn follows(&self, file: usize, older: Option<Found>, places: &[Place]) -> bool {
-        let mut between = older.map_or(0, |(_, older)| older + 1)..file;
+    /// become, before the inode was free for this one. What is younger than it are copies of it.
+    fn follows(&self, own: usize, older: Option<Found>, places: &[Place]) -> bool {
+        let mut between = older.map_or(0, |(_, older)| older + 1)..own;
         between.all(|file| {
             let fact = &self.facts.files[file];
+            if is_born_before(&self.facts.files[own], fact) {
+                return true;
+            }
             let is_known = places.iter().any(|place| place.file() == Some(file));
             let is_old = older.is_none() && Some(fact.modified) <= self.facts.since;
             is_known || is_old || !self.counts(fact)

@@ -300,6 +300,16 @@ fn what_a_record_knows_without_its_time_is_told_by_its_inode_unless_it_may_be_pa
             ],
             "0 is #1, 1 vanished, #6 is new 1, #7 is new 2",
         ),
+        // what is younger is a copy of it
+        (
+            &[
+                ("app.log.3", 1, 9, 1),
+                ("app.log.2", 8, 9, 8),
+                ("app.log.1", 9, 9, 9),
+                ("app.log", 7, 9, 9),
+            ],
+            "0 is #1, #8 is new 1, #9 is new 2, #7 is new 3",
+        ),
     ];
     for (files, events) in table {
         let facts = facts(files, Some(5));
