@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::Delivery;
 use crate::error::{Error, Result, describe};
-use crate::position::{Progress, fnv1a};
+use crate::position::{Dates, Progress, fnv1a};
 use crate::talk;
 use folder::{is_at, is_full, open_own, remove, why_unsafe};
 
@@ -138,12 +138,12 @@ impl Store {
         folder::holder(&self.name(log, LOCK))
     }
 
-    /// Reads a log's checkpoint and as of when it is true. None: there is none yet. The file is left as it is.
-    pub fn read(&self, log: &Path) -> Result<Option<(Progress, SystemTime)>> {
+    /// Reads a log's checkpoint and when it was true. None: there is none yet. The file is left as it is.
+    pub fn read(&self, log: &Path) -> Result<Option<(Progress, Dates)>> {
         let path = self.file_of(log);
         match read_checkpoint(&path)? {
             Some(it) if it.log.as_ref().is_none_or(|named| named == log) => {
-                Ok(Some((it.progress, it.written)))
+                Ok(Some((it.progress, it.dates)))
             }
             Some(Checkpoint { log: other, .. }) => {
                 let other = other.unwrap_or_default();
@@ -151,7 +151,7 @@ impl Store {
                 Err(malformed(&path, &cause))
             }
             None => match self.old_file_of(log)? {
-                Some((_, old)) => Ok(Some((old.progress, old.written))),
+                Some((_, old)) => Ok(Some((old.progress, old.dates))),
                 None => Ok(None),
             },
         }
@@ -234,7 +234,7 @@ struct Checkpoint {
     progress: Progress,
     /// None: it is a lone number.
     log: Option<PathBuf>,
-    written: SystemTime,
+    dates: Dates,
 }
 
 fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
@@ -242,9 +242,13 @@ fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
         let mut file = open_own(path, File::options().read(true))?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
-        Ok((text, file.metadata()?.modified()?))
+        let metadata = file.metadata()?;
+        let as_of = metadata.modified()?;
+        // Some file systems do not tell when a file was made.
+        let made = metadata.created().unwrap_or(as_of);
+        Ok((text, Dates { as_of, made }))
     };
-    let (text, written) = match read() {
+    let (text, dates) = match read() {
         Ok(read) => read,
         // A name that is too long for the file system names nothing.
         Err(error) if is_not_there(&error) => return Ok(None),
@@ -255,7 +259,7 @@ fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
     Ok(Some(Checkpoint {
         progress,
         log,
-        written,
+        dates,
     }))
 }
 

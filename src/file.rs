@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::From;
 use crate::error::{Error, Result};
-use crate::position::{FileId, Gap, Position, Progress};
+use crate::position::{Dates, FileId, Gap, Position, Progress};
 use crate::talk;
 use diff::Known;
 use generation::{Body, Generation, Taken};
@@ -90,8 +90,8 @@ pub struct Tail<'w> {
     committed: Progress,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
     since: Option<SystemTime>,
-    /// What that was at first.
-    began_with: Option<SystemTime>,
+    /// When the progress that it began with was true.
+    dates: Option<Dates>,
     /// Up to here the path was looked at.
     polled: SystemTime,
     was_absent: bool,
@@ -134,15 +134,15 @@ enum Late {
 type State = (FileId, u64, SystemTime);
 
 impl<'w> Tail<'w> {
-    /// Follows a path from a progress on. `since`: when that was written down; None: it was not, so that what is beside the
-    /// path now is nobody's business.
+    /// Follows a path from a progress on. `dates`: when that was true; None: nobody knows, so that what is beside the path
+    /// now is nobody's business.
     pub fn resume(
         source: usize,
         place: Place,
         limits: Limits,
         surroundings: &'w Surroundings,
         progress: Progress,
-        since: Option<SystemTime>,
+        dates: Option<Dates>,
     ) -> Tail<'w> {
         let sought = |end: &Position| {
             let stat = Stat::unknown(end.file);
@@ -165,8 +165,8 @@ impl<'w> Tail<'w> {
             given_up: Vec::new(),
             before: Before::Unknown,
             committed: progress,
-            since,
-            began_with: since,
+            since: dates.map(|dates| dates.as_of),
+            dates,
             polled: SystemTime::now() - CLOCK_STEP,
             was_absent: false,
             inspector: Inspector::default(),
@@ -188,9 +188,9 @@ impl<'w> Tail<'w> {
         let (source, limits, surroundings) = (self.source, self.limits, self.surroundings);
         // Of a place further back nobody knows when it was the present one.
         let is_further = self.committed.later(&progress) == progress;
-        let since = self.began_with.filter(|_| is_further);
+        let dates = self.dates.filter(|_| is_further);
         let place = self.place.clone();
-        let mut tail = Tail::resume(source, place, limits, surroundings, progress, since);
+        let mut tail = Tail::resume(source, place, limits, surroundings, progress, dates);
         tail.is_dated = false;
         // An inode may have been another generation's before: the order is right as well, and where no content proves it,
         // the number.

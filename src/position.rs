@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The longest anchor, in bytes.
 pub const ANCHOR_LEN: usize = 64;
@@ -101,6 +102,26 @@ pub struct Progress {
     pub current: Position,
     /// Newest generation first.
     pub older: Vec<Position>,
+}
+
+/// When a progress that was written down was true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dates {
+    /// What was written to the log before this was taken.
+    pub as_of: SystemTime,
+    /// When it was written down: until then its files were open.
+    pub made: SystemTime,
+}
+
+impl Dates {
+    /// Of what is true now.
+    pub fn now() -> Dates {
+        let now = SystemTime::now();
+        Dates {
+            as_of: now,
+            made: now,
+        }
+    }
 }
 
 impl Progress {

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -11,7 +10,7 @@ use crate::checkpoint::{Store, age};
 use crate::cli::{self, From};
 use crate::error::{Error, Result, describe};
 use crate::file::{Place, Tail, unread};
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 use crate::talk;
 use crate::watch::{count_refused, named_sources};
 
@@ -101,7 +100,7 @@ fn verdict(row: &Row, max_lag: Option<u64>) -> Result<()> {
 fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
     let path = place.path.clone();
     let checkpoint = store.read(&path)?;
-    let written = checkpoint.as_ref().map(|(_, written)| *written);
+    let dates = checkpoint.as_ref().map(|(_, dates)| *dates);
     let checkpoint = checkpoint.map(|(progress, _)| progress);
     let size = match std::fs::metadata(&path) {
         Ok(metadata) => Some(metadata.len()),
@@ -119,14 +118,14 @@ fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
         (Some(known), None) | (None, Some(known)) => known.clone(),
         (None, None) => Tail::initial(&path, From::Start)?,
     };
-    let since = written.or_else(|| Some(SystemTime::now()));
     Ok(Row {
         path,
         size,
         checkpoint,
-        age: written.map(|written| age(written).as_secs_f64()),
+        age: dates.map(|dates| age(dates.made).as_secs_f64()),
         record,
-        lag: unread(place.clone(), furthest, since).map_err(|error| describe(&error)),
+        lag: unread(place.clone(), furthest, dates.unwrap_or_else(Dates::now))
+            .map_err(|error| describe(&error)),
         gaps: store.gaps(&place.path)?,
         refused: 0,
         backlog: None,

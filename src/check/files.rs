@@ -2,7 +2,7 @@
 //! state is sound, and whose else it is.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::Condition;
 use super::server::Stored;
@@ -11,7 +11,7 @@ use crate::checkpoint::{Store, age};
 use crate::cli::{self, Mode};
 use crate::error::{Result, describe};
 use crate::file::{self, Place, Sibling, Tail};
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 use crate::talk;
 use crate::watch::{Files, because, check_file, go_on_from, matches, of_another_log, place};
 
@@ -74,7 +74,7 @@ fn begins(
     options: &cli::Watch,
 ) -> Result<String> {
     let checkpoint = store.read(&at.path)?.filter(|_| !options.reset);
-    let (checkpoint, written) = checkpoint.unzip();
+    let (checkpoint, dates) = checkpoint.unzip();
     let is_known = stored.is_some();
     let record: Option<Record> = stored.transpose()?.flatten().filter(|_| !options.reset);
     if let Some(error) = of_another_log(&at.path, record.as_ref()) {
@@ -84,8 +84,8 @@ fn begins(
     let chosen = go_on_from(options.mode, checkpoint.as_ref(), record.as_ref());
     let chosen: Progress = chosen.unwrap_or_else(|| initial.clone());
     let why = because(&chosen, checkpoint.as_ref(), &initial, options.reset);
-    let since = written.or_else(|| Some(SystemTime::now()));
-    let unread = match file::unread(at.clone(), chosen.clone(), since) {
+    let dates = dates.unwrap_or_else(Dates::now);
+    let unread = match file::unread(at.clone(), chosen.clone(), dates) {
         Ok(bytes) => format!("{} unread", talk::size(bytes)),
         Err(error) => format!("how much is unread cannot be told: {}", describe(&error)),
     };
@@ -182,8 +182,8 @@ pub fn of_what_is_gone(options: &cli::Watch) -> Vec<Condition> {
     let gone = store.stale(Duration::ZERO).into_iter();
     gone.filter(|log| !is_named(log))
         .map(|log| {
-            let written = store.read(&log).ok().flatten().map(|(_, written)| written);
-            let since = written.map_or(Duration::ZERO, age);
+            let dates = store.read(&log).ok().flatten().map(|(_, dates)| dates);
+            let since = dates.map_or(Duration::ZERO, |dates| age(dates.made));
             let days = |time: Duration| format!("{:.1} days", time.as_secs_f64() / 86400.0);
             let kept = if is_match(&log) {
                 let left = options.forget_after.saturating_sub(since);

@@ -76,6 +76,8 @@ pub struct Facts {
     pub files: Vec<Fact>,
     /// What was written later than this is unread. It decides only where no known generation lies among the files.
     pub since: Option<SystemTime>,
+    /// Until then the known generations that nobody holds were held: what was born later is none of them.
+    pub held_until: Option<SystemTime>,
     /// There were none when the log was found: so all of them are unread, where nothing was read yet.
     pub is_all_ours: bool,
     /// Names of rotated files that are something else: links, pipes, folders.
@@ -174,8 +176,6 @@ type Found = (u64, usize);
 
 /// A name that is born so long after its predecessor was renamed may have had another predecessor.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// A file that is born so long after it was known to be a generation is another one that has its inode.
-const BORN_LATER: Duration = Duration::from_millis(20);
 
 /// What happened to the known generations, which stand oldest first.
 pub fn diff(known: &[Known], facts: &Facts, replies: &Replies) -> Result<Vec<Event>, Ask> {
@@ -241,8 +241,8 @@ impl Look<'_> {
 
     /// Whether a file was there when the generations that nobody holds were.
     fn was_there(&self, fact: &Fact) -> bool {
-        let is_younger = |(born, since)| born > since;
-        !fact.born.zip(self.facts.since).is_some_and(is_younger)
+        let is_younger = |(born, until)| born > until;
+        !fact.born.zip(self.facts.held_until).is_some_and(is_younger)
     }
 
     /// The file that the path is now.
@@ -340,11 +340,26 @@ impl Look<'_> {
         if self.facts.is_all_ours && !is_any_read {
             return Ok(true);
         }
-        Ok(match self.facts.since.map(|it| fact.modified.cmp(&it)) {
+        Ok(match self.order_in_time(fact) {
             Some(Ordering::Equal) if is_any_read => {
                 matches!(self.ask(Ask::IsText { file })?, Reply::Unreadable(_))
             }
             order => order.is_some_and(Ordering::is_ge),
+        })
+    }
+
+    /// Whether a file was last written to before or after what is known. Some programs give an archive only the second of
+    /// its file's time.
+    fn order_in_time(&self, fact: &Fact) -> Option<Ordering> {
+        let since = self.facts.since?;
+        let order = fact.modified.cmp(&since);
+        let age = since.duration_since(fact.modified);
+        let is_same_second = age.is_ok_and(|age| age < Duration::from_secs(1));
+        let is_cut = fact.name.packing.is_some() && is_whole_second(fact.modified);
+        Some(if is_cut && is_same_second {
+            Ordering::Equal
+        } else {
+            order
         })
     }
 
@@ -401,6 +416,11 @@ impl Look<'_> {
         }
         Ok(*self.ask(Ask::IsCopyOfPath { file })? == Reply::Yes)
     }
+}
+
+fn is_whole_second(time: SystemTime) -> bool {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .is_ok_and(|time| time.subsec_nanos() == 0)
 }
 
 fn is_born_before(fact: &Fact, other: &Fact) -> bool {

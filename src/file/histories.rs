@@ -76,8 +76,7 @@ struct Told {
     pending: Vec<String>,
     committed: Vec<String>,
     progress: Progress,
-    /// When that was.
-    when: SystemTime,
+    dates: Dates,
     /// Commits until it wants no more.
     left: Option<usize>,
 }
@@ -110,7 +109,8 @@ impl Sink for Told {
             place(&progress),
             "a progress never goes back"
         );
-        (self.progress, self.when) = (progress, as_of);
+        let made = SystemTime::now();
+        (self.progress, self.dates) = (progress, Dates { as_of, made });
         self.committed.append(&mut self.pending);
         ControlFlow::Continue(())
     }
@@ -132,7 +132,7 @@ impl History {
                 pending: Vec::new(),
                 committed: Vec::new(),
                 progress: Progress::at(Position::start(0, FileId::default())),
-                when: SystemTime::now(),
+                dates: Dates::now(),
                 left: None,
             },
         };
@@ -342,7 +342,7 @@ impl History {
             limits,
             surroundings,
             progress,
-            Some(self.told.when),
+            Some(self.told.dates),
         )
     }
 

@@ -174,6 +174,7 @@ impl Tail<'_> {
         Facts {
             files: candidates.iter().map(fact).collect(),
             since: self.since,
+            held_until: self.dates.map(|dates| dates.made),
             others,
             was_absent: self.was_absent,
             is_all_ours: self.before == Before::Nothing,

@@ -10,17 +10,17 @@ use super::look::Looked;
 use super::names::Kind;
 use super::open::{Links, stat};
 use super::{Tail, open};
-use crate::position::{FileId, Progress};
+use crate::position::{Dates, FileId, Progress};
 
 /// Bytes that lie there beyond a progress, in the path and in what was rotated away from it. An error: they cannot all
 /// be read.
-pub fn unread(place: Place, progress: Progress, since: Option<SystemTime>) -> io::Result<u64> {
+pub fn unread(place: Place, progress: Progress, dates: Dates) -> io::Result<u64> {
     let limits = Limits {
         rotate_wait: Duration::ZERO,
         max_line: 0,
     };
     let surroundings = Surroundings::default();
-    let mut tail = Tail::resume(0, place, limits, &surroundings, progress, since);
+    let mut tail = Tail::resume(0, place, limits, &surroundings, progress, Some(dates));
     while matches!(tail.look()?, Looked::Pending | Looked::Waiting) {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -66,6 +66,12 @@ impl<'a> Passage<'a> {
         self.stop.load(Relaxed) || self.formatter.is_full()
     }
 
+    /// Whether so many entries may be all that is wanted.
+    pub fn is_enough(&self, entries: usize) -> bool {
+        let left = self.formatter.left();
+        left.is_some_and(|left| left <= entries as u64)
+    }
+
     /// How many entries to ask for: no more than lines are wanted, as what was asked for is ours to acknowledge.
     pub fn count(&self) -> usize {
         let left = self.formatter.left().map(usize::try_from);

@@ -66,9 +66,9 @@ impl<'a> Follower<'a> {
             if let Some(entry) = delivery.entries.last() {
                 last = entry.id;
             }
-            // So that Redis is not idle meanwhile; what nobody fetches any more costs nothing. Where only so many lines are
-            // wanted, it has to be known first how many these are.
-            if self.options.count.is_none() {
+            // So that Redis is not idle meanwhile; what nobody fetches any more costs nothing.
+            let is_enough = self.passage.is_enough(delivery.entries.len());
+            if !is_enough {
                 reading.ask(last, self.passage.count(), WAIT)?;
             }
             self.last = Some(last);
@@ -76,7 +76,7 @@ impl<'a> Follower<'a> {
                 self.passage
                     .send_entries(&delivery.entries, News::Continued)?;
             }
-            if self.options.count.is_some() {
+            if is_enough {
                 reading.ask(last, self.passage.count(), WAIT)?;
             }
         }

@@ -2,14 +2,14 @@
 //! the log is on this host.
 
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{PAUSE, Shared, seen};
 use crate::broker::{Address, Failure, Record, Records};
 use crate::child::host_name;
 use crate::cli;
 use crate::file::{self, Place};
-use crate::position::Position;
+use crate::position::{Dates, Position};
 
 /// A source, as it was at the last look.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +96,7 @@ fn lag(name: &str, record: &Record, options: &cli::Top, host: Option<&str>) -> O
         path: path.clone(),
         rotated: options.rotated.clone(),
     };
-    file::unread(place, record.progress.clone(), Some(SystemTime::now())).ok()
+    file::unread(place, record.progress.clone(), Dates::now()).ok()
 }
 
 /// `HOST:/path`, or in a cluster `{HOST}:/path`.

@@ -10,7 +10,7 @@ use crate::checkpoint::{Lock, Store, unwatchable};
 use crate::child::host_name;
 use crate::error::{Error, Result};
 use crate::file::{self, Surroundings};
-use crate::position::{FileId, Progress};
+use crate::position::{Dates, FileId, Progress};
 use crate::talk;
 
 /// What FILE arguments name, taken apart.
@@ -113,7 +113,7 @@ impl Naming {
 pub struct Found {
     pub name: String,
     /// With the time when it was written.
-    pub checkpoint: Option<(Progress, SystemTime)>,
+    pub checkpoint: Option<(Progress, Dates)>,
     pub lock: Lock,
 }
 

@@ -1,8 +1,9 @@
 //! Where each generation that is known is to be found now.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use super::{Ask, BORN_LATER, Fact, Found, Hold, Known, Look, Place, Reply, is_born_before};
+use super::{Ask, Fact, Found, Hold, Known, Look, Place, Reply, is_born_before};
 use crate::file::names::Kind;
 use crate::position::FileId;
 
@@ -58,9 +59,7 @@ impl Look<'_> {
         self.file_with(known.file).filter(|file| {
             let fact = &self.facts.files[*file];
             // By now an inode that nobody has held may be that of another file with the same bytes there.
-            let since = self.facts.since.filter(|_| !known.is_later);
-            let is_later = |(born, since)| born > since + BORN_LATER;
-            let is_it = known.hold != Hold::No || !fact.born.zip(since).is_some_and(is_later);
+            let is_it = known.hold != Hold::No || known.is_later || self.was_there(fact);
             is_it && !newer.contains(&known.file) && !fact.claimed
         })
     }
@@ -92,28 +91,48 @@ impl Look<'_> {
     /// must have been written to besides.
     fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.neighbours(index, places);
-        match self.between(index, older, newer) {
+        match self.between(index, older, newer)? {
             Some(file) if older.is_some() || self.is_later(file)? => Ok(Some(file)),
             _ => Ok(None),
         }
     }
 
     /// The file that lies as many generations from its neighbours as this one does.
-    fn between(&self, index: usize, older: Option<Found>, newer: Option<Found>) -> Option<usize> {
-        let (generation, newer) = (self.known[index].generation?, newer?);
+    fn between(
+        &self,
+        index: usize,
+        older: Option<Found>,
+        newer: Option<Found>,
+    ) -> Result<Option<usize>, Ask> {
+        let Some((generation, newer)) = self.known[index].generation.zip(newer) else {
+            return Ok(None);
+        };
         let counting = |files: std::ops::Range<usize>| -> Vec<usize> {
             let counts = |file: &usize| self.counts(&self.facts.files[*file]);
             files.filter(counts).collect()
         };
         let Some((before, place)) = older else {
             let files = counting(0..newer.1);
-            let steps = usize::try_from(newer.0 - generation).ok()?;
-            return files.get(files.len().checked_sub(steps)?).copied();
+            let steps = (newer.0 - generation) as usize;
+            let at = files.len().checked_sub(steps);
+            return Ok(at.and_then(|at| files.get(at).copied()));
         };
-        let files = counting(place + 1..newer.1);
-        let steps = usize::try_from(generation - before).ok()?;
-        let is_whole = files.len() as u64 + 1 == newer.0 - before;
-        is_whole.then(|| files.get(steps - 1).copied()).flatten()
+        let mut files = counting(place + 1..newer.1);
+        let generations = (newer.0 - before - 1) as usize;
+        let is_whole = files.len() >= generations;
+        if files.len() > generations {
+            // Those without a number have nothing in them.
+            let mut filled = Vec::new();
+            for file in files {
+                if *self.ask(Ask::IsEmpty { file })? != Reply::Yes {
+                    filled.push(file);
+                }
+            }
+            files = filled;
+        }
+        let at = (generation - before - 1) as usize;
+        let is_it = is_whole && files.len() <= generations;
+        Ok(files.get(at).copied().filter(|_| is_it))
     }
 
     /// Whether a file comes right behind a known generation: nothing lies between that another with its inode may have
@@ -289,7 +308,7 @@ impl Look<'_> {
             counts.count() as u64
         };
         let Some((generation, (number, at))) = known.generation.zip(before.or(behind)) else {
-            let is_later = |fact: &Fact| Some(fact.modified) >= self.facts.since;
+            let is_later = |fact: &Fact| self.order_in_time(fact).is_none_or(Ordering::is_ge);
             let first = files.iter().position(is_later).unwrap_or(files.len());
             let far = if file < first {
                 count(file + 1..first)

@@ -28,6 +28,7 @@ fn facts(files: &[File], since: Option<u64>) -> Facts {
     Facts {
         files: files.iter().map(fact).collect(),
         since: since.map(at),
+        held_until: since.map(at),
         ..Facts::default()
     }
 }

@@ -22,7 +22,8 @@ impl<'w> Reader<'w> {
         from: cli::From,
         is_match: bool,
     ) -> Result<()> {
-        let (checkpoint, since) = found.checkpoint.unzip();
+        let (checkpoint, dates) = found.checkpoint.unzip();
+        let since = dates.map(|dates| dates.as_of);
         talk::detail_of(|| account::found(&path, &found.name, checkpoint.as_ref()));
         let number = self.next_number;
         self.next_number += 1;
@@ -41,7 +42,7 @@ impl<'w> Reader<'w> {
             },
             self.surroundings,
             checkpoint.clone().unwrap_or_else(|| initial.clone()),
-            since,
+            dates,
         );
         // It has its files open before others are asked whose they are.
         tail.watch(now);
