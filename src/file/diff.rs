@@ -31,7 +31,7 @@ pub struct Known {
     pub hold: Hold,
     /// The largest size that it was seen to have; 0 where nobody has seen it.
     pub seen: u64,
-    /// It is known from later than `since`: from a commit record, which does not tell its time.
+    /// It is known from later than `held_until`: we have closed it, or a commit record has it, which does not tell its time.
     pub is_later: bool,
 }
 

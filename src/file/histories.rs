@@ -464,6 +464,26 @@ proptest! {
 }
 
 #[test]
+fn a_file_that_was_closed_is_known_by_its_inode_although_another_has_its_bytes() {
+    use Event::*;
+    let events = [
+        Write(1),
+        Rename { create: false },
+        Write(1),
+        Rename { create: false },
+        Begin,
+        Poll(1),
+        Rename { create: false },
+        Poll(2),
+        Begin,
+        Copy(1),
+    ];
+    let mut history = History::new(1, false);
+    history.play(&events, 80);
+    history.check().unwrap();
+}
+
+#[test]
 fn a_new_file_gets_no_number_that_was_used_already() {
     use Event::*;
     let events = [

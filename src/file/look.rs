@@ -125,7 +125,7 @@ impl Tail<'_> {
             probe: (end.anchor.len > 0).then_some((end.offset, end.anchor)),
             hold: Hold::No,
             seen: 0,
-            is_later: false,
+            is_later: true,
         };
         let is_open = |end: &Position| {
             self.chain
