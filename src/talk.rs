@@ -48,12 +48,21 @@ pub fn detail_of(text: impl FnOnce() -> String) {
     }
 }
 
+/// Whether the terminal obeys nothing but newlines.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether a terminal is to be written to in colour.
+pub fn wants_colour() -> bool {
+    !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Whether a progress line would be seen.
 pub fn wants_progress() -> bool {
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     VERBOSITY.load(Ordering::Relaxed) >= Verbosity::Normal as u8
         && std::io::stderr().is_terminal()
-        && !is_dumb
+        && !is_dumb()
 }
 
 /// How many columns a progress line may have.

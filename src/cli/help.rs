@@ -49,7 +49,8 @@ Environment:
   STATE_DIRECTORY    folder for checkpoints, where there is no --state-dir
                      (set by systemd)
   XDG_STATE_HOME     else that folder's parent (default: ~/.local/state)
-  NO_COLOR           subscribe and top print without colour
+  NO_COLOR           subscribe and top print without colour, as they do
+                     where TERM is dumb
 
 Exit codes: 0 done; 1 failed; 2 bad usage; 75 try again later.
 

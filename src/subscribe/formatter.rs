@@ -7,6 +7,7 @@ use crate::broker::Entry;
 use crate::cli::{self, Format};
 use crate::parse::{Origin, Style, Udm, parse_log};
 use crate::route::Route;
+use crate::talk;
 
 /// Filters and formats lines.
 pub struct Formatter<'a> {
@@ -20,7 +21,7 @@ impl<'a> Formatter<'a> {
     pub fn new(options: &'a cli::Subscribe) -> Formatter<'a> {
         let is_stdout = options.output.is_none() && options.exec.is_none();
         let terminal = is_stdout && io::stdout().is_terminal();
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = terminal && talk::wants_colour();
         let style = match (options.format, terminal) {
             (Some(Format::Pretty), _) | (None, true) => Style::Pretty {
                 colour,

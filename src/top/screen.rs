@@ -11,6 +11,7 @@ use super::frame::{self, Shape, View};
 use super::write;
 use crate::error::Result;
 use crate::signal;
+use crate::talk;
 
 /// The other page, no cursor, and no line that goes on in the next one.
 const OPEN: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
@@ -40,7 +41,7 @@ impl Screen {
         IS_OPEN.store(true, SeqCst);
         let screen = Screen {
             size: USUAL,
-            is_coloured: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            is_coloured: talk::wants_colour(),
             is_unicode: takes_unicode(&|name| std::env::var(name).ok()),
         };
         write(OPEN)?;

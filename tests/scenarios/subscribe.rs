@@ -313,7 +313,13 @@ const HOSTILE: [&[u8]; 6] = [
 
 #[test]
 fn control_characters_never_reach_a_terminal() {
-    let Some(shown) = shown_on_a_terminal(&HOSTILE, &[("NO_COLOR", "1")]) else {
+    for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        assert_no_control_character(plain);
+    }
+}
+
+fn assert_no_control_character(plain: (&str, &str)) {
+    let Some(shown) = shown_on_a_terminal(&HOSTILE, &[plain]) else {
         return;
     };
     let shown_text = String::from_utf8_lossy(&shown).into_owned();
