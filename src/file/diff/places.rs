@@ -7,8 +7,10 @@ use super::{Ask, Fact, Found, Hold, Known, Look, Place, Reply, is_born_before};
 use crate::file::names::Kind;
 use crate::position::FileId;
 
-/// Empty files between two generations, which have no number, are no more than this.
+/// Files between two generations that have no number, besides the empty ones, are no more than this.
 const UNNUMBERED: u64 = 2;
+/// An archive of nothing is no larger.
+const EMPTY_ARCHIVE: u64 = 48;
 
 impl Look<'_> {
     /// Where each known generation is: first those whose inode and content prove it, then those that content proves alone,
@@ -259,7 +261,7 @@ impl Look<'_> {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
             let is_before = before.is_some_and(|(_, before)| *file < before);
-            let far = self.distance(known, *file, before, behind);
+            let far = self.distance(known, *file, before, behind, |_| true);
             (
                 *file >= bound || is_before,
                 is_other,
@@ -270,8 +272,10 @@ impl Look<'_> {
         };
         let is_near = |file: &usize| match (known.generation, before.or(behind)) {
             (Some(generation), Some((number, at))) if self.is_ordered(*file, at) => {
-                let far = self.distance(known, *file, before, behind);
-                far <= generation.abs_diff(number) + UNNUMBERED
+                let far = |is_counted: fn(&Fact) -> bool| {
+                    self.distance(known, *file, before, behind, is_counted)
+                };
+                far(|_| true).min(far(is_filled)) <= generation.abs_diff(number) + UNNUMBERED
             }
             _ => true,
         };
@@ -301,11 +305,12 @@ impl Look<'_> {
         file: usize,
         before: Option<Found>,
         behind: Option<Found>,
+        is_counted: fn(&Fact) -> bool,
     ) -> u64 {
         let files = &self.facts.files;
         let count = |range: std::ops::Range<usize>| {
-            let counts = range.filter(|file| self.counts(&files[*file]));
-            counts.count() as u64
+            let counts = |fact: &&Fact| self.counts(fact) && is_counted(fact);
+            files[range].iter().filter(counts).count() as u64
         };
         let Some((generation, (number, at))) = known.generation.zip(before.or(behind)) else {
             let is_later = |fact: &Fact| self.order_in_time(fact).is_none_or(Ordering::is_ge);
@@ -334,4 +339,10 @@ impl Look<'_> {
     fn holds(&self, file: usize, known: usize) -> Result<bool, Ask> {
         Ok(*self.ask(Ask::Holds { file, known })? == Reply::Yes)
     }
+}
+
+/// Whether there is certainly something in it. An empty file may have no number.
+fn is_filled(fact: &Fact) -> bool {
+    let least = fact.name.packing.map_or(0, |_| EMPTY_ARCHIVE);
+    fact.size > least
 }

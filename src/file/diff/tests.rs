@@ -606,6 +606,14 @@ fn where_the_same_bytes_stand_in_several_files_the_number_and_the_order_decide()
     );
     let far = [known(8, 98, 100, No), known(9, 20, 200, No)];
     assert_told(&far, &many, &[(20, "9"), (12, "8")], "8 vanished, 9 is #20");
+    // What is empty between them has no number.
+    let mut empty = many.clone();
+    for fact in &mut empty.files[1..7] {
+        fact.size = 0;
+    }
+    let beside = [known(1, 12, 100, No), known(2, 20, 200, Cut)];
+    let events = "1 is #12, 2 copied to #19, #20 is new 3";
+    assert_told(&beside, &empty, &[(12, "1"), (19, "2")], events);
 }
 
 const NAMES: [&str; 8] = [
