@@ -82,13 +82,29 @@ impl Scene {
 
     /// Renames NAME.1 to NAME.2 and so on, archives as well, the oldest first, as logrotate does.
     pub fn shift(&self, name: &str) {
-        for n in (1..100).rev() {
-            for ending in ["", ".gz", ".zst", ".xz", ".bz2"] {
-                let from = format!("{name}.{n}{ending}");
-                if fs::symlink_metadata(self.path(&from)).is_ok() {
-                    self.rename(&from, &format!("{name}.{}{ending}", n + 1));
-                }
-            }
+        let path = self.path(name);
+        let own = path
+            .file_name()
+            .and_then(|own| own.to_str())
+            .expect("UTF-8");
+        let folder = path.parent().expect("a folder");
+        let beside = fs::read_dir(folder).expect("list the folder");
+        let mut rotated: Vec<(u32, String)> = beside
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|it| {
+                let rest = it.strip_prefix(own)?.strip_prefix('.')?;
+                let (number, ending) = rest
+                    .split_once('.')
+                    .map_or((rest, ""), |(n, _)| (n, &rest[n.len()..]));
+                let is_archive = ["", ".gz", ".zst", ".xz", ".bz2"].contains(&ending);
+                let number = number.parse().ok().filter(|_| is_archive)?;
+                Some((number, ending.to_string()))
+            })
+            .collect();
+        rotated.sort();
+        for (n, ending) in rotated.into_iter().rev() {
+            let from = format!("{name}.{n}{ending}");
+            self.rename(&from, &format!("{name}.{}{ending}", n + 1));
         }
     }
 
