@@ -59,6 +59,7 @@ fn what_every_group_has_acknowledged_is_trimmed_as_we_go() {
 fn a_daemon_trims_while_it_publishes() {
     let scene = Scene::new();
     create_group(&scene, "g");
+    scene.append("app.log", "");
     let watch = scene.watch("app.log").args(["--mode", "stream"]);
     let watcher = watch.args(["--max-backlog", "1000"]).spawn();
     let mut longest = 0;
