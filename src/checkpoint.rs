@@ -214,8 +214,8 @@ impl Store {
             name.ends_with(CHECKPOINT.as_bytes())
         });
         let is_old = |path: &PathBuf| {
-            let written = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
-            written.is_ok_and(|written| age(written) >= older_than)
+            let made = fs::symlink_metadata(path).and_then(|it| it.created().or(it.modified()));
+            made.is_ok_and(|made| age(made) >= older_than)
         };
         let log_of = |path: PathBuf| read_checkpoint(&path).ok().flatten()?.log;
         let mut logs: Vec<_> = checkpoints

@@ -91,6 +91,12 @@ fn a_thousand_files_under_one_pattern_arrive_once_and_in_order() {
     };
     let (begin, mut kills, mut gaps_said) = (Instant::now(), 0, Vec::new());
     let mut watcher = watch(&logs);
+    // What is rotated away before a log was ever seen is nobody's business.
+    wait_until("every log is known", || {
+        let known = std::fs::read_dir(logs.scene.state_dir()).expect("list the state");
+        let names = known.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter(|name| name.ends_with(".checkpoint")).count() == files
+    });
     while begin.elapsed() < Duration::from_secs(seconds) {
         let end = Instant::now() + Duration::from_millis(rng.u64(0..3_000));
         while Instant::now() < end {
@@ -106,12 +112,14 @@ fn a_thousand_files_under_one_pattern_arrive_once_and_in_order() {
         watcher = watch(&logs);
     }
     let written: usize = logs.written.iter().sum();
-    let patience = Duration::from_secs(120);
-    wait_within(
-        patience,
-        "as many lines have arrived as were written",
-        || logs.scene.redis.count("stream") >= written,
-    );
+    let (mut seen, mut since) = (0, Instant::now());
+    while seen < written && since.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+        let count = logs.scene.redis.count("stream");
+        if count > seen {
+            (seen, since) = (count, Instant::now());
+        }
+    }
     gaps_said.extend(
         gaps(&watcher.sigterm().stderr)
             .into_iter()
@@ -123,7 +131,11 @@ fn a_thousand_files_under_one_pattern_arrive_once_and_in_order() {
         assert_eq!(serial, next[log], "of {log}.log");
         next[log] += 1;
     }
-    assert_eq!(next, logs.written);
+    let compared = next.iter().zip(&logs.written).enumerate();
+    let lost: Vec<_> = compared
+        .filter(|(_, (next, written))| next != written)
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}; said: {gaps_said:?}");
     assert!(gaps_said.is_empty(), "all was readable: {gaps_said:?}");
     println!(
         "torture of many: seed {seed}, seconds {seconds}, files {files}, lines {written}, kills {kills}, rotations {}: \

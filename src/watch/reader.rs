@@ -61,6 +61,7 @@ pub struct Reader<'w> {
     next_scan: Instant,
     next_retry: Instant,
     next_forget: Instant,
+    is_first_scan: bool,
     /// When something last moved; with `--once` it must within `--timeout`.
     progressed: Instant,
 }
@@ -128,6 +129,7 @@ impl<'w> Reader<'w> {
             next_scan: now,
             next_retry: now,
             next_forget: now,
+            is_first_scan: true,
             progressed: now,
         };
         for path in named.ones {

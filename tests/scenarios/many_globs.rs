@@ -326,3 +326,27 @@ fn status_takes_the_same_patterns() {
         "{rows:?}"
     );
 }
+
+#[test]
+fn what_was_rotated_away_while_nobody_watched_is_read_before_its_log_is_back() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    let once = || {
+        let watch = scene.watch("*.log").args(["--rotated", "old", "--once"]);
+        watch.run().assert_silent_success();
+    };
+    folders(&scene, &["old"]);
+    scene.append("a.log", text(0..2));
+    scene.append("b.log", text(10..12));
+    once();
+    scene.append("a.log", text(2..4));
+    scene.rename("a.log", "a.log.1");
+    scene.append("b.log", text(12..14));
+    scene.rename("b.log", "old/b.log.1");
+    once();
+    assert_exactly(&sorted_lines((0..4).chain(10..14)), &sorted(&oracle));
+    once();
+    scene.append("a.log", text(4..6));
+    once();
+    assert_exactly(&sorted_lines((0..6).chain(10..14)), &sorted(&oracle));
+}

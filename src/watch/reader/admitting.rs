@@ -1,9 +1,10 @@
 //! Which files are read: found by a glob, opened where the publisher says, given up, closed, and forgotten.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Entry, FORGET_EVERY, RESCAN, RETRY, Reader, Stage};
 use crate::error::{Error, Result};
@@ -113,8 +114,13 @@ impl<'w> Reader<'w> {
             return;
         }
         self.surroundings.forget_listings();
+        let gone = if std::mem::take(&mut self.is_first_scan) {
+            self.rotated_away()
+        } else {
+            Vec::new()
+        };
         let scan = self.walk.scan();
-        if !scan.changed && now < self.next_retry {
+        if !scan.changed && gone.is_empty() && now < self.next_retry {
             return;
         }
         self.next_retry = now + RETRY;
@@ -132,6 +138,7 @@ impl<'w> Reader<'w> {
             .flat_map(|path| self.known_logs(path))
             .collect();
         let there: HashSet<_> = found.iter().cloned().collect();
+        let logs = logs.into_iter().chain(gone).collect::<BTreeSet<_>>();
         found.extend(logs.into_iter().filter(|log| !there.contains(log)));
         found.retain(|path| !self.numbers.contains_key(path));
         // What may be another log's rotated file comes behind that log, which may have it open by then.
@@ -162,6 +169,29 @@ impl<'w> Reader<'w> {
             !self.numbers.contains_key(log)
                 && self.globs.iter().any(|glob| matches(glob, log))
                 && self.admission.store.file_of(log).exists()
+        });
+        logs
+    }
+
+    /// The logs that have a checkpoint, are not there, and have rotated files: while nobody watched they may have got lines,
+    /// and come back late or never.
+    fn rotated_away(&self) -> Vec<PathBuf> {
+        let rotated = &self.shared.options.rotated;
+        let mut listed: HashMap<PathBuf, HashSet<OsString>> = HashMap::new();
+        let mut logs = self.admission.store.stale(Duration::ZERO);
+        logs.retain(|log| {
+            let Some((folder, name)) = log.parent().zip(log.file_name()) else {
+                return false;
+            };
+            let mut folders = rotated.iter().map(|beside| folder.join(beside));
+            let mut has_rotated = |folder: PathBuf| {
+                let names = listed
+                    .entry(folder)
+                    .or_insert_with_key(|it| names_of_logs(it));
+                names.contains(name)
+            };
+            self.globs.iter().any(|glob| matches(glob, log))
+                && (has_rotated(folder.to_path_buf()) || folders.any(has_rotated))
         });
         logs
     }
@@ -206,4 +236,12 @@ impl<'w> Reader<'w> {
             let _ = work.send(Work::Forget(names));
         }
     }
+}
+
+/// The names of the logs whose rotated files lie in a folder.
+fn names_of_logs(folder: &Path) -> HashSet<OsString> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let logs = entries.flat_map(|entry| crate::file::logs_of(&entry.path()));
+    logs.filter_map(|log| log.file_name().map(Into::into))
+        .collect()
 }
