@@ -106,8 +106,8 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Replaces the progress line; an empty text wipes it.
-pub fn progress(text: &str) {
+/// Replaces the progress line; an empty text wipes it. True: there was one.
+pub fn progress(text: &str) -> bool {
     let mut shown = PROGRESS
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -115,7 +115,7 @@ pub fn progress(text: &str) {
         // A lost message must not stop the shipping, so errors of stderr itself are let go, here and elsewhere.
         let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
     }
-    *shown = !text.is_empty();
+    std::mem::replace(&mut *shown, !text.is_empty())
 }
 
 /// What wipes the progress line, where there is one.

@@ -158,9 +158,10 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
     let written = writer
         .join()
         .unwrap_or_else(|_| Err(Error::Failed("the checkpoint writer panicked".into())));
-    talk::progress("");
+    // Who has seen a progress line wants to see how it ended.
+    let is_silent = !talk::progress("") && options.once;
     let tally = shared.counters.tally();
-    talk_last_word(options, &tally, &lags, started.elapsed());
+    talk_last_word(is_silent, &tally, &lags, started.elapsed());
     reporter.finish(tally, &lags);
     shipped.and(written)
 }
@@ -212,10 +213,11 @@ fn wait_for_publisher(ended: &mpsc::Receiver<Result<()>>, shared: &Shared) -> Re
     }
 }
 
-fn talk_last_word(options: &cli::Watch, tally: &Tally, lags: &[Lag], took: Duration) {
+fn talk_last_word(is_silent: bool, tally: &Tally, lags: &[Lag], took: Duration) {
     let seconds = took.as_secs_f64();
+    let ending = if tally.lines == 1 { "" } else { "s" };
     let mut text = format!(
-        "published {} lines in {seconds:.1} s",
+        "published {} line{ending} in {seconds:.1} s",
         talk::grouped(tally.lines)
     );
     if tally.lines > 0 {
@@ -250,7 +252,7 @@ fn talk_last_word(options: &cli::Watch, tally: &Tally, lags: &[Lag], took: Durat
     if left > 0 {
         text += &format!("; {} are there for the next run", talk::size(left));
     }
-    if options.once {
+    if is_silent {
         talk::detail(&text)
     } else {
         talk::note(&text)

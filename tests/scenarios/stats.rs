@@ -198,6 +198,30 @@ fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
 }
 
 #[test]
+fn once_says_what_it_was_where_its_progress_was_shown() {
+    if !has_terminals() {
+        return skip("there is no script(1) here");
+    }
+    let scene = Scene::with(Redis::start_with(&["--save", ""]));
+    scene.append("big.log", text(0..1_500_000));
+    let redis = scene.redis.url();
+    let args = ["watch", "logs/big.log", "--once", "--redis", &redis];
+    let args = [&args[..], &["--state-dir", "state"]].concat();
+    let terminal = Terminal::open(&scene, (90, 24), &[], &args);
+    wait_until("some is published", || scene.redis.record_is_there());
+    scene.redis.stop();
+    terminal.wait_shows("catching up [");
+    scene.redis.cont();
+    let (code, text) = terminal.finish();
+    assert_eq!(code, 0);
+    let (_, end) = text.rsplit_once("catching up [").expect("it was shown");
+    assert!(
+        end.contains("caught up: 1,") || end.contains("published 1,500,000 lines in "),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_dumb_terminal_gets_no_progress_line() {
     if !has_terminals() {
         return skip("there is no script(1) here");
