@@ -388,7 +388,10 @@ impl<'w> Tail<'w> {
             let is_behind = |g: &&Generation| g.end.generation > current.generation;
             let behind = unread.into_iter().filter(is_behind).map(written).min();
             let now = SystemTime::now();
-            return behind.map_or(now, |first| now.min(first - Duration::from_nanos(1)));
+            let before = |first: SystemTime| first.checked_sub(Duration::from_nanos(1));
+            return behind
+                .and_then(before)
+                .map_or(now, |before| now.min(before));
         }
         let as_of = match unread.into_iter().map(written).min() {
             Some(first) => first.min(self.polled),
