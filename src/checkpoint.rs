@@ -214,7 +214,7 @@ impl Store {
             name.ends_with(CHECKPOINT.as_bytes())
         });
         let is_old = |path: &PathBuf| {
-            let made = fs::symlink_metadata(path).and_then(|it| it.created().or(it.modified()));
+            let made = fs::symlink_metadata(path).and_then(|metadata| made(&metadata));
             made.is_ok_and(|made| age(made) >= older_than)
         };
         let log_of = |path: PathBuf| read_checkpoint(&path).ok().flatten()?.log;
@@ -243,9 +243,7 @@ fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         let metadata = file.metadata()?;
-        let as_of = metadata.modified()?;
-        // Some file systems do not tell when a file was made.
-        let made = metadata.created().unwrap_or(as_of);
+        let (as_of, made) = (metadata.modified()?, made(&metadata)?);
         Ok((text, Dates { as_of, made }))
     };
     let (text, dates) = match read() {
@@ -261,6 +259,11 @@ fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
         log,
         dates,
     }))
+}
+
+/// When a file was made, or was last written to where its file system does not tell.
+fn made(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+    metadata.created().or_else(|_| metadata.modified())
 }
 
 fn is_not_there(error: &io::Error) -> bool {

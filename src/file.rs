@@ -382,17 +382,17 @@ impl<'w> Tail<'w> {
     pub fn as_of(&self) -> SystemTime {
         let current = self.progress().current;
         let files = self.chain.iter().filter(|g| !g.is_sought());
-        let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let written = |g: &Generation| g.stat.modified;
         if current.offset > 0 {
-            let is_behind = |g: &&Generation| g.end.generation > current.generation;
-            let behind = unread.into_iter().filter(is_behind).map(written).min();
+            let behind = files.filter(|g| g.end.generation > current.generation);
+            let behind = behind.filter(|g| !g.is_drained()).map(written).min();
             let now = SystemTime::now();
             let before = |first: SystemTime| first.checked_sub(Duration::from_nanos(1));
             return behind
                 .and_then(before)
                 .map_or(now, |before| now.min(before));
         }
+        let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let as_of = match unread.into_iter().map(written).min() {
             Some(first) => first.min(self.polled),
             None => drained

@@ -76,6 +76,7 @@ struct Told {
     pending: Vec<String>,
     committed: Vec<String>,
     progress: Progress,
+    /// When that was.
     dates: Dates,
     /// Commits until it wants no more.
     left: Option<usize>,

@@ -112,7 +112,7 @@ impl Naming {
 /// A path that is let in: nobody else watches it, and its checkpoint is sound.
 pub struct Found {
     pub name: String,
-    /// With the time when it was written.
+    /// With when it was true.
     pub checkpoint: Option<(Progress, Dates)>,
     pub lock: Lock,
 }

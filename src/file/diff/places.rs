@@ -256,12 +256,13 @@ impl Look<'_> {
             });
             is_long_enough && is_other && is_between && !fact.claimed && !newer.contains(&fact.file)
         };
+        let neighbour = before.or(behind);
         let bound = behind.map_or(files.len(), |(_, behind)| behind);
         let cost = |file: &usize| {
             let name = &files[*file].name;
             let (is_other, is_packed) = (name.kind == Kind::Other, name.packing.is_some());
             let is_before = before.is_some_and(|(_, before)| *file < before);
-            let far = self.distance(known, *file, before, behind, |_| true);
+            let far = self.distance(known, *file, neighbour, |_| true);
             (
                 *file >= bound || is_before,
                 is_other,
@@ -270,10 +271,10 @@ impl Look<'_> {
                 far,
             )
         };
-        let is_near = |file: &usize| match (known.generation, before.or(behind)) {
+        let is_near = |file: &usize| match (known.generation, neighbour) {
             (Some(generation), Some((number, at))) if self.is_ordered(*file, at) => {
                 let far = |is_counted: fn(&Fact) -> bool| {
-                    self.distance(known, *file, before, behind, is_counted)
+                    self.distance(known, *file, neighbour, is_counted)
                 };
                 far(|_| true).min(far(is_filled)) <= generation.abs_diff(number) + UNNUMBERED
             }
@@ -303,8 +304,7 @@ impl Look<'_> {
         &self,
         known: &Known,
         file: usize,
-        before: Option<Found>,
-        behind: Option<Found>,
+        neighbour: Option<Found>,
         is_counted: fn(&Fact) -> bool,
     ) -> u64 {
         let files = &self.facts.files;
@@ -312,7 +312,7 @@ impl Look<'_> {
             let counts = |fact: &&Fact| self.counts(fact) && is_counted(fact);
             files[range].iter().filter(counts).count() as u64
         };
-        let Some((generation, (number, at))) = known.generation.zip(before.or(behind)) else {
+        let Some((generation, (number, at))) = known.generation.zip(neighbour) else {
             let is_later = |fact: &Fact| self.order_in_time(fact).is_none_or(Ordering::is_ge);
             let first = files.iter().position(is_later).unwrap_or(files.len());
             let far = if file < first {

@@ -584,18 +584,17 @@ fn where_the_same_bytes_stand_in_several_files_the_number_and_the_order_decide()
     let events = "4 is #14, 5 is #25, #26 is new 6, #27 is new 7, #28 is new 8";
     assert_told(&reused, &facts, &same, events);
     // It was removed: far from where its number says are only the same bytes in another file.
-    let many: Vec<File> = (1..9)
-        .rev()
-        .map(|number| {
-            (
-                NAMES[number - 1],
-                20 - number as u64,
-                500,
-                20 - number as u64,
-            )
-        })
-        .chain([("app.log", 20, 500, 20)])
-        .collect();
+    let many = [
+        ("app.log.8", 12, 500, 12),
+        ("app.log.7", 13, 500, 13),
+        ("app.log.6", 14, 500, 14),
+        ("app.log.5", 15, 500, 15),
+        ("app.log.4", 16, 500, 16),
+        ("app.log.3", 17, 500, 17),
+        ("app.log.2", 18, 500, 18),
+        ("app.log.1", 19, 500, 19),
+        ("app.log", 20, 500, 20),
+    ];
     let many = self::facts(&many, Some(20));
     let removed = [known(1, 98, 100, No), known(9, 20, 200, No)];
     assert_told(
@@ -615,14 +614,3 @@ fn where_the_same_bytes_stand_in_several_files_the_number_and_the_order_decide()
     let events = "1 is #12, 2 copied to #19, #20 is new 3";
     assert_told(&beside, &empty, &[(12, "1"), (19, "2")], events);
 }
-
-const NAMES: [&str; 8] = [
-    "app.log.1",
-    "app.log.2",
-    "app.log.3",
-    "app.log.4",
-    "app.log.5",
-    "app.log.6",
-    "app.log.7",
-    "app.log.8",
-];
