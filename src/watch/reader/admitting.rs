@@ -1,7 +1,6 @@
 //! Which files are read: found by a glob, opened where the publisher says, given up, closed, and forgotten.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::OsString;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -33,10 +32,7 @@ impl<'w> Reader<'w> {
         let now = Instant::now();
         let mut tail = Tail::resume(
             number,
-            Place {
-                path: path.clone(),
-                rotated: options.rotated.clone(),
-            },
+            self.place_of(&path),
             Limits {
                 rotate_wait: options.rotate_wait,
                 max_line: options.max_line,
@@ -136,9 +132,9 @@ impl<'w> Reader<'w> {
         let logs: BTreeSet<_> = found
             .iter()
             .flat_map(|path| self.known_logs(path))
+            .chain(gone)
             .collect();
         let there: HashSet<_> = found.iter().cloned().collect();
-        let logs = logs.into_iter().chain(gone).collect::<BTreeSet<_>>();
         found.extend(logs.into_iter().filter(|log| !there.contains(log)));
         found.retain(|path| !self.numbers.contains_key(path));
         // What may be another log's rotated file comes behind that log, which may have it open by then.
@@ -176,24 +172,20 @@ impl<'w> Reader<'w> {
     /// The logs that have a checkpoint, are not there, and have rotated files: while nobody watched they may have got lines,
     /// and come back late or never.
     fn rotated_away(&self) -> Vec<PathBuf> {
-        let rotated = &self.shared.options.rotated;
-        let mut listed: HashMap<PathBuf, HashSet<OsString>> = HashMap::new();
         let mut logs = self.admission.store.stale(Duration::ZERO);
         logs.retain(|log| {
-            let Some((folder, name)) = log.parent().zip(log.file_name()) else {
-                return false;
-            };
-            let mut folders = rotated.iter().map(|beside| folder.join(beside));
-            let mut has_rotated = |folder: PathBuf| {
-                let names = listed
-                    .entry(folder)
-                    .or_insert_with_key(|it| names_of_logs(it));
-                names.contains(name)
-            };
+            let place = self.place_of(log);
             self.globs.iter().any(|glob| matches(glob, log))
-                && (has_rotated(folder.to_path_buf()) || folders.any(has_rotated))
+                && self.surroundings.has_rotated(&place)
         });
         logs
+    }
+
+    fn place_of(&self, log: &Path) -> Place {
+        Place {
+            path: log.into(),
+            rotated: self.shared.options.rotated.clone(),
+        }
     }
 
     /// Lets go of matches that are gone and read; their state stays for `--forget-after`.
@@ -236,12 +228,4 @@ impl<'w> Reader<'w> {
             let _ = work.send(Work::Forget(names));
         }
     }
-}
-
-/// The names of the logs whose rotated files lie in a folder.
-fn names_of_logs(folder: &Path) -> HashSet<OsString> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let logs = entries.flat_map(|entry| crate::file::logs_of(&entry.path()));
-    logs.filter_map(|log| log.file_name().map(Into::into))
-        .collect()
 }
