@@ -39,14 +39,9 @@ impl Options {
                 .filter(|v| !v.is_empty())
                 .unwrap_or(default)
         };
-        let number = |name: &str, default: u64| {
-            let text = var(name, default.to_string());
-            text.parse()
-                .unwrap_or_else(|_| panic!("{name} is a number, not {text:?}"))
-        };
         Options {
-            seconds: number("TORTURE_SECONDS", 20),
-            seed: number("TORTURE_SEED", fastrand::u64(0..1 << 32)),
+            seconds: number("TORTURE_SECONDS").unwrap_or(20),
+            seed: number("TORTURE_SEED").unwrap_or_else(|| fastrand::u64(0..1 << 32)),
             exactly_once: match var("TORTURE_DELIVERY", "exactly-once".into()).as_str() {
                 "exactly-once" => true,
                 "at-least-once" => false,

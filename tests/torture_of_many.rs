@@ -5,17 +5,10 @@
 
 mod util;
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use util::*;
-
-fn number(name: &str) -> Option<u64> {
-    let text = env::var(name).ok().filter(|text| !text.is_empty())?;
-    let number = text.parse();
-    Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
-}
 
 /// The logs as their writers see them: how many lines each has got.
 struct Logs {
@@ -120,11 +113,8 @@ fn a_thousand_files_under_one_pattern_arrive_once_and_in_order() {
             (seen, since) = (count, Instant::now());
         }
     }
-    gaps_said.extend(
-        gaps(&watcher.sigterm().stderr)
-            .into_iter()
-            .map(String::from),
-    );
+    let ended = watcher.sigterm();
+    gaps_said.extend(gaps(&ended.stderr).into_iter().map(String::from));
     let mut next = vec![0; files];
     for payload in logs.scene.redis.kept("stream") {
         let (log, serial) = Logs::parse(&payload);

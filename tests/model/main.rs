@@ -12,19 +12,11 @@ mod naming;
 mod play;
 mod verdict;
 
-use std::env;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use play::Play;
-
-fn number(name: &str) -> Option<u64> {
-    let text = env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")),
-    )
-}
+use util::number;
 
 #[test]
 #[ignore = "some histories still fail: run it with --ignored when working on the chain of generations"]

@@ -157,10 +157,11 @@ fn stats_count_gaps_and_refused_lines() {
     );
 }
 
-#[test]
-fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
+/// A terminal that shows the progress of a catch-up. None: there are no terminals here.
+fn catching_up(more: &[&str]) -> Option<(Scene, Terminal)> {
     if !has_terminals() {
-        return skip("there is no script(1) here");
+        skip("there is no script(1) here");
+        return None;
     }
     let scene = Scene::with(Redis::start_with(&["--save", ""]));
     // So much that even a release build shows it, and Redis stops in the middle so that it is shown long enough.
@@ -174,11 +175,19 @@ fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
         "--state-dir",
         "state",
     ];
-    let terminal = Terminal::open(&scene, (90, 24), &[], &args);
+    let terminal = Terminal::open(&scene, (90, 24), &[], &[&args[..], more].concat());
     wait_until("some is published", || scene.redis.record_is_there());
     scene.redis.stop();
     terminal.wait_shows("catching up [");
     scene.redis.cont();
+    Some((scene, terminal))
+}
+
+#[test]
+fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
+    let Some((_scene, terminal)) = catching_up(&[]) else {
+        return;
+    };
     terminal.wait_shows("caught up: 1,");
     terminal.signal("TERM");
     let (code, text) = terminal.finish();
@@ -199,19 +208,9 @@ fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
 
 #[test]
 fn once_says_what_it_was_where_its_progress_was_shown() {
-    if !has_terminals() {
-        return skip("there is no script(1) here");
-    }
-    let scene = Scene::with(Redis::start_with(&["--save", ""]));
-    scene.append("big.log", text(0..1_500_000));
-    let redis = scene.redis.url();
-    let args = ["watch", "logs/big.log", "--once", "--redis", &redis];
-    let args = [&args[..], &["--state-dir", "state"]].concat();
-    let terminal = Terminal::open(&scene, (90, 24), &[], &args);
-    wait_until("some is published", || scene.redis.record_is_there());
-    scene.redis.stop();
-    terminal.wait_shows("catching up [");
-    scene.redis.cont();
+    let Some((_scene, terminal)) = catching_up(&["--once"]) else {
+        return;
+    };
     let (code, text) = terminal.finish();
     assert_eq!(code, 0);
     let (_, end) = text.rsplit_once("catching up [").expect("it was shown");

@@ -30,6 +30,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+/// The number in an environment variable. None: it is not set, or empty.
+pub fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+}
+
 /// How long a condition may take on a loaded machine. Only a failing test waits this long; `TAILCAST_PATIENCE` shortens it
 /// (in seconds) for somebody who hunts a failure.
 pub fn patience() -> Duration {
