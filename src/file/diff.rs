@@ -18,6 +18,9 @@ use std::time::{Duration, SystemTime};
 use super::names::{Kind, Name};
 use crate::position::{Anchor, FileId, Gap};
 
+/// How far the time of a file may be behind the clock that was asked: a tick of a kernel with the fewest of them.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
+
 /// What is known of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
@@ -348,15 +351,19 @@ impl Look<'_> {
         })
     }
 
-    /// Whether a file was last written to before or after what is known. Some programs give an archive only the second of
-    /// its file's time.
+    /// Whether a file was last written to before or after what is known. The times of files go in steps, and some programs
+    /// give an archive only the second of its file's time.
     fn order_in_time(&self, fact: &Fact) -> Option<Ordering> {
         let since = self.facts.since?;
         let order = fact.modified.cmp(&since);
         let age = since.duration_since(fact.modified);
-        let is_same_second = age.is_ok_and(|age| age < Duration::from_secs(1));
         let is_cut = fact.name.packing.is_some() && is_whole_second(fact.modified);
-        Some(if is_cut && is_same_second {
+        let step = if is_cut {
+            Duration::from_secs(1)
+        } else {
+            CLOCK_STEP
+        };
+        Some(if age.is_ok_and(|age| age < step) {
             Ordering::Equal
         } else {
             order
