@@ -614,3 +614,23 @@ fn where_the_same_bytes_stand_in_several_files_the_number_and_the_order_decide()
     let events = "1 is #12, 2 copied to #19, #20 is new 3";
     assert_told(&beside, &empty, &[(12, "1"), (19, "2")], events);
 }
+
+#[test]
+fn a_file_whose_time_is_a_clock_step_behind_the_commit_is_passed_over_only_if_it_can_be_read() {
+    let files = [("app.log.1.gz", 6, 90, 6), ("app.log", 7, 50, 7)];
+    let behind = |milliseconds| {
+        let mut facts = facts(&files, Some(5));
+        facts.files[0].modified = at(5) - Duration::from_millis(milliseconds);
+        facts
+    };
+    let lost = [known(0, 1, 50, No)];
+    assert_told(
+        &lost,
+        &behind(4),
+        &[(6, "x")],
+        "0 vanished, gap 0:50, #6 is given up, #7 is new 1",
+    );
+    let told = "0 vanished behind #6, gap 0:50, #7 is new 1";
+    assert_told(&lost, &behind(4), &[], told);
+    assert_told(&lost, &behind(40), &[(6, "x")], told);
+}
