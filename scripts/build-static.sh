@@ -43,8 +43,13 @@ fi
 # With --target, the flags reach the program and its libraries only, not build scripts, which must stay dynamic.
 cd "$root"
 folder=${CARGO_TARGET_DIR:-target}/static
-RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }-C target-feature=+crt-static" \
-    cargo build --release --locked --features tls --target "$target" --target-dir "$folder" || fail "the build failed"
+static="-C target-feature=+crt-static"
+# Flags of the environment are in the place of all others; else these come to those of .cargo/config.toml.
+if [ -n "${RUSTFLAGS:-}" ]; then
+    RUSTFLAGS="$RUSTFLAGS $static"
+fi
+cargo build --release --locked --features tls --target "$target" --target-dir "$folder" \
+    --config "target.$target.rustflags = '$static'" || fail "the build failed"
 case $folder in /*) ;; *) folder=$root/$folder ;; esac
 binary=$folder/$target/release/tailcast
 
