@@ -66,18 +66,18 @@ impl<'a> Passage<'a> {
         self.stop.load(Relaxed) || self.formatter.is_full()
     }
 
-    /// Whether so many entries may be all that is wanted.
-    pub fn is_enough(&self, entries: usize) -> bool {
-        let left = self.formatter.left();
-        left.is_some_and(|left| left <= entries as u64)
-    }
-
     /// How many entries to ask for: no more than lines are wanted, as what was asked for is ours to acknowledge.
     pub fn count(&self) -> usize {
-        let left = self.formatter.left().map(usize::try_from);
-        left.map_or(self.count, |left| {
-            self.count.min(left.unwrap_or(usize::MAX))
-        })
+        self.count_behind(0)
+    }
+
+    /// How many to ask for before so many entries that came are sent: none, where they may be all that is wanted.
+    pub fn count_behind(&self, entries: usize) -> usize {
+        let Some(left) = self.formatter.left() else {
+            return self.count;
+        };
+        let left = left.saturating_sub(entries as u64);
+        self.count.min(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     /// Sends what a stream has handed out, as a block.

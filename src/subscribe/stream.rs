@@ -67,16 +67,16 @@ impl<'a> Follower<'a> {
                 last = entry.id;
             }
             // So that Redis is not idle meanwhile; what nobody fetches any more costs nothing.
-            let is_enough = self.passage.is_enough(delivery.entries.len());
-            if !is_enough {
-                reading.ask(last, self.passage.count(), WAIT)?;
+            let count = self.passage.count_behind(delivery.entries.len());
+            if count > 0 {
+                reading.ask(last, count, WAIT)?;
             }
             self.last = Some(last);
             if !delivery.entries.is_empty() {
                 self.passage
                     .send_entries(&delivery.entries, News::Continued)?;
             }
-            if is_enough {
+            if count == 0 && !self.passage.is_done() {
                 reading.ask(last, self.passage.count(), WAIT)?;
             }
         }

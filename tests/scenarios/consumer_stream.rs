@@ -25,10 +25,13 @@ pub fn lines_in(scene: &Scene, name: &str) -> Vec<Vec<u8>> {
     published_lines(&bytes)
 }
 
+fn count_of(lines: &[u8]) -> usize {
+    lines.iter().filter(|byte| **byte == b'\n').count()
+}
+
 /// How many whole lines are in a file that is being written.
 pub fn count_lines(scene: &Scene, name: &str) -> usize {
-    let bytes = std::fs::read(scene.home().join(name)).unwrap_or_default();
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+    count_of(&std::fs::read(scene.home().join(name)).unwrap_or_default())
 }
 
 /// Waits until so many lines are in a file.
@@ -59,6 +62,28 @@ fn a_stream_is_read_from_its_start_and_on() {
     ended.assert_success();
     let again = subscribe(&scene, &["--mode", "stream", "--count", "2"]).run();
     assert_eq!(again.stdout, text(0..2).into_bytes(), "everybody gets all");
+}
+
+#[test]
+fn no_more_is_asked_for_than_is_wanted() {
+    let scene = Scene::new();
+    send(&scene, "stream", 0..1_000);
+    let _: String = scene
+        .redis
+        .ask(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
+    for count in ["1", "200", "201"] {
+        let args = ["--mode", "stream", "--from", "start", "--count", count];
+        let ended = subscribe(&scene, &args).run();
+        assert_eq!(count_of(&ended.stdout).to_string(), count);
+    }
+    let commands: Vec<(u64, u64, u64, Vec<String>, String, String)> =
+        scene.redis.ask(&["SLOWLOG", "GET", "-1"]);
+    let words = commands.iter().map(|(_, _, _, words, ..)| words.join(" "));
+    let reads: Vec<_> = words.filter(|words| words.starts_with("XREAD ")).collect();
+    assert!(reads.len() >= 3, "{reads:?}");
+    // To Redis that is: without end.
+    let is_endless = |read: &&String| read.starts_with("XREAD COUNT 0 ");
+    assert_eq!(reads.iter().find(is_endless), None, "{reads:?}");
 }
 
 #[test]
