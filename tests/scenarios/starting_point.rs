@@ -1,5 +1,7 @@
 //! Where a watcher begins: `--from` counts once, `--reset` forgets.
 
+use std::time::{Duration, SystemTime};
+
 use crate::util::*;
 
 #[test]
@@ -93,4 +95,20 @@ fn reset_of_one_file_leaves_the_others_alone() {
         .assert_silent_success();
     scene.once("two.log");
     assert_exactly(&lines(0..5), &oracle.settle());
+}
+
+#[test]
+fn holes_among_the_files_from_before_the_first_start_are_nobodys_business() {
+    for older in ["app.log.2", "app.log.20260101"] {
+        let scene = Scene::new();
+        let oracle = scene.subscriber();
+        scene.append(older, text(0..3));
+        let file = std::fs::File::open(scene.path(older)).expect("open");
+        let minute = Duration::from_secs(60);
+        file.set_modified(SystemTime::now() - minute)
+            .expect("set its time");
+        scene.append("app.log", text(3..6));
+        scene.once("app.log");
+        assert_exactly(&lines(3..6), &oracle.settle());
+    }
 }

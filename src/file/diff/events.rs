@@ -45,13 +45,22 @@ impl Look<'_> {
                 }),
                 Place::Lost if is_passed && numbered => events.push(Event::Vanished {
                     known: index,
-                    passed: unread.passed.filter(|_| index + 1 == self.known.len()),
+                    passed: unread
+                        .passed
+                        .filter(|_| index + 1 == self.known.len())
+                        .filter(|passed| self.is_next_to_unread(*passed, unread)),
                 }),
                 _ => {}
             }
         }
         self.push_unread(places, unread, &mut events);
         events
+    }
+
+    /// Whether nothing is missing between a file and the first unread one. What is may be the generation that is gone.
+    fn is_next_to_unread(&self, file: usize, unread: &Unread) -> bool {
+        let first = unread.files.first();
+        first.is_none_or(|(first, _)| self.missing_between(file, *first).is_none())
     }
 
     /// The unread files with their numbers, and the gaps before and between them. A gap before a known file was said when
@@ -80,8 +89,8 @@ impl Look<'_> {
         let mut before = unread.base.map(|base| (base, number(base)));
         let mut gaps = Vec::new();
         for (file, reason) in files {
-            if let Some((files, why)) = before.and_then(|it| self.missing_before(it, *file, &open))
-            {
+            let missing = before.and_then(|it| self.missing_before(it, *file, &open));
+            if let Some((files, why)) = missing {
                 gaps.push(Event::Gap(Gap::of_all(next), why));
                 next += files;
             }
@@ -127,8 +136,13 @@ impl Look<'_> {
         file: usize,
         open: &[u64],
     ) -> Option<(u64, String)> {
+        let own = self.number_of_unread(file);
+        // What is missing behind a file from before the first generation was said when the first one got its number.
+        if number.is_none() && own.is_some() {
+            return None;
+        }
         let (files, why) = self.missing_between(before, file)?;
-        let own = self.number_of_unread(file).unwrap_or(u64::MAX);
+        let own = own.unwrap_or(u64::MAX);
         let is_between = |open: &&u64| Some(**open) > number && **open < own;
         let missing = files.saturating_sub(open.iter().filter(is_between).count() as u64);
         (missing > 0).then_some((missing, why))

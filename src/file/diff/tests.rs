@@ -634,3 +634,35 @@ fn a_file_whose_time_is_a_clock_step_behind_the_commit_is_passed_over_only_if_it
     assert_told(&lost, &behind(4), &[], told);
     assert_told(&lost, &behind(40), &[(6, "x")], told);
 }
+
+#[test]
+fn what_was_missing_before_the_first_generation_is_said_when_that_gets_its_number_and_not_again() {
+    let older = |name| [(name, 3, 90, 3), ("app.log", 8, 50, 8)];
+    for name in ["app.log.2", "app.log.20260101"] {
+        let before = Known {
+            generation: None,
+            seen: 90,
+            ..known(0, 3, 0, No)
+        };
+        let unread = known(4, 8, 0, Intact);
+        assert_told(
+            &[before, unread],
+            &facts(&older(name), Some(4)),
+            &[],
+            "#8 is new 4",
+        );
+    }
+    // What is missing is the one that is gone, and not the one that stands before it.
+    assert_told(
+        &[known(0, 1, 50, No)],
+        &facts(&older("app.log.2"), Some(4)),
+        &[],
+        "0 vanished, gap 0:50, #8 is new 1",
+    );
+    assert_told(
+        &[known(0, 1, 50, No)],
+        &facts(&older("app.log.1"), Some(4)),
+        &[],
+        "0 vanished behind #3, gap 0:50, #8 is new 1",
+    );
+}
