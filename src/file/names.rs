@@ -189,6 +189,8 @@ fn rotated(part: &[u8], place: &str) -> Option<Name> {
         return None;
     }
     let ordered = is_year_first(&runs);
+    // Numbers and dates, or dates of several kinds, are not ordered among each other.
+    let series = format!("{series} {}", runs[0].len());
     let mut numbers: Vec<_> = runs.iter().map(rank).collect();
     if !ordered && numbers.len() > 2 {
         // Only where their times do not tell: most such dates begin with the day.
@@ -348,7 +350,7 @@ mod tests {
 
     #[test]
     fn rotated_files_are_ordered_by_number_or_date_or_else_by_time() {
-        let table: [&[(&'static str, u64)]; 10] = [
+        let table: [&[(&'static str, u64)]; 11] = [
             // a late line makes .2 the last one written, and it is older all the same
             &[("app.log.10", 1), ("app.log.2", 9), ("app.log.1", 5)],
             &[("app.log.2.gz", 9), ("app.log.1", 5)],
@@ -369,6 +371,14 @@ mod tests {
             &[("app-2.log", 1), ("app-1.log", 2)],
             &[("app.log.1.gz", 3), ("app.log.1", 2)],
             &[("app.log.1", 1), ("app.log.json", 2)],
+            // two ways to write a date, and numbers
+            &[
+                ("app.log.20260101", 1),
+                ("app.log.1767225600", 2),
+                ("app.log.2", 3),
+                ("app.log.20260102", 4),
+                ("app.log.1", 5),
+            ],
         ];
         for files in table {
             let mut shuffled = files.to_vec();
