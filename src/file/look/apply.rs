@@ -263,11 +263,15 @@ impl Tail<'_> {
             return;
         }
         let is_rotated = |c: &&Candidate| !matches!(c.name.kind, Kind::Path | Kind::Other);
-        // What was born behind ours may be a copy of it, in the making.
+        // What was born behind ours may be a copy of it, in the making; so may an empty one that was born with it.
         let is_older = |c: &&Candidate| {
-            let is_born_before = |ours: &Candidate| c.stat.born <= ours.stat.born;
-            let ours = candidates.get(first);
-            c.stat.size > 0 && (c.name.packing.is_some() || ours.is_none_or(is_born_before))
+            let Some(ours) = candidates.get(first) else {
+                return c.stat.size > 0;
+            };
+            match (c.stat.size, c.name.packing) {
+                (0, None) => c.stat.born < ours.stat.born,
+                (size, packing) => size > 0 && (packing.is_some() || c.stat.born <= ours.stat.born),
+            }
         };
         let mut rotated = candidates[..first].iter().filter(is_rotated);
         let newest = rotated.clone().rfind(is_older);
