@@ -335,8 +335,8 @@ impl Look<'_> {
         Ok(self.path().unwrap_or(self.facts.files.len()))
     }
 
-    /// Whether it was written behind what is known. Of two times that are the same nobody knows which is later; what was
-    /// never read is not repeated by it, nor is what nobody can read.
+    /// Whether it was written behind what is known. Of two times that are the same nobody knows which is later: where
+    /// nothing was read, what is new since then; else nothing but what nobody can read, so that nothing is repeated by it.
     fn is_later(&self, file: usize) -> Result<bool, Ask> {
         let fact = &self.facts.files[file];
         let is_any_read = self.known.iter().any(Known::is_read);
@@ -347,7 +347,8 @@ impl Look<'_> {
             Some(Ordering::Equal) if is_any_read => {
                 matches!(self.ask(Ask::IsText { file })?, Reply::Unreadable(_))
             }
-            order => order.is_some_and(Ordering::is_ge),
+            Some(Ordering::Equal) => fact.born.is_none() || !self.was_there(fact),
+            order => order.is_some_and(Ordering::is_gt),
         })
     }
 

@@ -159,6 +159,15 @@ impl Log {
     }
 
     /// Makes the file be there.
+    /// Before there is a watcher, a file of an earlier rotation; what followed it is gone.
+    pub fn leave_older(&self, scene: &Scene) -> String {
+        let number = if self.setup.naming.shifts() { 900 } else { 0 };
+        let name = self.rotated_name(number);
+        scene.append(&name, "a line from before\nand another\n");
+        step_clock(scene);
+        format!("{name} is there")
+    }
+
     pub fn create(&mut self, scene: &Scene) {
         if !self.present {
             scene.append(self.file(), "");

@@ -126,7 +126,12 @@ impl Play {
 
     pub fn play(mut self) {
         // Files from before the first start are not the watcher's business; so it starts on one that has a line, or none.
+        let mut older = Rng::with_seed(self.trace.seed.wrapping_add(1 << 50));
         for log in &mut self.logs {
+            if older.u8(0..3) == 0 {
+                let done = log.leave_older(&self.scene);
+                self.trace.steps.push(done);
+            }
             log.create(&self.scene);
             log.write(&self.scene, self.rng.usize(0..2));
         }

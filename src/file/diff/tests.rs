@@ -666,3 +666,27 @@ fn what_was_missing_before_the_first_generation_is_said_when_that_gets_its_numbe
         "0 vanished behind #3, gap 0:50, #8 is new 1",
     );
 }
+
+#[test]
+fn of_two_times_that_are_the_same_the_birth_tells_where_nothing_was_read() {
+    let files = |born| {
+        [
+            ("app.log.2", born, 90, 5),
+            ("app.log.1", 4, 50, 7),
+            ("app.log", 8, 50, 8),
+        ]
+    };
+    let unread = [known(0, 4, 0, No)];
+    assert_told(
+        &unread,
+        &facts(&files(3), Some(5)),
+        &[],
+        "#4 is new 0, #8 is new 1",
+    );
+    assert_told(
+        &unread,
+        &facts(&files(6), Some(5)),
+        &[],
+        "#6 is new 0, #4 is new 1, #8 is new 2",
+    );
+}
