@@ -136,14 +136,11 @@ impl Look<'_> {
         file: usize,
         open: &[u64],
     ) -> Option<(u64, String)> {
-        let own = self.number_of_unread(file);
-        // What is missing behind a file from before the first generation was said when the first one got its number.
-        if number.is_none() && own.is_some() {
-            return None;
-        }
+        // What is missing behind a file from before the first generation is nobody's business.
+        let number = number?;
         let (files, why) = self.missing_between(before, file)?;
-        let own = own.unwrap_or(u64::MAX);
-        let is_between = |open: &&u64| Some(**open) > number && **open < own;
+        let own = self.number_of_unread(file).unwrap_or(u64::MAX);
+        let is_between = |open: &&u64| **open > number && **open < own;
         let missing = files.saturating_sub(open.iter().filter(is_between).count() as u64);
         (missing > 0).then_some((missing, why))
     }
