@@ -15,11 +15,9 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use super::CLOCK_STEP;
 use super::names::{Kind, Name};
 use crate::position::{Anchor, FileId, Gap};
-
-/// How far the time of a file may be behind the clock that was asked: a tick of a kernel with the fewest of them.
-const CLOCK_STEP: Duration = Duration::from_millis(10);
 
 /// What is known of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]

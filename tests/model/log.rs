@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
@@ -164,6 +164,10 @@ impl Log {
         let number = if self.setup.naming.shifts() { 900 } else { 0 };
         let name = self.rotated_name(number);
         scene.append(&name, "a line from before\nand another\n");
+        let hour = Duration::from_secs(3600);
+        fs::File::open(scene.path(&name))
+            .and_then(|file| file.set_modified(SystemTime::now() - hour))
+            .expect("set its time");
         step_clock(scene);
         format!("{name} is there")
     }
