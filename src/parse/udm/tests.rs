@@ -1,8 +1,10 @@
 //! Lines and the events that they must become, and what every event must be, whatever the line.
 
+mod limits;
+mod lines;
+
 use std::net::IpAddr;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::time::Time;
@@ -247,116 +249,6 @@ fn the_generators_messages_become_events_by_the_fields_that_are_there() {
     }
 }
 
-/// The event without what all have: its type and its nouns, its network, and what is additional.
-fn told(event: &Value) -> Value {
-    let mut told = event.clone();
-    let told = told.as_object_mut().unwrap();
-    let metadata = told.remove("metadata").unwrap();
-    told.remove("security_result");
-    told.insert("type".into(), metadata["event_type"].clone());
-    Value::Object(told.clone())
-}
-
-#[test]
-fn other_lines_become_events_too() {
-    let auth =
-        json!({"auth": {"type": "AUTHTYPE_UNSPECIFIED", "mechanism": ["MECHANISM_UNSPECIFIED"]}});
-    let observer = json!({"application": "tailcast"});
-    let table = [
-        // An access log: who asked whom for what.
-        (
-            r#"{"remote_addr":"203.0.113.9","method":"get","path":"/a?b","status":404,"user_agent":"curl/8","host":"shop.example.com","bytes":12}"#,
-            json!({
-                "type": "NETWORK_HTTP",
-                "principal": {"ip": ["203.0.113.9"]},
-                "target": {"hostname": "shop.example.com", "url": "http://shop.example.com/a?b"},
-                "network": {
-                    "ip_protocol": "TCP", "application_protocol": "HTTP",
-                    "http": {"method": "GET", "response_code": 404, "user_agent": "curl/8"},
-                },
-                "additional": {"bytes": 12},
-            }),
-        ),
-        // A path of a file is not one of a web server.
-        (
-            r#"{"message":"opened","path":"/etc/passwd","host":"db1"}"#,
-            json!({
-                "type": "STATUS_UNCATEGORIZED", "principal": {"hostname": "db1"},
-                "additional": {"path": "/etc/passwd"},
-            }),
-        ),
-        // A login from elsewhere, by e-mail address, and a port behind the host.
-        (
-            r#"{"message":"Login failed: bad password","email":"ann@example.com","ip":"2001:db8::1","hostname":"auth:8443"}"#,
-            json!({
-                "type": "USER_LOGIN",
-                "principal": {"ip": ["2001:db8::1"]},
-                "target": {
-                    "hostname": "auth",
-                    "user": {"userid": "ann@example.com", "email_addresses": ["ann@example.com"]},
-                },
-                "extensions": auth,
-                "additional": {"hostname": "auth:8443"},
-            }),
-        ),
-        // Nobody, and nowhere.
-        (
-            r#"{"message":"User logged in","user":"-","ip":"unknown","host":"not a host"}"#,
-            json!({
-                "type": "GENERIC_EVENT", "observer": observer,
-                "additional": {"user": "-", "ip": "unknown", "host": "not a host"},
-            }),
-        ),
-        // A host that is an address, and a client that is another machine.
-        (
-            r#"{"msg":"m","host":"10.0.0.1","client_ip":"10.0.0.2:5000","userid":42}"#,
-            json!({
-                "type": "STATUS_UNCATEGORIZED",
-                "principal": {"ip": ["10.0.0.1"], "user": {"userid": "42"}},
-                "about": [{"ip": ["10.0.0.2"]}],
-                "additional": {"client_ip": "10.0.0.2:5000"},
-            }),
-        ),
-        // pino, whose time is a number.
-        (
-            r#"{"level":30,"time":1769847330000,"pid":7,"hostname":"web-1","msg":"m","req":{"id":1}}"#,
-            json!({
-                "type": "STATUS_UNCATEGORIZED", "principal": {"hostname": "web-1"},
-                "additional": {"level": 30, "pid": 7, "req": {"id": 1}},
-            }),
-        ),
-        // A user that is a tree, and numbers that a double cannot hold.
-        (
-            r#"{"user":{"id":9007199254740993},"n":1e999,"id":12345678901234567890}"#,
-            json!({
-                "type": "GENERIC_EVENT", "observer": observer,
-                "additional": {"user": {"id": "9007199254740993"}, "n": "1e999", "id": "12345678901234567890"},
-            }),
-        ),
-        // A time without a zone is no time.
-        (
-            r#"{"timestamp":"2026-01-31 08:15:30,123","message":""}"#,
-            json!({
-                "type": "GENERIC_EVENT", "observer": observer,
-                "additional": {"timestamp": "2026-01-31 08:15:30,123"},
-            }),
-        ),
-        (
-            "plain text",
-            json!({"type": "GENERIC_EVENT", "observer": observer}),
-        ),
-        ("", json!({"type": "GENERIC_EVENT", "observer": observer})),
-        ("{}", json!({"type": "GENERIC_EVENT", "observer": observer})),
-        (
-            r#"["a list"]"#,
-            json!({"type": "GENERIC_EVENT", "observer": observer}),
-        ),
-    ];
-    for (line, want) in table {
-        assert_eq!(told(&event(line.as_bytes(), &BARE)), want, "{line}");
-    }
-}
-
 #[test]
 fn text_that_is_not_json_or_not_utf_8_is_the_description() {
     let origin = Origin {
@@ -427,72 +319,6 @@ fn the_machine_is_the_lines_else_its_sources_else_the_one_that_is_given() {
 }
 
 #[test]
-fn limits_hold_for_whatever_is_long() {
-    let (types, long) = ("x".repeat(65), "é".repeat(5000));
-    let line = json!({"type": types, "message": long, "user": long, "host": long, "url": long});
-    let long_one = event(line.to_string().as_bytes(), &BARE);
-    assert_eq!(
-        text(&long_one, "/metadata/product_event_type"),
-        Some("UNKNOWN")
-    );
-    assert_eq!(
-        text(&long_one, "/metadata/description").map(str::len),
-        Some(1024)
-    );
-    assert_eq!(
-        long_one["additional"], line,
-        "what does not fit is kept whole"
-    );
-    let plain = event(long.as_bytes(), &BARE);
-    assert_eq!(text(&plain, "/additional/message"), Some(&*long));
-    let huge = "z".repeat(3 << 20);
-    let huge_one = event(json!({"blob": huge, "a": 1}).to_string().as_bytes(), &BARE);
-    assert_eq!(
-        huge_one["additional"],
-        json!({"a": 1, "tailcast_left_out": 1})
-    );
-    let plain = event(huge.as_bytes(), &BARE);
-    assert_eq!(
-        text(&plain, "/additional/message").map(str::len),
-        Some(256 * 1024)
-    );
-}
-
-#[test]
-fn an_id_that_would_be_too_long_is_a_hash() {
-    let id = |source: &[u8]| {
-        let origin = Some(Origin {
-            source,
-            generation: 7,
-            offset: u64::MAX,
-        });
-        let event = event(b"x", &Udm { origin, ..BARE });
-        text(&event, "/metadata/product_log_id").unwrap().to_owned()
-    };
-    assert_eq!(id(b"h:/a"), "h:/a:7:18446744073709551615");
-    let place = ":7:18446744073709551615";
-    let longest = "a".repeat(256 - place.len());
-    assert_eq!(id(longest.as_bytes()), format!("{longest}{place}"));
-    let mut hashes = Vec::new();
-    for source in [
-        format!("{longest}b"),
-        format!("{longest}c"),
-        "h:/a\nb".into(),
-        "h:/é".into(),
-    ] {
-        let hash = id(source.as_bytes());
-        assert_eq!(
-            (hash.len(), hash.ends_with(place)),
-            (16 + place.len(), true),
-            "{hash}"
-        );
-        assert!(!hashes.contains(&hash));
-        hashes.push(hash);
-    }
-    assert!(id(b"\xff").ends_with(place));
-}
-
-#[test]
 fn numbers_are_types_where_the_fields_say_so() {
     let udm = Udm {
         type_field: "type,level",
@@ -519,98 +345,5 @@ fn numbers_are_types_where_the_fields_say_so() {
             Some(severity),
             "{line}"
         );
-    }
-}
-
-/// The page for users: behind each line in a block of its own stands its event.
-#[test]
-fn the_examples_of_the_page_are_what_comes_out() {
-    let page = include_str!("../../../docs/udm.md");
-    let mut blocks = page.split("```").skip(1).step_by(2);
-    let mut examples = 0;
-    while let Some(block) = blocks.next() {
-        let Some(line) = block.strip_prefix("line\n") else {
-            continue;
-        };
-        let want = blocks.next().and_then(|block| block.strip_prefix("json\n"));
-        let want: Value = serde_json::from_str(want.expect("an event behind it")).expect("JSON");
-        let udm = Udm {
-            host: Some("web-1.example.com"),
-            ..BARE
-        };
-        assert_eq!(event(line.trim_end().as_bytes(), &udm), want, "{line}");
-        examples += 1;
-    }
-    assert!(examples >= 3, "{examples}");
-}
-
-fn odd_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        any::<String>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<bool>().prop_map(Value::from),
-        Just(Value::Null),
-        prop::sample::select(vec![
-            "web-1",
-            "10.0.0.1",
-            "ann",
-            "User logged in",
-            "Failed login",
-            "/a/b",
-            "https://h/",
-            "GET",
-            "200",
-            "2026-01-31T08:15:30Z",
-            "INFO",
-            "",
-        ])
-        .prop_map(Value::from),
-    ];
-    leaf.prop_recursive(30, 60, 3, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::hash_map(any::<String>(), inner, 0..3)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
-        ]
-    })
-}
-
-fn field_name() -> impl Strategy<Value = String> {
-    let known = [
-        names::USER,
-        names::IP,
-        names::URL,
-        names::PATH,
-        names::HOST,
-        names::TIME,
-        names::MESSAGE,
-        names::METHOD,
-        names::STATUS,
-        names::AGENT,
-        names::SCHEME,
-        &["type"],
-    ]
-    .concat();
-    prop_oneof![
-        9 => prop::sample::select(known).prop_map(str::to_owned),
-        1 => any::<String>(),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn no_line_makes_an_event_that_is_refused(
-        members in prop::collection::hash_map(field_name(), odd_value(), 0..8),
-        source in prop::option::of(prop::collection::vec(any::<u8>(), 0..400)),
-    ) {
-        let line = Value::Object(members.into_iter().collect()).to_string();
-        let origin = source.as_ref().map(|source| Origin { source, generation: 1, offset: 2 });
-        event(line.as_bytes(), &Udm { origin, ..BARE });
-    }
-
-    #[test]
-    fn no_bytes_make_an_event_that_is_refused(line in prop::collection::vec(any::<u8>(), 0..200)) {
-        event(&line, &BARE);
     }
 }
