@@ -145,8 +145,7 @@ impl Surroundings {
 
     /// Whether there are files that are called as a log's rotated ones.
     pub fn has_rotated(&self, place: &Place) -> bool {
-        let is_rotated =
-            |(_, name): &(PathBuf, Name)| !matches!(name.kind, Kind::Weak | Kind::Other);
+        let is_rotated = |(_, name): &(PathBuf, Name)| name.kind.is_rotated();
         homes(place).into_iter().any(|(folder, name)| {
             let listing = self.list(&folder);
             listing.is_ok_and(|it| alike(&it, &folder, &name, &[]).iter().any(is_rotated))

@@ -66,6 +66,13 @@ pub struct Name {
     pub packing: Option<Packing>,
 }
 
+impl Kind {
+    /// Whether the name alone says that it is a rotated file of the log.
+    pub fn is_rotated(self) -> bool {
+        !matches!(self, Kind::Path | Kind::Other | Kind::Weak)
+    }
+}
+
 impl Name {
     pub fn of_path() -> Name {
         Name::plain(Kind::Path)

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use super::folder::{Place, Surroundings};
 use super::generation::Limits;
 use super::look::Looked;
-use super::names::Kind;
 use super::open::{Links, stat};
 use super::{Tail, open};
 use crate::position::{Dates, FileId, Progress};
@@ -44,8 +43,7 @@ pub fn siblings(place: &Place) -> io::Result<Vec<Sibling>> {
         }
     }
     let (candidates, _) = Surroundings::default().look(place, &[])?;
-    let is_rotated = |kind| !matches!(kind, Kind::Path | Kind::Other | Kind::Weak);
-    let rotated = candidates.into_iter().filter(|c| is_rotated(c.name.kind));
+    let rotated = candidates.into_iter().filter(|c| c.name.kind.is_rotated());
     Ok(rotated
         .map(|candidate| Sibling {
             program: candidate.name.packing.map(|packing| packing.program),

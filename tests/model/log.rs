@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fastrand::Rng;
 
@@ -158,20 +158,17 @@ impl Log {
         writer.write_all(text.as_bytes()).expect("write");
     }
 
-    /// Makes the file be there.
     /// Before there is a watcher, a file of an earlier rotation; what followed it is gone.
     pub fn leave_older(&self, scene: &Scene) -> String {
         let number = if self.setup.naming.shifts() { 900 } else { 0 };
         let name = self.rotated_name(number);
         scene.append(&name, "a line from before\nand another\n");
-        let hour = Duration::from_secs(3600);
-        fs::File::open(scene.path(&name))
-            .and_then(|file| file.set_modified(SystemTime::now() - hour))
-            .expect("set its time");
+        scene.age(&name, Duration::from_secs(3600));
         step_clock(scene);
         format!("{name} is there")
     }
 
+    /// Makes the file be there.
     pub fn create(&mut self, scene: &Scene) {
         if !self.present {
             scene.append(self.file(), "");

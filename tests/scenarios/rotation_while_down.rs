@@ -1,7 +1,7 @@
 //! Rotation and truncation while nobody watches: the anchor tells which file was being read, and what came after it.
 
-use std::fs::{self, File};
-use std::time::{Duration, SystemTime};
+use std::fs;
+use std::time::Duration;
 
 use crate::util::*;
 
@@ -152,12 +152,7 @@ fn a_clock_set_back_between_two_rotations_does_not_change_their_order() {
         scene.rename("app.log", "app.log.1");
         // Each file seems a day older than the one before it.
         let day = Duration::from_secs(86_400) * round as u32;
-        let file = File::options()
-            .append(true)
-            .open(scene.path("app.log.1"))
-            .expect("open");
-        file.set_modified(SystemTime::now() - day)
-            .expect("set the time");
+        scene.age("app.log.1", day);
     }
     scene.append("app.log", text(40..50));
     go_on(&scene, &oracle, 50);

@@ -1,6 +1,6 @@
 //! Where a watcher begins: `--from` counts once, `--reset` forgets.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::util::*;
 
@@ -103,10 +103,7 @@ fn holes_among_the_files_from_before_the_first_start_are_nobodys_business() {
         let scene = Scene::new();
         let oracle = scene.subscriber();
         scene.append(older, text(0..3));
-        let file = std::fs::File::open(scene.path(older)).expect("open");
-        let minute = Duration::from_secs(60);
-        file.set_modified(SystemTime::now() - minute)
-            .expect("set its time");
+        scene.age(older, Duration::from_secs(60));
         scene.append("app.log", text(3..6));
         scene.once("app.log");
         assert_exactly(&lines(3..6), &oracle.settle());

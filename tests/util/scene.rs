@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -67,6 +68,13 @@ impl Scene {
 
     pub fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap_or_else(|e| panic!("rename {from}: {e}"));
+    }
+
+    /// Makes a file seem to have been written so long ago.
+    pub fn age(&self, name: &str, by: Duration) {
+        File::open(self.path(name))
+            .and_then(|file| file.set_modified(SystemTime::now() - by))
+            .unwrap_or_else(|e| panic!("set the time of {name}: {e}"));
     }
 
     pub fn remove(&self, name: &str) {

@@ -110,6 +110,9 @@ fn diffed(known: &[Known], facts: &Facts, content: &[(u64, &str)]) -> String {
 
 use Hold::{Cut, Intact, No};
 
+/// No file has bytes that anybody knows.
+const NONE: &[(u64, &str)] = &[];
+
 #[track_caller]
 fn assert_told(known: &[Known], facts: &Facts, content: &[(u64, &str)], events: &str) {
     assert_eq!(diffed(known, facts, content), events, "{known:?}");

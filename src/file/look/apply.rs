@@ -268,9 +268,10 @@ impl Tail<'_> {
             let Some(ours) = candidates.get(first) else {
                 return c.stat.size > 0;
             };
-            match (c.stat.size, c.name.packing) {
-                (0, None) => c.stat.born < ours.stat.born,
-                (size, packing) => size > 0 && (packing.is_some() || c.stat.born <= ours.stat.born),
+            match c.name.packing {
+                Some(_) => c.stat.size > 0,
+                None if c.stat.size > 0 => c.stat.born <= ours.stat.born,
+                None => c.stat.born < ours.stat.born,
             }
         };
         let mut rotated = candidates[..first].iter().filter(is_rotated);

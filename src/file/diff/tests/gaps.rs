@@ -4,7 +4,6 @@ use super::*;
 
 #[test]
 fn what_is_missing_is_a_gap() {
-    let none: &[(u64, &str)] = &[];
     let numbered = [
         ("app.log.4", 1, 90, 1),
         ("app.log.2", 3, 90, 3),
@@ -20,7 +19,7 @@ fn what_is_missing_is_a_gap() {
         (
             &numbered[..],
             known(0, 1, 50, Intact),
-            none,
+            NONE,
             "0 is #1, gap 1:0, #3 is new 2, gap 3:0, #5 is new 4",
         ),
         (
@@ -38,24 +37,24 @@ fn what_is_missing_is_a_gap() {
         (
             &gone,
             known(0, 1, 50, Intact),
-            none,
+            NONE,
             "gap 0:50, #3 is new 1, #5 is new 2",
         ),
         (
             &gone,
             known(0, 1, 50, No),
-            none,
+            NONE,
             "0 vanished, gap 0:50, #3 is new 1, #5 is new 2",
         ),
         (
             &gone[1..],
             known(0, 1, 0, No),
-            none,
+            NONE,
             "0 vanished, gap 0:0, #5 is new 0",
         ),
         // there is nothing to go on with: it may come back
-        (&[], known(0, 1, 50, No), none, ""),
-        (&[], known(0, 1, 50, Intact), none, ""),
+        (&[], known(0, 1, 50, No), NONE, ""),
+        (&[], known(0, 1, 50, Intact), NONE, ""),
     ];
     for (files, known, content, events) in table {
         assert_told(&[known], &facts(files, Some(2)), content, events);

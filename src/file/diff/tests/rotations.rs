@@ -4,7 +4,6 @@ use super::*;
 
 #[test]
 fn rename_and_create() {
-    let none: &[(u64, &str)] = &[];
     let one = [("app.log.1", 1, 90, 1), ("app.log", 2, 50, 2)];
     let three = [
         ("app.log.4", 9, 90, 0),
@@ -15,15 +14,15 @@ fn rename_and_create() {
     ];
     let table = [
         // nothing happened
-        (&one[1..], known(5, 2, 40, Intact), none, "5 is #2"),
+        (&one[1..], known(5, 2, 40, Intact), NONE, "5 is #2"),
         // between two looks
-        (&one, known(0, 1, 50, Intact), none, "0 is #1, #2 is new 1"),
+        (&one, known(0, 1, 50, Intact), NONE, "0 is #1, #2 is new 1"),
         // not yet made anew
-        (&one[..1], known(0, 1, 50, Intact), none, "0 is #1"),
+        (&one[..1], known(0, 1, 50, Intact), NONE, "0 is #1"),
         (
             &three,
             known(0, 1, 50, Intact),
-            none,
+            NONE,
             "0 is #1, #2 is new 1, #3 is new 2, #4 is new 3",
         ),
         // while down: the anchor proves it, and where the inode is another the content does
@@ -43,13 +42,13 @@ fn rename_and_create() {
         (
             &three,
             known(7, 2, 0, No),
-            none,
+            NONE,
             "#2 is new 7, #3 is new 8, #4 is new 9",
         ),
         (
             &three,
             known(7, 2, 0, Intact),
-            none,
+            NONE,
             "#2 is new 7, #3 is new 8, #4 is new 9",
         ),
     ];
@@ -67,7 +66,7 @@ const COPIES: [File; 3] = [
 
 #[test]
 fn copytruncate() {
-    let (files, none) = (COPIES, &[][..]);
+    let files = COPIES;
     let table = [
         (
             &files[1..],
@@ -99,7 +98,7 @@ fn copytruncate() {
         (
             &files[2..],
             vec![known(0, 1, 90, Cut)],
-            none,
+            NONE,
             "0 truncated, gap 0:90, #1 is new 1",
         ),
     ];
@@ -110,13 +109,13 @@ fn copytruncate() {
 
 #[test]
 fn copytruncate_of_what_nothing_was_read_of() {
-    let (files, none) = (COPIES, &[][..]);
+    let files = COPIES;
     // the copies are the generation, and the next one
     let table = [
         (
             &files[1..],
             vec![known(0, 1, 0, Intact)],
-            none,
+            NONE,
             "#3 is new 0, #1 is new 1",
         ),
         (
@@ -190,12 +189,11 @@ fn compressed() {
 #[test]
 fn what_is_open_and_unread_keeps_its_place_before_what_was_removed() {
     let files = [("app.log.20260101", 1, 90, 1), ("app.log", 5, 50, 5)];
-    let none: &[(u64, &str)] = &[];
     for offset in [0, 50] {
         assert_told(
             &[known(1, 1, 0, Intact), known(2, 2, offset, Intact)],
             &facts(&files, Some(2)),
-            none,
+            NONE,
             "#1 is new 1, #5 is new 3",
         );
     }
