@@ -15,38 +15,6 @@ for family in text_string_to_metric_families(open(sys.argv[1]).read()):
         print(family.type, sample.name, sample.labels.get("file", "-"), int(sample.value))
 "#;
 
-/// A python that has `prometheus-client`, in an environment of the tests' own. None: there is no way to one here.
-fn python() -> Option<String> {
-    static PYTHON: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    PYTHON.get_or_init(install).clone()
-}
-
-fn install() -> Option<String> {
-    let has_it = |python: &str| {
-        let import = Command::new(python)
-            .args(["-c", "import prometheus_client"])
-            .output();
-        import.is_ok_and(|done| done.status.success())
-    };
-    if has_it("python3") {
-        return Some("python3".into());
-    }
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus");
-    let python = folder.join("bin/python").to_str()?.to_string();
-    if !has_it(&python) {
-        let run = |program: &str, args: &[&str]| {
-            let done = Command::new(program).args(args).output();
-            done.is_ok_and(|done| done.status.success())
-        };
-        run("python3", &["-m", "venv", folder.to_str()?]);
-        run(
-            &python,
-            &["-m", "pip", "install", "-q", "prometheus-client"],
-        );
-    }
-    has_it(&python).then_some(python)
-}
-
 #[track_caller]
 fn samples(python: &str, path: &std::path::Path) -> Vec<String> {
     let parsed = Command::new(python)
@@ -64,7 +32,7 @@ fn samples(python: &str, path: &std::path::Path) -> Vec<String> {
 
 #[test]
 fn prometheus_own_parser_reads_the_metrics_file() {
-    let Some(python) = python() else {
+    let Some(python) = python_with("prometheus_client", "prometheus-client") else {
         return skip("prometheus-client cannot be installed here");
     };
     let scene = Scene::new();

@@ -1,5 +1,6 @@
 //! The Python programs of the documentation, run as they stand there.
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
 use super::consumer_stream::send;
@@ -17,76 +18,56 @@ fn of_readme(which: usize) -> &'static str {
     programs(include_str!("../../README.md"))[which]
 }
 
-fn has_redis_py() -> bool {
-    let python = Command::new("python3")
-        .args(["-c", "import redis; redis.Redis.blmove"])
-        .stderr(Stdio::null())
-        .status();
-    let there = python.is_ok_and(|status| status.success());
-    if !there {
-        skip("there is no redis-py here (Debian's package python3-redis)");
+/// A Python that has redis-py; without one, it says so.
+fn redis_py() -> Option<String> {
+    let python = python_with("redis", "redis");
+    if python.is_none() {
+        skip("redis-py cannot be installed here (Debian's package python3-redis)");
     }
-    there
+    python
 }
 
-fn start(scene: &Scene, program: &str) -> Child {
-    Command::new("python3")
+fn start(python: &str, scene: &Scene, program: &str) -> Child {
+    Command::new(python)
         .args(["-c", program])
         .env("REDIS_URL", scene.redis.url())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("python3 starts")
+        .expect("python starts")
 }
 
 /// What a program prints that ends by itself.
-fn printed(scene: &Scene, program: &str) -> String {
-    let ended = start(scene, program)
+fn printed(python: &str, scene: &Scene, program: &str) -> String {
+    let ended = start(python, scene, program)
         .wait_with_output()
         .expect("the program ends");
     assert!(ended.status.success(), "{ended:?}");
     String::from_utf8(ended.stdout).expect("UTF-8")
 }
 
-/// What a subscriber's program prints, from when it has subscribed until it has printed so many bytes.
-fn printed_live(scene: &Scene, program: &str, lines: usize, bytes: usize) -> String {
-    use std::io::Read;
-
-    let mut child = start(scene, program);
-    wait_until("the program has subscribed", || {
-        scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) == 1
-    });
-    send(scene, "pubsub", 0..lines);
-    let mut got = vec![0; bytes];
-    let output = child.stdout.as_mut().expect("a pipe");
-    output.read_exact(&mut got).expect("it prints them all");
-    child.kill().expect("it is there");
-    child.wait().expect("it ends");
-    String::from_utf8(got).expect("UTF-8")
-}
-
 #[test]
 fn a_consumer_of_a_group_begins_with_what_was_left_in_its_hand() {
-    if !has_redis_py() {
+    let Some(python) = redis_py() else {
         return;
-    }
+    };
     let scene = Scene::new();
     send(&scene, "stream", 0..500);
     let ask = |words: &[&str]| scene.redis.ask::<redis::Value>(words);
     ask(&["XGROUP", "CREATE", "logs", "py", "0"]);
     let left = ["XREADGROUP", "GROUP", "py", "me", "COUNT", "250"];
     ask(&[&left[..], &["STREAMS", "logs", ">"]].concat());
-    assert_eq!(printed(&scene, of_readme(0)), text(0..500));
+    assert_eq!(printed(&python, &scene, of_readme(0)), text(0..500));
     send(&scene, "stream", 500..510);
-    assert_eq!(printed(&scene, of_readme(0)), text(500..510));
+    assert_eq!(printed(&python, &scene, of_readme(0)), text(500..510));
 }
 
 #[test]
 fn a_consumer_of_a_list_begins_with_what_was_left_in_its_hand() {
-    if !has_redis_py() {
+    let Some(python) = redis_py() else {
         return;
-    }
+    };
     let scene = Scene::new();
     send(&scene, "list", 0..500);
     for _ in 0..20 {
@@ -94,7 +75,7 @@ fn a_consumer_of_a_list_begins_with_what_was_left_in_its_hand() {
         let moved: String = scene.redis.ask(&[&["LMOVE", "logs"], &to[..]].concat());
         assert!(moved.contains("INFO"), "{moved}");
     }
-    assert_eq!(printed(&scene, of_readme(1)), text(0..500));
+    assert_eq!(printed(&python, &scene, of_readme(1)), text(0..500));
     assert_eq!(
         scene.redis.ask::<usize>(&["EXISTS", "logs", "in-hand:me"]),
         0
@@ -103,15 +84,26 @@ fn a_consumer_of_a_list_begins_with_what_was_left_in_its_hand() {
 
 #[test]
 fn a_subscriber_prints_channel_and_line() {
-    if !has_redis_py() {
+    let Some(python) = redis_py() else {
         return;
-    }
+    };
     let scene = Scene::new();
-    let wanted: String = lines(0..10)
+    let mut child = start(&python, &scene, of_readme(2));
+    wait_until("the program has subscribed", || {
+        scene.redis.ask::<usize>(&["PUBSUB", "NUMPAT"]) == 1
+    });
+    send(&scene, "pubsub", 0..10);
+    let lines = lines(0..10);
+    let wanted: String = lines
         .iter()
         .map(|line| format!("logs:INFO {line}\n"))
         .collect();
-    assert_eq!(printed_live(&scene, of_readme(2), 10, wanted.len()), wanted);
+    let mut got = vec![0; wanted.len()];
+    let output = child.stdout.as_mut().expect("a pipe");
+    output.read_exact(&mut got).expect("it prints them all");
+    child.kill().expect("it is there");
+    child.wait().expect("it ends");
+    assert_eq!(String::from_utf8(got).expect("UTF-8"), wanted);
 }
 
 #[test]
