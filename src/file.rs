@@ -196,9 +196,10 @@ impl<'w> Tail<'w> {
         // the number.
         let mut older = self.chain.as_slice();
         for sought in tail.chain.iter_mut().rev() {
-            let has_same_number = |g: &Generation| g.end.generation == sought.end.generation;
+            let end = sought.end;
             let is_it = |g: &Generation| {
-                g.stat.id == sought.end.file && (sought.end.offset > 0 || has_same_number(g))
+                let has_number = g.end.generation == end.generation && !self.is_younger(g, &end);
+                g.stat.id == end.file && (end.offset > 0 || has_number)
             };
             let Some(at) = older.iter().rposition(is_it) else {
                 continue;
@@ -225,6 +226,14 @@ impl<'w> Tail<'w> {
         drop(self);
         tail.claim();
         tail
+    }
+
+    /// Whether a file was born behind the progress that it began with, which has this place: so its inode is another's.
+    fn is_younger(&self, generation: &Generation, end: &Position) -> bool {
+        let born = generation.stat.born.zip(self.dates);
+        let mut had = self.committed.positions();
+        born.is_some_and(|(born, dates)| born > dates.made)
+            && had.any(|it| (it.generation, it.file) == (end.generation, end.file))
     }
 
     /// Where a path without checkpoint and record begins. An absent file begins at its start.
@@ -312,7 +321,8 @@ impl<'w> Tail<'w> {
             let start = self.chain[index].end;
             let taken = self.chain[index].read(now, &self.limits, buffer, sink);
             let is_intact = start.offset > 0 && matches!(taken, Taken::Lines | Taken::Nothing);
-            if is_newest && is_intact && !self.chain[index].is_troubled() {
+            let is_path = is_newest && !self.was_absent;
+            if is_path && is_intact && !self.chain[index].is_troubled() {
                 self.has_seen_all();
             }
             match taken {
@@ -383,40 +393,43 @@ impl<'w> Tail<'w> {
         let current = self.progress().current;
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let written = |g: &Generation| g.stat.modified;
+        // What was written at the very time of an unread one is unread as well: its archive has just that time.
+        let before = |time: SystemTime| time.checked_sub(Duration::from_nanos(1)).unwrap_or(time);
         if current.offset > 0 {
             let behind = files.filter(|g| g.end.generation > current.generation);
             let behind = behind.filter(|g| !g.is_drained()).map(written).min();
-            let now = SystemTime::now();
-            let before = |first: SystemTime| first.checked_sub(Duration::from_nanos(1));
-            return behind
-                .and_then(before)
-                .map_or(now, |before| now.min(before));
+            let seen = self.since.filter(|_| self.was_absent);
+            let now = seen.unwrap_or_else(SystemTime::now);
+            return behind.map_or(now, |first| now.min(before(first)));
         }
-        let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
-        let as_of = match unread.into_iter().map(written).min() {
-            Some(first) => first.min(self.polled),
-            None => drained
-                .into_iter()
-                .map(written)
-                .fold(self.polled, SystemTime::max),
-        };
         // At that time the present file was there.
         let mut present = self.chain.iter().filter(|g| g.stat.id == current.file);
         let born = present.find_map(|g| g.stat.born);
+        let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
+        let (as_of, born) = match unread.into_iter().map(written).min() {
+            Some(first) => (before(first).min(self.polled), born.map(before)),
+            None => {
+                let drained = drained.into_iter().map(written);
+                (drained.fold(self.polled, SystemTime::max), born)
+            }
+        };
         born.map_or(as_of, |born| as_of.max(born))
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.
     fn progress(&self) -> Progress {
         let unfinished = self.chain.iter().position(|g| !g.ended);
-        let Some(current) = unfinished.or(self.chain.len().checked_sub(1)) else {
-            return match self.finished {
-                Some(finished) => Progress::at(finished),
-                None => self.committed.clone(),
-            };
+        let at = unfinished.or(self.chain.len().checked_sub(1));
+        let Some(mut current) = at.map(|at| self.chain[at].end).or(self.finished) else {
+            return self.committed.clone();
         };
-        let mut older: Vec<_> = self.chain[..current].iter().map(|g| g.end).collect();
-        let current = self.chain[current].end;
+        let older = &self.chain[..at.unwrap_or_default()];
+        let mut older: Vec<_> = older.iter().map(|g| g.end).collect();
+        if current.generation < self.committed.current.generation {
+            // One that had a higher number is gone without a line: the number goes to what comes.
+            older.push(current);
+            current = Position::start(self.floor(), FileId::default());
+        }
         // While nothing was read of it, the newest one that was read tells what is unread.
         let is_wanted = |finished: &Position| {
             let is_newer =
@@ -430,6 +443,12 @@ impl<'w> Tail<'w> {
         // An empty file that is held and the archive that was made of it may have the same number.
         older.dedup_by_key(|position| position.generation);
         Progress { current, older }
+    }
+
+    /// No file that is new gets a lower number, as a position never goes back.
+    fn floor(&self) -> u64 {
+        let current = self.committed.current;
+        current.generation + u64::from(current.offset > 0)
     }
 }
 

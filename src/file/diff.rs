@@ -9,6 +9,7 @@
 //! Two neighbours are known to be neighbours, or there is a gap between them.
 
 mod events;
+mod line;
 mod places;
 
 use std::cmp::Ordering;
@@ -32,6 +33,8 @@ pub struct Known {
     pub hold: Hold,
     /// The largest size that it was seen to have; 0 where nobody has seen it.
     pub seen: u64,
+    /// When a file was born and last written to that was truncated, or may have been, and then unlinked.
+    pub lived: Option<(SystemTime, SystemTime)>,
     /// It is known from later than `held_until`: we have closed it, or a commit record has it, which does not tell its time.
     pub is_later: bool,
 }
@@ -143,6 +146,8 @@ pub enum Event {
     /// An unread file, to be read from its start after all those before. Where it is a known one of which nothing was
     /// read, this is its number from now on.
     Appeared { file: usize, generation: u64 },
+    /// Another one was found to come before a known generation of which nothing was read: this is its number from now on.
+    Renumbered { known: usize, generation: u64 },
     /// A known generation is nowhere any more. `passed`: the newest of the rotated files behind it that are taken for
     /// read, by their times.
     Vanished { known: usize, passed: Option<usize> },
@@ -259,9 +264,11 @@ impl Look<'_> {
 
     /// What stands behind the newest generation that lines were read of.
     fn unread(&self, places: &[Place]) -> Result<Unread, Ask> {
-        let mut read = (0..self.known.len())
-            .rev()
-            .filter(|index| self.known[*index].is_read());
+        // What stands behind a copy of all that an unread one was is unread as well.
+        let is_certain = |index: &usize| {
+            self.known[*index].is_read() || matches!(places[*index], Place::Copy(_))
+        };
+        let mut read = (0..self.known.len()).rev().filter(is_certain);
         let newest = read.clone().next().map(|index| places[index]);
         let base = read.find_map(|index| self.in_order(places[index]));
         let first = match (base, newest) {
@@ -381,8 +388,10 @@ impl Look<'_> {
         base: Option<usize>,
     ) -> Result<Option<Option<String>>, Ask> {
         let fact = &self.facts.files[file];
-        let is_held = |known: &Known| known.file == fact.file && known.hold != Hold::No;
-        let is_held = self.known.iter().any(is_held);
+        // What was truncated under the name of a backup is another backup.
+        let is_kept = |known: &Known| known.hold == Hold::Intact || fact.name.kind != Kind::Other;
+        let is_held = |known: &Known| known.hold != Hold::No && known.file == fact.file;
+        let is_held = self.known.iter().any(|it| is_held(it) && is_kept(it));
         let base = base.map(|base| &self.facts.files[base].name);
         match fact.name.kind {
             _ if fact.claimed || fact.given_up => return Ok(None),
@@ -394,7 +403,7 @@ impl Look<'_> {
             }
             _ => {}
         }
-        if self.may_be_begun(fact) || self.is_copy_of_path(file)? {
+        if self.is_of_path(file)? {
             return Ok(None);
         }
         Ok(match self.ask(Ask::IsText { file })? {
@@ -402,6 +411,11 @@ impl Look<'_> {
             Reply::No => None,
             Reply::Unreadable(reason) => Some(Some(reason.clone())),
         })
+    }
+
+    /// Whether it is a copy of the path's own file, or may become one.
+    fn is_of_path(&self, file: usize) -> Result<bool, Ask> {
+        Ok(self.may_be_begun(&self.facts.files[file]) || self.is_copy_of_path(file)?)
     }
 
     /// Whether an empty file may be a copy of the path's that was just begun.

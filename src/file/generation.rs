@@ -32,6 +32,8 @@ pub struct Generation {
     pub stat: Stat,
     /// The largest size that it was seen to have.
     pub seen: u64,
+    /// While nothing was read: a place of its content at the last look, by which it is known whether it was truncated.
+    pub mark: Option<(u64, Anchor)>,
     /// Made by copytruncate: a line that it ends in goes on in another file.
     pub is_copy: bool,
     /// Only a commit record names its file, of later than the last time that is known.
@@ -116,6 +118,7 @@ impl Generation {
             end,
             stat,
             seen: stat.size,
+            mark: None,
             is_copy: false,
             is_later: false,
             ended: false,

@@ -55,7 +55,8 @@ impl Tail<'_> {
                 end.offset
             ));
         }
-        let is_newer = |old: Position| old.generation < end.generation;
+        // One of the same number stood for this one before it was found.
+        let is_newer = |old: Position| old.generation <= end.generation;
         if end.offset == 0 {
             self.given_up.push((end.file, generation.size()));
         } else if self.finished.is_none_or(is_newer) {

@@ -5,21 +5,21 @@
 
 mod apply;
 mod copies;
+mod known;
 
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::diff::{Ask, Fact, Facts, Hold, Known, Replies, Reply, diff};
+use super::diff::{Ask, Fact, Facts, Known, Replies, Reply, diff};
 use super::folder::Candidate;
-use super::generation::Body;
 use super::names::{Name, Packing};
-use super::open::{anchor_at, bytes_before, equals_beginning, holds, is_absent};
+use super::open::{bytes_before, equals_beginning, holds, is_absent};
 use super::unpack::{Findings, HEAD, Inspection};
 use super::{Before, Tail};
 use crate::error::describe;
 use crate::lines::is_text;
-use crate::position::{ANCHOR_LEN, Anchor, FileId, Gap, Position};
+use crate::position::{ANCHOR_LEN, Anchor, FileId, Gap};
 use crate::talk;
 use copies::{is_earlier_copy, open_candidate, version};
 
@@ -80,9 +80,10 @@ impl Tail<'_> {
             return Ok(Looked::Waiting);
         }
         self.inspector.again_at = None;
-        let known = self.known()?;
+        let mut known = self.known()?;
         let ids: Vec<_> = known.iter().map(|known| known.file).collect();
         let (candidates, others) = self.surroundings.look(&self.place, &ids)?;
+        let split = self.split_unlinked(&mut known, &candidates)?;
         let facts = self.facts(&candidates, others);
         let mut replies = Replies::new();
         let events = loop {
@@ -98,8 +99,9 @@ impl Tail<'_> {
             };
             replies.insert(ask, reply);
         };
-        let changed = self.apply(&known, &candidates, &events)?;
+        let changed = self.apply(&known, split, &candidates, &events)?;
         self.remember_before(&candidates);
+        self.mark(&known)?;
         self.claim();
         self.inspector.keep(&candidates);
         self.given_up
@@ -109,49 +111,6 @@ impl Tail<'_> {
         } else {
             Looked::Same
         })
-    }
-
-    /// What is known, oldest first.
-    fn known(&self) -> io::Result<Vec<Known>> {
-        let is_begun = self.chain.iter().any(|g| g.end.offset > 0);
-        let mut known = Vec::new();
-        if let (Before::File(before), false) = (&self.before, is_begun) {
-            known.push(before.clone());
-        }
-        let closed = |end: Position| Known {
-            generation: Some(end.generation),
-            file: end.file,
-            offset: end.offset,
-            probe: (end.anchor.len > 0).then_some((end.offset, end.anchor)),
-            hold: Hold::No,
-            seen: 0,
-            is_later: true,
-        };
-        let is_open = |end: &Position| {
-            self.chain
-                .iter()
-                .any(|g| g.end.generation == end.generation)
-        };
-        known.extend(self.finished.filter(|end| !is_open(end)).map(closed));
-        for generation in &self.chain {
-            let mut found = closed(generation.end);
-            (found.seen, found.is_later) = (generation.seen, generation.is_later);
-            if let Body::Plain(file) = &generation.body {
-                let end = generation.end;
-                let is_intact = holds(file, end.offset, end.anchor)?;
-                found.hold = if is_intact { Hold::Intact } else { Hold::Cut };
-                if end.offset == 0 {
-                    let size = file.metadata()?.len();
-                    let anchor = anchor_at(file, size)?;
-                    found.probe = anchor.filter(|a| a.len > 0).map(|anchor| (size, anchor));
-                }
-            } else if let Body::Packed(..) = &generation.body {
-                found.hold = Hold::Intact;
-            }
-            known.push(found);
-        }
-        known.sort_by_key(|known| known.generation);
-        Ok(known)
     }
 
     fn facts(&self, candidates: &[Candidate], others: Vec<Name>) -> Facts {
@@ -170,7 +129,6 @@ impl Tail<'_> {
                     .contains(&(candidate.stat.id, candidate.stat.size)),
             }
         };
-        let current = self.committed.current;
         Facts {
             files: candidates.iter().map(fact).collect(),
             since: self.since,
@@ -178,8 +136,8 @@ impl Tail<'_> {
             others,
             was_absent: self.was_absent,
             is_all_ours: self.before == Before::Nothing,
-            next: current.generation + 1,
-            floor: current.generation + u64::from(current.offset > 0),
+            next: self.committed.current.generation + 1,
+            floor: self.floor(),
         }
     }
 

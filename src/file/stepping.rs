@@ -90,8 +90,9 @@ impl Tail<'_> {
         let state = path.map(state_of);
         if step != Step::Look {
             self.was_absent = path.is_none();
-            // Of what has grown, only a read tells whether it was truncated before.
-            if step == Step::Idle {
+            // Of what has grown, only a read tells whether it was truncated before; and while there is nothing, a file may
+            // come and be rotated away between two polls.
+            if step == Step::Idle && path.is_some() {
                 self.has_seen_all();
             }
             return Some(step);

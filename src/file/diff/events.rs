@@ -1,60 +1,92 @@
-//! What has happened, said as events: each file that is to be read gets its number, and what is missing a gap.
+//! What has happened, said as events; what is missing, as gaps.
 
+use super::line::Numbering;
 use super::{AT_ONCE, Event, Fact, Hold, Known, Look, Place, Unread};
 use crate::file::names::Kind;
 use crate::position::{FileId, Gap};
+
+const NO_COPY: &str = "it was truncated, and no copy of it is found";
+
+/// What is missing of a generation that cannot be read on.
+fn gap_behind(known: &Known) -> Gap {
+    let probed = match (known.hold, known.probe) {
+        (Hold::No | Hold::Intact, Some((offset, _))) => offset,
+        _ => 0,
+    };
+    let left = known.seen.checked_sub(known.offset);
+    Gap {
+        generation: known.generation.unwrap_or_default(),
+        offset: known.offset.max(probed),
+        bytes: left.filter(|bytes| *bytes > 0),
+    }
+}
 
 impl Look<'_> {
     pub(super) fn events(&self, places: &[Place], unread: &Unread) -> Vec<Event> {
         let mut events = Vec::new();
         for (index, place) in places.iter().enumerate() {
-            let known = &self.known[index];
-            let (held, numbered) = (known.hold != Hold::No, known.generation.is_some());
             // While there is nothing to go on with, it may come back.
             let is_passed = !unread.files.is_empty()
                 || places[index + 1..]
                     .iter()
                     .any(|place| *place != Place::Lost);
-            match *place {
-                // It is said below, with its number; or that nobody can read it.
-                Place::At(file) if !known.is_read() && unread.has(file) => {
-                    let is_unreadable = unread
-                        .files
-                        .iter()
-                        .any(|(it, why)| *it == file && why.is_some());
-                    if is_unreadable && !held {
-                        events.push(Event::Vanished {
-                            known: index,
-                            passed: None,
-                        });
-                    }
-                }
-                // The path was replaced by a copy of its file, and goes on there.
-                Place::At(file) if held && self.is_another_path(known, file) => {
-                    events.push(Event::Copied { known: index, file })
-                }
-                Place::At(file) if numbered => events.push(Event::Found { known: index, file }),
-                Place::Copy(file) if numbered => events.push(Event::Copied { known: index, file }),
-                Place::EarlierCopy(file) if numbered => events.push(Event::Truncated {
-                    known: index,
-                    copy: Some(file),
-                }),
-                Place::Lost if held => events.push(Event::Truncated {
-                    known: index,
-                    copy: None,
-                }),
-                Place::Lost if is_passed && numbered => events.push(Event::Vanished {
-                    known: index,
-                    passed: unread
-                        .passed
-                        .filter(|_| index + 1 == self.known.len())
-                        .filter(|passed| self.is_next_to_unread(*passed, unread)),
-                }),
-                _ => {}
-            }
+            events.extend(self.gap_in_place(index, *place));
+            events.extend(self.event(index, *place, unread, is_passed));
         }
         self.push_unread(places, unread, &mut events);
         events
+    }
+
+    /// What has become of a known generation.
+    fn event(&self, index: usize, place: Place, unread: &Unread, is_passed: bool) -> Option<Event> {
+        let known = &self.known[index];
+        let (held, numbered) = (known.hold != Hold::No, known.generation.is_some());
+        Some(match place {
+            // It is said below, with its number; or that nobody can read it.
+            Place::At(file) if !known.is_read() && unread.has(file) => {
+                let mut unread = unread.files.iter();
+                let is_unreadable = unread.any(|(it, why)| *it == file && why.is_some());
+                return (is_unreadable && !held).then_some(Event::Vanished {
+                    known: index,
+                    passed: None,
+                });
+            }
+            // The path was replaced by a copy of its file, and goes on there.
+            Place::At(file) if held && self.is_another_path(known, file) => {
+                Event::Copied { known: index, file }
+            }
+            Place::At(file) if numbered => Event::Found { known: index, file },
+            Place::Copy(file) if numbered => Event::Copied { known: index, file },
+            Place::EarlierCopy(file) if numbered => Event::Truncated {
+                known: index,
+                copy: Some(file),
+            },
+            Place::Lost if held => Event::Truncated {
+                known: index,
+                copy: None,
+            },
+            Place::Lost if is_passed && numbered => Event::Vanished {
+                known: index,
+                passed: unread
+                    .passed
+                    .filter(|_| index + 1 == self.known.len())
+                    .filter(|passed| self.is_next_to_unread(*passed, unread)),
+            },
+            _ => return None,
+        })
+    }
+
+    /// What is missing of a generation whose file goes on as the next one. Of the newest one it is said below.
+    fn gap_in_place(&self, index: usize, place: Place) -> Option<Event> {
+        let (known, next) = (&self.known[index], self.known.get(index + 1)?);
+        if known.hold != Hold::Cut || next.file != known.file {
+            return None;
+        }
+        if place == Place::Lost {
+            return Some(Event::Gap(gap_behind(known), NO_COPY.to_string()));
+        }
+        let (gap, why) = self.gap_behind_backup(known, place)?;
+        Some(Event::Gap(gap, why))
     }
 
     /// Whether nothing is missing between a file and the first unread one. What is may be the generation that is gone.
@@ -66,10 +98,6 @@ impl Look<'_> {
     /// The unread files with their numbers, and the gaps before and between them. A gap before a known file was said when
     /// that got its number, which is so much higher.
     fn push_unread(&self, places: &[Place], unread: &Unread, events: &mut Vec<Event>) {
-        let mut next = self.next_generation(places, unread);
-        let is_open = |(_, place): &(&Known, &Place)| **place == Place::Unlisted;
-        let open = self.known.iter().zip(places).filter(is_open);
-        let open: Vec<_> = open.filter_map(|(known, _)| known.generation).collect();
         let mut files = unread.files.as_slice();
         if let Some((gap, why)) = self.gap_behind_known(places, unread) {
             // A file that cannot be read is taken for the one that is missing.
@@ -82,132 +110,34 @@ impl Look<'_> {
                 _ => events.push(Event::Gap(gap, why)),
             }
         }
-        let number = |base: usize| {
-            let index = places.iter().position(|place| place.file() == Some(base))?;
-            self.known[index].generation
-        };
-        let mut before = unread.base.map(|base| (base, number(base)));
-        let mut gaps = Vec::new();
-        for (file, reason) in files {
-            let missing = before.and_then(|it| self.missing_before(it, *file, &open));
-            if let Some((files, why)) = missing {
-                gaps.push(Event::Gap(Gap::of_all(next), why));
-                next += files;
-            }
-            if let Some(reason) = reason {
-                gaps.push(Event::Gap(Gap::of_all(next), reason.clone()));
-                events.push(Event::GivenUp { file: *file });
-            } else {
-                let own = self.number_of_unread(*file);
-                let is_said = own >= Some(next);
-                events.extend(std::mem::take(&mut gaps).into_iter().filter(|_| !is_said));
-                next = next.max(own.unwrap_or_else(|| self.number_behind(*file, places)));
-                events.push(Event::Appeared {
-                    file: *file,
-                    generation: next,
-                });
-            }
-            before = Some((*file, Some(next)));
-            next += 1;
+        let line = self.in_line(files, places);
+        let mut numbering = Numbering::new(self, places, unread.base, &line);
+        for item in &line {
+            numbering.push(item);
         }
-        events.extend(gaps);
-    }
-
-    /// The lowest number that a file may get that has none: it stands behind the generations of the files before it, and
-    /// behind what is open and has no name any more.
-    fn number_behind(&self, file: usize, places: &[Place]) -> u64 {
-        let is_before = |place: &Place| match place {
-            Place::Unlisted => true,
-            place => self.in_order(*place).is_some_and(|other| other < file),
-        };
-        let before = self
-            .known
-            .iter()
-            .zip(places)
-            .filter(|(_, place)| is_before(place));
-        let newest = before.filter_map(|(known, _)| known.generation).max();
-        newest.map_or(0, |newest| newest + 1).max(self.facts.floor)
-    }
-
-    /// How many files are missing before an unread one, besides the generations that are open and have no name any more.
-    fn missing_before(
-        &self,
-        (before, number): (usize, Option<u64>),
-        file: usize,
-        open: &[u64],
-    ) -> Option<(u64, String)> {
-        // What is missing behind a file from before the first generation is nobody's business.
-        let number = number?;
-        let (files, why) = self.missing_between(before, file)?;
-        let own = self.number_of_unread(file).unwrap_or(u64::MAX);
-        let is_between = |open: &&u64| **open > number && **open < own;
-        let missing = files.saturating_sub(open.iter().filter(is_between).count() as u64);
-        (missing > 0).then_some((missing, why))
-    }
-
-    /// The number that a file has of which nothing was read.
-    fn number_of_unread(&self, file: usize) -> Option<u64> {
-        let file = self.facts.files[file].file;
-        let is_it = |known: &&Known| known.file == file && !known.is_read();
-        self.known.iter().find(is_it)?.generation
-    }
-
-    /// Whether an unread file has a number that says that it comes before a known generation.
-    fn is_before(&self, file: usize, known: &Known) -> bool {
-        let own = self.number_of_unread(file);
-        own.is_some() && own < known.generation
-    }
-
-    /// The number behind those of the files that stay.
-    fn next_generation(&self, places: &[Place], unread: &Unread) -> u64 {
-        let first = unread.files.first().map(|(file, _)| *file);
-        let stays = |(known, place): (&Known, &Place)| {
-            let comes_later = first.is_some_and(|first| self.is_before(first, known));
-            let stays = match place {
-                Place::Unlisted => !comes_later,
-                _ if known.is_read() => true,
-                Place::At(file) if self.facts.files[*file].file == known.file => !unread.has(*file),
-                Place::At(_) => !comes_later,
-                Place::Lost => known.hold != Hold::No,
-                Place::Copy(_) | Place::EarlierCopy(_) => true,
-            };
-            known.generation.filter(|_| stays)
-        };
-        let newest = self.known.iter().zip(places).filter_map(stays).max();
-        let first = || self.known.iter().filter_map(|known| known.generation).min();
-        match newest {
-            Some(newest) => newest + 1,
-            None => first().unwrap_or(self.facts.next),
-        }
+        events.extend(numbering.into_events());
     }
 
     /// Whether something may be missing behind the newest known generation.
     fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<(Gap, String)> {
         let (known, place) = self.known.iter().zip(places).next_back()?;
-        let generation = known.generation?;
-        if let Some(file) = place.file().filter(|file| self.is_backup(known, *file)) {
-            let gap = Gap {
-                generation,
-                offset: self.facts.files[file].size.max(known.offset),
-                bytes: None,
-            };
-            let why = "only a backup of it is left: what was written behind that is not known";
-            return Some((gap, why.to_string()));
+        known.generation?;
+        if let Some(gap) = self.gap_behind_backup(known, *place) {
+            return Some(gap);
         }
         if unread.files.is_empty() && known.hold != Hold::Cut {
             return None;
         }
         let is_path = |(file, _): &(usize, _)| {
-            self.facts.files[*file].name.kind == Kind::Path || self.is_before(*file, known)
+            self.facts.files[*file].name.kind == Kind::Path
+                || self.is_before(&self.item(*file, None, places), known)
         };
         let why = match place {
             // What only the path follows was removed, and made anew. What was empty may be an empty archive.
             Place::Unlisted if !unread.files.iter().all(is_path) && known.probe.is_some() => {
                 "it was removed, or moved to where nobody looks (--rotated): what followed it is not known"
             }
-            Place::Lost if known.hold == Hold::Cut => {
-                "it was truncated, and no copy of it is found"
-            }
+            Place::Lost if known.hold == Hold::Cut => NO_COPY,
             Place::Lost if known.is_read() => {
                 "the file that was being read is gone, or closed to us"
             }
@@ -223,15 +153,18 @@ impl Look<'_> {
             }
             _ => return None,
         };
-        let probed = known.probe.map_or(0, |(offset, _)| offset);
+        Some((gap_behind(known), why.to_string()))
+    }
+
+    /// What is missing of a generation of which there is only a backup.
+    fn gap_behind_backup(&self, known: &Known, place: Place) -> Option<(Gap, String)> {
+        let file = place.file().filter(|file| self.is_backup(known, *file))?;
         let gap = Gap {
-            generation,
-            offset: known.offset.max(probed),
-            bytes: known
-                .seen
-                .checked_sub(known.offset)
-                .filter(|bytes| *bytes > 0),
+            generation: known.generation?,
+            offset: self.facts.files[file].size.max(known.offset),
+            bytes: None,
         };
+        let why = "only a backup of it is left: what was written behind that is not known";
         Some((gap, why.to_string()))
     }
 

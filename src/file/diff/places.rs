@@ -93,10 +93,11 @@ impl Look<'_> {
     /// must have been written to besides.
     fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.neighbours(index, places);
-        match self.between(index, older, newer)? {
-            Some(file) if older.is_some() || self.is_later(file)? => Ok(Some(file)),
-            _ => Ok(None),
-        }
+        Ok(match self.between(index, older, newer)? {
+            Some(file) if self.is_of_path(file)? => None,
+            Some(file) if older.is_some() || self.is_later(file)? => Some(file),
+            _ => None,
+        })
     }
 
     /// The file that lies as many generations from its neighbours as this one does.
@@ -133,7 +134,7 @@ impl Look<'_> {
             files = filled;
         }
         let at = (generation - before - 1) as usize;
-        let is_it = is_whole && files.len() <= generations;
+        let is_it = is_whole && files.len() == generations;
         Ok(files.get(at).copied().filter(|_| is_it))
     }
 
@@ -222,7 +223,8 @@ impl Look<'_> {
                 && !newer.contains(&fact.file)
                 && !matches!(fact.name.kind, Kind::Other | Kind::Path);
             let ask = Ask::IsEarlierCopy { file, known: index };
-            if may_be && fact.size > 0 && *self.ask(ask)? == Reply::Yes {
+            let may_be = may_be && fact.size > 0 && !self.is_of_path(file)?;
+            if may_be && *self.ask(ask)? == Reply::Yes {
                 return Ok(Place::EarlierCopy(file));
             }
         }

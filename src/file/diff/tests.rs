@@ -50,6 +50,7 @@ fn known(generation: u64, ino: u64, offset: u64, hold: Hold) -> Known {
         probe: (offset > 0).then_some((offset, anchor)),
         hold,
         seen: 0,
+        lived: None,
         is_later: false,
     }
 }
@@ -104,6 +105,9 @@ fn diffed(known: &[Known], facts: &Facts, content: &[(u64, &str)]) -> String {
         } => format!("{} vanished behind #{}", number(*known), ino(*passed)),
         Event::Gap(gap, _) => format!("gap {}:{}", gap.generation, gap.offset),
         Event::GivenUp { file } => format!("#{} is given up", ino(*file)),
+        Event::Renumbered { known, generation } => {
+            format!("{} becomes {generation}", number(*known))
+        }
     };
     events.iter().map(word).collect::<Vec<_>>().join(", ")
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::copies::{end_of_copy, file_before, is_copy, open_candidate, version};
-use crate::file::diff::{Event, Known};
+use crate::file::diff::{Event, Hold, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
 use crate::file::names::Kind;
@@ -19,48 +19,17 @@ impl Tail<'_> {
     pub(super) fn apply(
         &mut self,
         known: &[Known],
+        split: Option<Generation>,
         candidates: &[Candidate],
         events: &[Event],
     ) -> io::Result<bool> {
         let opened = self.open_all(known, candidates, events)?;
-        let mut changed = !opened.is_empty();
-        let last = known.last().map(|last| last.file);
+        let mut changed = split.is_some() || !opened.is_empty();
+        self.chain.extend(split);
         let newest = self.newest_number();
         let mut opened = opened.into_iter();
         for event in events {
-            match event {
-                Event::Found { known: index, file } => {
-                    let known = &known[*index];
-                    // A backup ends anywhere, also in the middle of a line.
-                    let is_copy = is_copy(*file, candidates, Some(known.file))
-                        || candidates[*file].name.kind == Kind::Other;
-                    self.found(known, &candidates[*file], is_copy, &mut opened)
-                }
-                Event::Copied { known: index, file } => {
-                    self.copied(&known[*index], &candidates[*file], &mut opened)
-                }
-                Event::Truncated {
-                    known: index,
-                    copy: passed,
-                }
-                | Event::Vanished {
-                    known: index,
-                    passed,
-                } => {
-                    changed |= self.drop_generation(&known[*index]);
-                    self.pass(passed.map(|passed| &candidates[passed]), &known[*index]);
-                }
-                Event::Appeared { file, generation } => {
-                    let candidate = &candidates[*file];
-                    let is_copy = is_copy(*file, candidates, last);
-                    changed |= self.appeared(candidate, *generation, is_copy, &mut opened);
-                }
-                Event::Gap(gap, why) => {
-                    self.note_gap(*gap, why);
-                    changed = true;
-                }
-                Event::GivenUp { file } => self.give_up(&candidates[*file]),
-            }
+            changed |= self.follow(event, known, candidates, &mut opened);
         }
         self.chain
             .sort_by_key(|generation| generation.end.generation);
@@ -69,6 +38,57 @@ impl Tail<'_> {
             self.begin_again(newest);
         }
         Ok(changed)
+    }
+
+    /// Follows one. True: the chain is another one now, besides what was opened.
+    fn follow(
+        &mut self,
+        event: &Event,
+        known: &[Known],
+        candidates: &[Candidate],
+        opened: &mut impl Iterator<Item = (Body, Stat)>,
+    ) -> bool {
+        match *event {
+            Event::Found { known: index, file } => {
+                // A backup ends anywhere, also in the middle of a line.
+                let is_copy = is_copy(file, candidates, Some(known[index].file))
+                    || candidates[file].name.kind == Kind::Other;
+                self.found(&known[index], &candidates[file], is_copy, opened);
+            }
+            Event::Copied { known: index, file } => {
+                self.copied(&known[index], &candidates[file], opened);
+            }
+            Event::Truncated {
+                known: index,
+                copy: passed,
+            }
+            | Event::Vanished {
+                known: index,
+                passed,
+            } => {
+                let passed = passed.map(|passed| &candidates[passed]);
+                return self.drop_generation(known, index, passed);
+            }
+            Event::Appeared { file, generation } => {
+                let is_copy = is_copy(file, candidates, known.last().map(|last| last.file));
+                return self.appeared(&candidates[file], generation, is_copy, opened);
+            }
+            Event::Renumbered {
+                known: index,
+                generation: number,
+            } => {
+                if let Some(generation) = self.of_known(&known[index]) {
+                    generation.end.generation = number;
+                }
+                return true;
+            }
+            Event::Gap(gap, ref why) => {
+                self.note_gap(gap, why);
+                return true;
+            }
+            Event::GivenUp { file } => self.give_up(&candidates[file]),
+        }
+        false
     }
 
     /// The chain has changed; `newest` is what was its last number. What is at its end may not be so any more.
@@ -117,14 +137,18 @@ impl Tail<'_> {
             let generation = self.chain.iter().find(is_it);
             generation.is_some_and(|g| g.is_sought())
         };
+        // What was truncated is another one now.
+        let is_cut = |id| known.iter().any(|it| it.file == id && it.hold == Hold::Cut);
+        let has_open = |file: usize| {
+            let id = candidates[file].stat.id;
+            self.has_unread(id) && !is_cut(id)
+        };
         let mut opened = Vec::new();
         for event in events {
             let file = match event {
                 Event::Found { known, file } if is_sought(*known) => *file,
                 Event::Copied { file, .. } => *file,
-                Event::Appeared { file, .. } if !self.has_unread(candidates[*file].stat.id) => {
-                    *file
-                }
+                Event::Appeared { file, .. } if !has_open(*file) => *file,
                 _ => continue,
             };
             opened.push(self.open_body(&candidates[file])?);
@@ -203,12 +227,27 @@ impl Tail<'_> {
         self.given_up.push((candidate.stat.id, candidate.stat.size));
     }
 
-    /// Of this generation nothing more can be read.
-    fn drop_generation(&mut self, known: &Known) -> bool {
-        let length = self.chain.len();
-        self.chain
-            .retain(|g| Some(g.end.generation) != known.generation);
-        self.chain.len() < length
+    /// Of this generation nothing more can be read. `passed`: this stands for it.
+    fn drop_generation(
+        &mut self,
+        known: &[Known],
+        index: usize,
+        passed: Option<&Candidate>,
+    ) -> bool {
+        let (it, next) = (&known[index], known.get(index + 1));
+        let at = self
+            .chain
+            .iter()
+            .position(|g| Some(g.end.generation) == it.generation);
+        // A rotated file that was truncated in place.
+        let is_rotated = it.hold == Hold::Cut && next.is_some_and(|next| next.file != it.file);
+        match at {
+            Some(at) if is_rotated && passed.is_none() => self.let_go_of_cut(at),
+            Some(at) => _ = self.chain.remove(at),
+            None => {}
+        }
+        self.pass(passed, it);
+        at.is_some()
     }
 
     fn appeared(

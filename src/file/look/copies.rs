@@ -82,19 +82,21 @@ pub(super) fn file_before(candidate: &Candidate) -> Option<Known> {
         probe: (anchor.len > 0).then_some((stat.size, anchor)),
         hold: Hold::No,
         seen: stat.size,
+        lived: None,
         is_later: false,
     })
 }
 
-/// Opens a candidate; not found, where a rotation has renamed it since it was looked at. What has its inode may be a file
-/// that was made since: that was born later.
+/// Opens a candidate; not found, where a rotation has renamed or truncated it since it was looked at. What has its inode
+/// may be a file that was made since: that was born later.
 pub(super) fn open_candidate(candidate: &Candidate) -> io::Result<(std::fs::File, Stat)> {
     let links = match candidate.name.kind {
         Kind::Path => Links::Follow,
         _ => Links::Refuse,
     };
     let (file, stat) = open(&candidate.path, links)?;
-    if (stat.id, stat.born) != (candidate.stat.id, candidate.stat.born) {
+    let is_same = (stat.id, stat.born) == (candidate.stat.id, candidate.stat.born);
+    if !is_same || stat.size < candidate.stat.size {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok((file, stat))

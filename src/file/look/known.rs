@@ -1,0 +1,130 @@
+//! What is known of a log's generations when a look begins, and what is noted for the next one.
+
+use std::io;
+
+use crate::file::diff::{Hold, Known};
+use crate::file::folder::Candidate;
+use crate::file::generation::{Body, Generation};
+use crate::file::open::{Stat, bytes_before, holds};
+use crate::file::{Before, Tail};
+use crate::lines::leading_nuls;
+use crate::position::{ANCHOR_LEN, Anchor, Position};
+
+impl Tail<'_> {
+    /// What is known, oldest first.
+    pub(super) fn known(&self) -> io::Result<Vec<Known>> {
+        let is_begun = self.finished.is_some() || self.chain.iter().any(|g| g.end.offset > 0);
+        let mut known = Vec::new();
+        if let (Before::File(before), false) = (&self.before, is_begun) {
+            known.push(before.clone());
+        }
+        let is_open = |end: &Position| {
+            self.chain
+                .iter()
+                .any(|g| g.end.generation == end.generation)
+        };
+        known.extend(self.finished.filter(|end| !is_open(end)).map(closed));
+        for generation in &self.chain {
+            known.push(known_of(generation)?);
+        }
+        known.sort_by_key(|known| known.generation);
+        Ok(known)
+    }
+
+    /// What was written to a file between its truncation and its unlinking comes behind the copies that were made of it
+    /// before: it is open, and is a generation of its own, or the same, where nothing was read of it.
+    pub(super) fn split_unlinked(
+        &self,
+        known: &mut Vec<Known>,
+        candidates: &[Candidate],
+    ) -> io::Result<Option<Generation>> {
+        let Some((before, last)) = known.last_mut().zip(self.chain.last()) else {
+            return Ok(None);
+        };
+        let Body::Plain(file) = &last.body else {
+            return Ok(None);
+        };
+        let is_cut = before.hold == Hold::Cut;
+        let may_be_cut = last.end.offset == 0 && last.mark.is_none();
+        let stat = Stat::of(&file.metadata()?);
+        let is_there = candidates.iter().any(|c| c.stat.id == stat.id);
+        if is_there || stat.size == 0 || !is_cut && !may_be_cut {
+            return Ok(None);
+        }
+        let lived = stat.born.map(|born| (born, stat.modified));
+        if !is_cut {
+            before.lived = lived;
+            return Ok(None);
+        }
+        let end = Position::start(last.end.generation + 1, stat.id);
+        let body = Body::Plain(file.try_clone()?);
+        let split = Generation::new(end, last.name.clone(), stat, body);
+        known.push(Known {
+            lived,
+            ..known_of(&split)?
+        });
+        Ok(Some(split))
+    }
+
+    /// Notes what those had at this look of which nothing was read, and have yet: what was copied and truncated under the
+    /// look was told by the copy.
+    pub(super) fn mark(&mut self, known: &[Known]) -> io::Result<()> {
+        for generation in &mut self.chain {
+            let is_it = |it: &&Known| it.file == generation.stat.id && it.hold == Hold::Intact;
+            generation.mark = match &generation.body {
+                Body::Plain(file) if generation.end.offset == 0 => {
+                    let end = match known.iter().find(is_it) {
+                        Some(known) => known.probe,
+                        None => end_of(file)?,
+                    };
+                    let is_there = |(offset, anchor)| holds(file, offset, anchor);
+                    end.filter(|end| is_there(*end).unwrap_or(false))
+                }
+                _ => None,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a generation that is closed.
+fn closed(end: Position) -> Known {
+    Known {
+        generation: Some(end.generation),
+        file: end.file,
+        offset: end.offset,
+        probe: (end.anchor.len > 0).then_some((end.offset, end.anchor)),
+        hold: Hold::No,
+        seen: 0,
+        lived: None,
+        is_later: true,
+    }
+}
+
+fn known_of(generation: &Generation) -> io::Result<Known> {
+    let end = generation.end;
+    let mut known = closed(end);
+    (known.seen, known.is_later) = (generation.seen, generation.is_later);
+    if let Body::Plain(file) = &generation.body {
+        let mark = generation.mark.filter(|_| end.offset == 0);
+        let last = mark.unwrap_or((end.offset, end.anchor));
+        let is_intact = holds(file, last.0, last.1)?;
+        (known.hold, known.probe) = match is_intact {
+            false => (Hold::Cut, Some(last)),
+            true if end.offset == 0 => (Hold::Intact, end_of(file)?),
+            true => (Hold::Intact, known.probe),
+        };
+    } else if let Body::Packed(..) = &generation.body {
+        known.hold = Hold::Intact;
+    }
+    Ok(known)
+}
+
+/// The place behind all that is in a file. None: nothing is, or it ends in NULs, which may be written over in place.
+fn end_of(file: &std::fs::File) -> io::Result<Option<(u64, Anchor)>> {
+    let size = file.metadata()?.len();
+    let end = bytes_before(file, size, ANCHOR_LEN)?;
+    let is_whole = end.len() as u64 == size.min(ANCHOR_LEN as u64);
+    let has_any = is_whole && leading_nuls(&end) < end.len();
+    Ok(has_any.then(|| (size, Anchor::of(&end))))
+}
