@@ -2,14 +2,16 @@
 //!
 //! The tail is polled by hand, so nothing depends on time, and a history that fails is made small.
 
+mod found;
 mod writer;
 
+use std::collections::HashSet;
 use std::fs;
 
 use proptest::prelude::*;
 
 use super::*;
-use writer::Writer;
+use writer::{Log, Writer};
 
 /// What happens to the log, or to who reads it.
 #[derive(Debug, Clone)]
@@ -29,6 +31,28 @@ enum Event {
     Poll(usize),
     /// It ends, and begins anew where it had got to; with the so manieth commit from now on, or at once.
     Restart(usize),
+    /// The sink takes nothing from now on, or takes again.
+    Block,
+    Pack(usize),
+    /// A rotated file.
+    Remove(usize),
+    RemoveLive,
+    /// Without a copy.
+    Zap,
+    BackUp,
+}
+
+/// With what others than logrotate do, and what destroys lines.
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        24 => event(),
+        2 => Just(Event::Block),
+        3 => (0_usize..4).prop_map(Event::Pack),
+        2 => (0_usize..4).prop_map(Event::Remove),
+        1 => Just(Event::RemoveLive),
+        1 => Just(Event::Zap),
+        1 => Just(Event::BackUp),
+    ]
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -45,6 +69,8 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 struct History {
+    /// It has more in it than what logrotate does.
+    is_destructive: bool,
     writer: Writer,
     told: Told,
 }
@@ -59,11 +85,13 @@ struct Told {
     dates: Dates,
     /// Commits until it wants no more.
     left: Option<usize>,
+    is_blocked: bool,
+    gaps: usize,
 }
 
 impl Sink for Told {
     fn has_room(&mut self) -> bool {
-        true
+        !self.is_blocked
     }
 
     fn discard(&mut self) {
@@ -99,6 +127,7 @@ impl Sink for Told {
 impl History {
     fn new(batch: usize, waits: bool) -> History {
         History {
+            is_destructive: false,
             writer: Writer::new(waits),
             told: Told {
                 batch,
@@ -107,6 +136,8 @@ impl History {
                 progress: Progress::at(Position::start(0, FileId::default())),
                 dates: Dates::now(),
                 left: None,
+                is_blocked: false,
+                gaps: 0,
             },
         }
     }
@@ -118,7 +149,7 @@ impl History {
         };
         let progress = self.told.progress.clone();
         let place = Place {
-            path: self.writer.path(0),
+            path: self.writer.path(),
             rotated: Vec::new(),
         };
         Tail::resume(
@@ -143,16 +174,24 @@ impl History {
         let mut polls = 0;
         while times.map_or(idle < 3, |times| polls < times) {
             polls += 1;
-            assert!(polls < 1_000, "it never comes to an end");
-            match tail.poll(Instant::now(), buffer, &mut self.told) {
-                Polled::Idle => idle += 1,
-                Polled::Read | Polled::NoRoom => idle = 0,
+            assert!(polls < 2_000, "it never comes to an end");
+            let polled = tail.poll(Instant::now(), buffer, &mut self.told);
+            self.told.gaps += tail.say_gaps().len();
+            match polled {
+                Polled::Idle if times.is_none() && tail.looking == Looking::Due => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Polled::Idle | Polled::NoRoom => idle += 1,
+                Polled::Read => idle = 0,
                 Polled::Stopped => {
                     self.told.left = None;
                     self.told.pending.clear();
                     *tail = self.resume(surroundings);
                 }
             }
+        }
+        if times.is_none() && !self.told.is_blocked {
+            self.writer.see();
         }
     }
 
@@ -162,6 +201,10 @@ impl History {
         let mut tail = self.resume(surroundings);
         self.poll(surroundings, &mut tail, None, &mut buffer);
         for event in events {
+            // Where content is gone, times decide; and no two such things are done within a step of the clock.
+            if self.is_destructive && !matches!(event, Event::Poll(_)) {
+                std::thread::sleep(CLOCK_STEP);
+            }
             match event {
                 Event::Write(count) => self.writer.write(*count),
                 Event::Begin => self.writer.begin(),
@@ -171,8 +214,8 @@ impl History {
                 Event::Truncate(lines) => {
                     // (An empty copy tells nothing at all.)
                     let is_empty =
-                        fs::metadata(self.writer.path(0)).is_ok_and(|file| file.len() == 0);
-                    if self.writer.copied && *lines > 0 && !is_empty {
+                        fs::metadata(self.writer.path()).is_ok_and(|file| file.len() == 0);
+                    if self.writer.copied && *lines > 0 && !is_empty && !self.told.is_blocked {
                         self.writer.copy(4);
                         self.writer.copied = false;
                         self.writer.write(*lines);
@@ -180,7 +223,10 @@ impl History {
                         self.told.left = None;
                         self.poll(surroundings, &mut tail, None, &mut buffer);
                         self.writer.cut();
-                        self.poll(surroundings, &mut tail, Some(1), &mut buffer);
+                        while {
+                            self.poll(surroundings, &mut tail, Some(1), &mut buffer);
+                            tail.looking == Looking::Due
+                        } {}
                         continue;
                     }
                     self.writer.truncate();
@@ -191,47 +237,72 @@ impl History {
                     tail = self.resume(surroundings);
                 }
                 Event::Restart(commits) => self.told.left = Some(*commits),
+                Event::Block => self.told.is_blocked ^= true,
+                Event::Pack(choice) => self.writer.pack(*choice),
+                Event::Remove(choice) => self.writer.remove(*choice, &self.told.committed),
+                Event::RemoveLive => self.writer.remove_live(&self.told.committed),
+                Event::Zap => self.writer.zap(&self.told.committed),
+                Event::BackUp => self.writer.back_up(),
             }
         }
         self.writer.truncate();
-        let last = if self.writer.waits {
-            self.writer.rotated.len()
-        } else {
-            0
-        };
-        for number in 0..=last {
-            self.writer.complete_in(number);
-        }
+        self.writer.complete_all();
         self.writer.write(1);
-        self.told.left = None;
+        (self.told.left, self.told.is_blocked) = (None, false);
+        self.poll(surroundings, &mut tail, None, &mut buffer);
+        self.told.pending.clear();
+        tail = self.resume(surroundings);
         self.poll(surroundings, &mut tail, None, &mut buffer);
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let written: Vec<_> = self.writer.logs.iter().flat_map(|log| &log.lines).collect();
         let arrived = &self.told.committed;
-        let lost: Vec<_> = written
-            .iter()
-            .filter(|line| !arrived.contains(line))
-            .collect();
-        prop_assert!(lost.is_empty(), "lost: {lost:?}");
+        let came: HashSet<_> = arrived.iter().collect();
+        let logs = &self.writer.logs;
+        let lines =
+            |log: &'_ Log| -> Vec<String> { log.lines.iter().chain(&log.end).cloned().collect() };
+        let lost = |line: &String| !came.contains(line);
+        let required = logs.iter().flat_map(|log| {
+            let is_certain = |line: &String| !log.doubtful.contains(line);
+            lines(log).into_iter().filter(is_certain)
+        });
+        let missing: Vec<_> = required.filter(lost).collect();
+        prop_assert!(missing.is_empty(), "lost: {missing:?}");
         let repeated: Vec<_> = (1..arrived.len())
             .filter(|at| arrived[..*at].contains(&arrived[*at]))
             .map(|at| &arrived[at])
             .collect();
         prop_assert!(repeated.is_empty(), "repeated: {repeated:?}");
+        let all: Vec<_> = logs.iter().flat_map(lines).collect();
+        let is_known = |line: &&String| all.contains(line) || self.writer.loose.contains(*line);
+        let strange: Vec<_> = arrived.iter().filter(|line| !is_known(line)).collect();
+        prop_assert!(strange.is_empty(), "never written: {strange:?}");
+        let is_end = |line: &String| logs.iter().any(|log| log.end.as_ref() == Some(line));
+        let is_punctual = |line: &&String| {
+            !self.writer.late.contains(*line) && !self.writer.loose.contains(*line) && !is_end(line)
+        };
         prop_assert_eq!(
-            written.len(),
-            arrived.len(),
-            "written: {:?}, arrived: {:?}",
-            written,
-            arrived
-        );
-        let punctual = |line: &&String| !self.writer.late.contains(*line);
-        prop_assert_eq!(
-            written.into_iter().filter(punctual).collect::<Vec<_>>(),
-            arrived.iter().filter(punctual).collect::<Vec<_>>(),
+            all.iter()
+                .filter(|line| came.contains(line))
+                .filter(is_punctual)
+                .collect::<Vec<_>>(),
+            arrived.iter().filter(is_punctual).collect::<Vec<_>>(),
             "out of order"
+        );
+        prop_assert!(
+            self.writer.destroyed || self.told.gaps == 0,
+            "a gap, and nothing is missing"
+        );
+        let of_known = logs.iter().filter(|log| {
+            log.seen && !log.untold || log.lines.iter().any(|line| came.contains(line))
+        });
+        let silent: Vec<_> = of_known
+            .flat_map(|log| &log.lines)
+            .filter(|line| lost(line) && !self.writer.late.contains(*line))
+            .collect();
+        prop_assert!(
+            silent.is_empty() || self.told.gaps > 0,
+            "lost without a word: {silent:?}"
         );
         Ok(())
     }
@@ -248,6 +319,27 @@ proptest! {
         waits in any::<bool>(),
     ) {
         let mut history = History::new(batch, waits);
+        history.play(&events, chunk);
+        history.check()?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, failure_persistence: None, max_shrink_iters: 3_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_destroyed_is_said_and_nothing_else(
+        events in prop::collection::vec(any_event(), 1..40),
+        batch in 1_usize..5,
+        chunk in 80_usize..400,
+        has_older in any::<bool>(),
+        waits in any::<bool>(),
+    ) {
+        let mut history = History::new(batch, waits);
+        history.is_destructive = true;
+        if has_older {
+            history.writer.leave_older();
+        }
         history.play(&events, chunk);
         history.check()?;
     }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -13,19 +15,41 @@ pub struct Log {
     pub lines: Vec<String>,
     /// The half line that it ends in.
     begun: Option<String>,
+    /// An end without a newline that nobody waits for: it is the last line.
+    pub end: Option<String>,
+    /// Something of it was destroyed: those that had not come out by then.
+    pub doubtful: HashSet<String>,
+    /// Whoever reads had it open for certain.
+    pub seen: bool,
+    /// What was there of it before a line was read may be gone without a trace, or lie in an archive.
+    pub untold: bool,
+}
+
+/// A rotated log.
+#[derive(Debug, Clone, Copy)]
+struct Rotated {
+    log: usize,
+    number: usize,
+    is_packed: bool,
 }
 
 pub struct Writer {
     folder: TempDir,
     /// Oldest first; the last one is the path's own while that is there.
     pub logs: Vec<Log>,
-    /// What stands in the files `.1`, `.2` and so on.
-    pub rotated: Vec<usize>,
+    /// Newest first.
+    rotated: Vec<Rotated>,
     present: bool,
     /// Copied and not yet truncated: nothing may be written.
     pub copied: bool,
     /// Lines that were completed after their file was rotated.
     pub late: HashSet<String>,
+    /// Ends without a newline that may come out, once.
+    pub loose: HashSet<String>,
+    /// Those that a copytruncate tore, and that are never lines as long as nothing was packed or destroyed.
+    torn: HashSet<String>,
+    /// Something was destroyed; else nothing is missing.
+    pub destroyed: bool,
     written: usize,
     /// Whether the tail waits for late lines; if not, there are none.
     pub waits: bool,
@@ -40,6 +64,9 @@ impl Writer {
             present: true,
             copied: false,
             late: HashSet::new(),
+            loose: HashSet::new(),
+            torn: HashSet::new(),
+            destroyed: false,
             written: 0,
             waits,
         };
@@ -47,18 +74,18 @@ impl Writer {
         writer
     }
 
-    pub fn path(&self, number: usize) -> PathBuf {
-        let suffix = if number == 0 {
-            String::new()
-        } else {
-            format!(".{number}")
-        };
-        self.folder.path().join(format!("app.log{suffix}"))
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("app.log")
     }
 
-    fn append(&self, number: usize, text: &str) {
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).open(self.path(number));
+    fn path_of(&self, rotated: Rotated) -> PathBuf {
+        let ending = if rotated.is_packed { ".gz" } else { "" };
+        let name = format!("app.log.{}{ending}", rotated.number);
+        self.folder.path().join(name)
+    }
+
+    fn append(&self, path: PathBuf, text: &str) {
+        let file = OpenOptions::new().append(true).create(true).open(path);
         file.unwrap().write_all(text.as_bytes()).unwrap();
     }
 
@@ -77,7 +104,7 @@ impl Writer {
     fn create(&mut self) {
         if !self.present {
             self.step_clock();
-            self.append(0, "");
+            self.append(self.path(), "");
             self.logs.push(Log::default());
             self.present = true;
         }
@@ -89,16 +116,20 @@ impl Writer {
         format!("line {}{}", "-".repeat(self.written * 7 % 90), self.written)
     }
 
+    fn last(&mut self) -> &mut Log {
+        self.logs.last_mut().unwrap()
+    }
+
     pub fn write(&mut self, count: usize) {
         if self.copied {
             return;
         }
         self.create();
-        self.complete_in(0);
+        self.complete_in(None);
         for _ in 0..count {
             let line = self.next_line();
-            self.append(0, &format!("{line}\n"));
-            self.logs.last_mut().unwrap().lines.push(line);
+            self.append(self.path(), &format!("{line}\n"));
+            self.last().lines.push(line);
         }
     }
 
@@ -107,57 +138,81 @@ impl Writer {
             return;
         }
         self.create();
-        if self.logs.last().unwrap().begun.is_none() {
+        if self.last().begun.is_none() {
             let mut line = self.next_line();
             line.truncate(line.len() / 2);
-            self.append(0, &line);
-            self.logs.last_mut().unwrap().begun = Some(line);
+            // Unlike every other half.
+            line += &format!("half {}", self.written);
+            self.append(self.path(), &line);
+            self.last().begun = Some(line);
         }
     }
 
-    /// The log that stands in a file.
-    fn log_in(&self, number: usize) -> Option<usize> {
-        match number {
-            0 => self.present.then(|| self.logs.len() - 1),
-            _ => self.rotated.get(number - 1).copied(),
-        }
-    }
-
-    pub fn complete_in(&mut self, number: usize) {
-        let Some(log) = self.log_in(number) else {
-            return;
+    /// Completes the half line in a rotated file, or in the path's.
+    fn complete_in(&mut self, rotated: Option<Rotated>) {
+        let (log, path) = match rotated {
+            Some(rotated) => (rotated.log, self.path_of(rotated)),
+            None if self.present => (self.logs.len() - 1, self.path()),
+            None => return,
         };
         if let Some(begun) = self.logs[log].begun.take() {
             self.written += 1;
             let rest = format!(" completed {}", self.written);
-            self.append(number, &format!("{rest}\n"));
+            self.append(path, &format!("{rest}\n"));
             let line = begun + &rest;
-            if number > 0 {
+            if rotated.is_some() {
                 self.late.insert(line.clone());
             }
             self.logs[log].lines.push(line);
         }
     }
 
-    pub fn complete(&mut self, choice: usize) {
-        let is_open = |number: &usize| *number == 0 || self.waits;
-        let is_begun = |number: &usize| {
-            let log = self.log_in(*number);
-            log.is_some_and(|log| self.logs[log].begun.is_some()) && !(self.copied && *number <= 1)
+    fn places(&self) -> Vec<Option<Rotated>> {
+        let late = if self.waits {
+            self.rotated.as_slice()
+        } else {
+            &[]
         };
-        let begun: Vec<_> = (0..=self.rotated.len())
-            .filter(is_open)
-            .filter(is_begun)
-            .collect();
+        // The newest may be a copy in the making.
+        let rotated = late[usize::from(self.copied && self.waits)..].iter();
+        let rotated = rotated
+            .filter(|rotated| !rotated.is_packed)
+            .copied()
+            .map(Some);
+        let path = (self.present && !self.copied).then_some(None);
+        path.into_iter().chain(rotated).collect()
+    }
+
+    pub fn complete(&mut self, choice: usize) {
+        let is_begun = |place: &Option<Rotated>| {
+            let log = place.map_or(self.logs.len() - 1, |rotated| rotated.log);
+            self.logs[log].begun.is_some()
+        };
+        let begun: Vec<_> = self.places().into_iter().filter(is_begun).collect();
         if !begun.is_empty() {
             self.complete_in(begun[choice % begun.len()]);
         }
     }
 
-    fn shift(&mut self) {
-        for number in (1..=self.rotated.len()).rev() {
-            fs::rename(self.path(number), self.path(number + 1)).unwrap();
+    pub fn complete_all(&mut self) {
+        for place in self.places() {
+            self.complete_in(place);
         }
+    }
+
+    /// Makes room for the next rotated file.
+    fn shift(&mut self) {
+        for at in (0..self.rotated.len()).rev() {
+            let from = self.path_of(self.rotated[at]);
+            self.rotated[at].number += 1;
+            fs::rename(from, self.path_of(self.rotated[at])).unwrap();
+        }
+        let newest = Rotated {
+            log: self.logs.len() - 1,
+            number: 1,
+            is_packed: false,
+        };
+        self.rotated.insert(0, newest);
     }
 
     pub fn rename(&mut self, create: bool) {
@@ -165,24 +220,14 @@ impl Writer {
             return;
         }
         self.shift();
-        fs::rename(self.path(0), self.path(1)).unwrap();
-        self.rotated.insert(0, self.logs.len() - 1);
+        fs::rename(self.path(), self.path_of(self.rotated[0])).unwrap();
         self.present = false;
         if !self.waits {
-            self.finish_last();
+            let log = self.last();
+            log.end = log.begun.take().filter(|begun| !begun.is_empty());
         }
         if create {
             self.create();
-        }
-    }
-
-    /// Nobody waits for the other half of a line in a renamed file: what is there is the line.
-    fn finish_last(&mut self) {
-        if let Some(log) = self.logs.last_mut()
-            && let Some(begun) = log.begun.take().filter(|begun| !begun.is_empty())
-        {
-            self.late.insert(begun.clone());
-            log.lines.push(begun);
         }
     }
 
@@ -195,15 +240,17 @@ impl Writer {
             self.step_clock();
             self.shift();
             self.copied = true;
-            self.rotated.insert(0, self.logs.len() - 1);
         }
-        let bytes = fs::read(self.path(0)).unwrap();
+        let bytes = fs::read(self.path()).unwrap();
         let part = (bytes.len() * quarters.min(4)).div_ceil(4);
-        let there = fs::metadata(self.path(1)).map_or(0, |metadata| metadata.len() as usize);
-        let copy = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(self.path(1));
+        if part == bytes.len() {
+            // What is written on is not in the copy.
+            let begun = self.last().begun.clone();
+            self.torn.extend(begun.filter(|begun| !begun.is_empty()));
+        }
+        let to = self.path_of(self.rotated[0]);
+        let there = fs::metadata(&to).map_or(0, |metadata| metadata.len() as usize);
+        let copy = OpenOptions::new().append(true).create(true).open(to);
         copy.unwrap()
             .write_all(&bytes[there.min(part)..part])
             .unwrap();
@@ -220,16 +267,119 @@ impl Writer {
     pub fn cut(&mut self) {
         File::options()
             .write(true)
-            .open(self.path(0))
+            .open(self.path())
             .unwrap()
             .set_len(0)
             .unwrap();
         self.copied = false;
         // What was begun is torn: its first half stands in the copy, where nobody completes it.
-        let begun = self.logs.last_mut().unwrap().begun.take();
+        let begun = self.last().begun.take();
+        self.last().untold = true;
+        self.torn.extend(begun.clone());
         self.logs.push(Log {
-            lines: Vec::new(),
             begun: begun.map(|_| String::new()),
+            ..Log::default()
         });
+    }
+
+    // What somebody else does.
+
+    /// A file of a rotation long ago; what followed it is gone.
+    pub fn leave_older(&self) {
+        let path = self.folder.path().join("app.log.900");
+        self.append(path.clone(), "a line from before\n");
+        let time = SystemTime::now() - Duration::from_secs(3600);
+        File::options()
+            .append(true)
+            .open(path)
+            .and_then(|file| file.set_modified(time))
+            .unwrap();
+    }
+
+    /// Nobody completes it any more, and it may come out as it is.
+    fn loosen(&mut self, log: usize) {
+        let log = &mut self.logs[log];
+        let end = log.begun.take().or(log.end.take());
+        self.loose.extend(end.filter(|end| !end.is_empty()));
+        self.loose.extend(self.torn.drain());
+    }
+
+    pub fn pack(&mut self, choice: usize) {
+        let first = usize::from(self.copied);
+        let plain: Vec<_> = (first..self.rotated.len())
+            .filter(|at| !self.rotated[*at].is_packed)
+            .collect();
+        if plain.is_empty() {
+            return;
+        }
+        let at = plain[choice % plain.len()];
+        let gzip = Command::new("gzip")
+            .arg(self.path_of(self.rotated[at]))
+            .status();
+        assert!(gzip.unwrap().success());
+        self.rotated[at].is_packed = true;
+        // For all that an archive says, it may be any one before it of which nothing was read.
+        let log = self.rotated[at].log;
+        self.logs[..log]
+            .iter_mut()
+            .for_each(|log| log.untold = true);
+        self.loosen(log);
+    }
+
+    /// From now on, what has not come out of it may never do.
+    fn doubt(&mut self, log: usize, arrived: &[String]) {
+        self.destroyed = true;
+        let log = &mut self.logs[log];
+        let missing = log.lines.iter().filter(|line| !arrived.contains(line));
+        log.doubtful.extend(missing.cloned());
+    }
+
+    pub fn remove(&mut self, choice: usize, arrived: &[String]) {
+        let first = usize::from(self.copied);
+        if self.rotated.len() == first {
+            return;
+        }
+        let at = first + choice % (self.rotated.len() - first);
+        fs::remove_file(self.path_of(self.rotated[at])).unwrap();
+        let log = self.rotated.remove(at).log;
+        self.doubt(log, arrived);
+        self.loosen(log);
+    }
+
+    pub fn remove_live(&mut self, arrived: &[String]) {
+        if !self.present || self.copied {
+            return;
+        }
+        self.step_clock();
+        fs::remove_file(self.path()).unwrap();
+        self.present = false;
+        let live = self.logs.len() - 1;
+        self.doubt(live, arrived);
+        self.loosen(live);
+    }
+
+    /// `: > app.log`
+    pub fn zap(&mut self, arrived: &[String]) {
+        if !self.present || self.copied {
+            return;
+        }
+        self.step_clock();
+        self.doubt(self.logs.len() - 1, arrived);
+        self.cut();
+        self.loose.extend(self.torn.drain());
+    }
+
+    /// `cp app.log app.log.bak`
+    pub fn back_up(&self) {
+        if self.present {
+            fs::copy(self.path(), self.folder.path().join("app.log.bak")).unwrap();
+        }
+    }
+
+    /// Whoever reads has read the file that is there.
+    pub fn see(&mut self) {
+        if self.present {
+            self.last().seen = true;
+        }
     }
 }
