@@ -272,8 +272,12 @@ impl Look<'_> {
         let newest = read.clone().next().map(|index| places[index]);
         let base = read.find_map(|index| self.in_order(places[index]));
         let first = match (base, newest) {
-            // What stands behind an older one may be what was read of the newest.
-            (Some(base), Some(Place::Lost)) => (base + 1).max(self.first_unread()?),
+            // What stands behind an older one may be what was read of the newest, of which a backup says no more.
+            (Some(base), Some(newest))
+                if newest != Place::Unlisted && self.in_order(newest).is_none() =>
+            {
+                (base + 1).max(self.first_unread()?)
+            }
             (Some(base), _) => base + 1,
             (None, _) => self.first_unread()?,
         };
