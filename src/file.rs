@@ -398,8 +398,7 @@ impl<'w> Tail<'w> {
         if current.offset > 0 {
             let behind = files.filter(|g| g.end.generation > current.generation);
             let behind = behind.filter(|g| !g.is_drained()).map(written).min();
-            let seen = self.since.filter(|_| self.was_absent);
-            let now = seen.unwrap_or_else(SystemTime::now);
+            let now = self.seen_until();
             return behind.map_or(now, |first| now.min(before(first)));
         }
         // At that time the present file was there.
@@ -414,6 +413,20 @@ impl<'w> Tail<'w> {
             }
         };
         born.map_or(as_of, |born| as_of.max(born))
+    }
+
+    /// What was written until then is in files that are known: the path has been no other one.
+    fn seen_until(&self) -> SystemTime {
+        let now = SystemTime::now();
+        let is_path = |newest: &Generation| {
+            let path = stat(&self.place.path).ok().flatten();
+            path.is_some_and(|path| path.id == newest.stat.id)
+        };
+        match self.chain.last() {
+            _ if self.was_absent => self.since.unwrap_or(now),
+            Some(newest) if !is_path(newest) => self.polled,
+            _ => now,
+        }
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.
