@@ -174,3 +174,17 @@ fn a_copy_of_the_path_in_the_making_is_not_the_generation_that_is_missing() {
         ]],
     );
 }
+
+#[test]
+fn a_removed_file_that_was_read_in_part_is_said_by_the_next_run() {
+    let empty = [Write(1), Poll(3), Copy(4), Truncate(0), Poll(3)];
+    comes_out_right(
+        "it was empty and read to its end when it got its number",
+        false,
+        &[
+            &empty,
+            &COPYTRUNCATE,
+            &[Write(9), RemoveLive, Write(1), Poll(3), Restart(0)],
+        ],
+    );
+}

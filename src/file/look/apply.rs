@@ -26,7 +26,7 @@ impl Tail<'_> {
         let opened = self.open_all(known, candidates, events)?;
         let mut changed = split.is_some() || !opened.is_empty();
         self.chain.extend(split);
-        let newest = self.newest_number();
+        let newest = self.newest_file();
         let mut opened = opened.into_iter();
         for event in events {
             changed |= self.follow(event, known, candidates, &mut opened);
@@ -91,13 +91,13 @@ impl Tail<'_> {
         false
     }
 
-    /// The chain has changed; `newest` is what was its last number. What is at its end may not be so any more.
-    fn begin_again(&mut self, newest: Option<u64>) {
-        let is_followed = self.newest_number() != newest;
+    /// The chain has changed; `newest` was its last file. What is at its end may not be so any more.
+    fn begin_again(&mut self, newest: Option<FileId>) {
+        let is_followed = self.newest_file() != newest;
         for generation in &mut self.chain {
             // Its last lines may have been written before it was renamed: what follows it has not begun.
             generation.at_end = false;
-            generation.ended &= !is_followed || Some(generation.end.generation) != newest;
+            generation.ended &= !is_followed || Some(generation.stat.id) != newest;
         }
         for generation in &self.chain {
             let (path, name) = (self.place.path.display(), generation.name.display());
@@ -110,8 +110,8 @@ impl Tail<'_> {
         }
     }
 
-    fn newest_number(&self) -> Option<u64> {
-        self.chain.last().map(|newest| newest.end.generation)
+    fn newest_file(&self) -> Option<FileId> {
+        self.chain.last().map(|newest| newest.stat.id)
     }
 
     fn of_known(&mut self, known: &Known) -> Option<&mut Generation> {
