@@ -37,7 +37,7 @@ pub struct Candidate {
 impl Candidate {
     /// By this it stands among others: when it was born, which the next one was after it; an archive is born at any time,
     /// and has its original's time of last write.
-    pub fn time(&self) -> SystemTime {
+    fn time(&self) -> SystemTime {
         let born = self.stat.born.filter(|_| self.name.packing.is_none());
         born.unwrap_or(self.stat.modified)
     }

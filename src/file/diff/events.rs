@@ -95,8 +95,7 @@ impl Look<'_> {
         first.is_none_or(|(first, _)| self.missing_between(file, *first).is_none())
     }
 
-    /// The unread files with their numbers, and the gaps before and between them. A gap before a known file was said when
-    /// that got its number, which is so much higher.
+    /// The unread files with their numbers, and the gaps before and between them.
     fn push_unread(&self, places: &[Place], unread: &Unread, events: &mut Vec<Event>) {
         let mut files = unread.files.as_slice();
         if let Some((gap, why)) = self.gap_behind_known(places, unread) {
