@@ -387,10 +387,11 @@ impl<'w> Tail<'w> {
     }
 
     /// What was written before this is taken; what is not was written then or later. By this a later start tells what is
-    /// unread, where the file that was being read is gone by then. A copy that is shorter than what was read of it was made
-    /// by then, too.
+    /// unread, where the file that was being read is gone by then.
     pub fn as_of(&self) -> SystemTime {
         let current = self.progress().current;
+        // What came since nobody has seen, however late it is now.
+        let seen = self.since.unwrap_or(self.polled);
         let files = self.chain.iter().filter(|g| !g.is_sought());
         let written = |g: &Generation| g.stat.modified;
         // What was written at the very time of an unread one is unread as well: its archive has just that time.
@@ -398,35 +399,20 @@ impl<'w> Tail<'w> {
         if current.offset > 0 {
             let behind = files.filter(|g| g.end.generation > current.generation);
             let behind = behind.filter(|g| !g.is_drained()).map(written).min();
-            let now = self.seen_until();
-            return behind.map_or(now, |first| now.min(before(first)));
+            return behind.map_or(seen, |first| seen.min(before(first)));
         }
         // At that time the present file was there.
         let mut present = self.chain.iter().filter(|g| g.stat.id == current.file);
         let born = present.find_map(|g| g.stat.born);
         let (drained, unread): (Vec<_>, Vec<_>) = files.partition(|g| g.is_drained());
         let (as_of, born) = match unread.into_iter().map(written).min() {
-            Some(first) => (before(first).min(self.polled), born.map(before)),
+            Some(first) => (before(first).min(seen), born.map(before)),
             None => {
                 let drained = drained.into_iter().map(written);
-                (drained.fold(self.polled, SystemTime::max), born)
+                (drained.fold(seen, SystemTime::max), born)
             }
         };
         born.map_or(as_of, |born| as_of.max(born))
-    }
-
-    /// What was written until then is in files that are known: the path has been no other one.
-    fn seen_until(&self) -> SystemTime {
-        let now = SystemTime::now();
-        let is_path = |newest: &Generation| {
-            let path = stat(&self.place.path).ok().flatten();
-            path.is_some_and(|path| path.id == newest.stat.id)
-        };
-        match self.chain.last() {
-            _ if self.was_absent => self.since.unwrap_or(now),
-            Some(newest) if !is_path(newest) => self.polled,
-            _ => now,
-        }
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.

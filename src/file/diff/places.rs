@@ -41,12 +41,15 @@ impl Look<'_> {
                 newer.extend(self.file_at(places[index]));
             }
         }
-        for index in 0..self.known.len() {
-            if self.has_only_an_inode(&self.known[index]) {
-                let found = match self.by_inode(index, &places) {
-                    None => self.by_neighbours(index, &places)?,
-                    found => found,
-                };
+        let only_inodes =
+            || (0..self.known.len()).filter(|index| self.has_only_an_inode(&self.known[*index]));
+        for index in only_inodes() {
+            let found = self.by_inode(index, &places);
+            places[index] = found.map_or(Place::Lost, Place::At);
+        }
+        for index in only_inodes() {
+            if places[index] == Place::Lost {
+                let found = self.by_neighbours(index, &places)?;
                 places[index] = found.map_or(Place::Lost, Place::At);
             }
         }
@@ -93,8 +96,9 @@ impl Look<'_> {
     /// must have been written to besides.
     fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.neighbours(index, places);
+        let is_taken = |file: usize| places.iter().any(|place| place.file() == Some(file));
         Ok(match self.between(index, older, newer)? {
-            Some(file) if self.is_of_path(file)? => None,
+            Some(file) if is_taken(file) || self.is_of_path(file)? => None,
             Some(file) if older.is_some() || self.is_later(file)? => Some(file),
             _ => None,
         })
