@@ -49,9 +49,8 @@ pub trait Sink {
     /// Takes a line, which ends (behind its newline) at `end` of this generation; between two commits all are of one.
     /// True: it is full and wants a `commit`.
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool;
-    /// All lines taken since the last commit lead to this progress, and nothing that was written before `as_of` is missing
-    /// up to it. `Break`: the watcher is to stop.
-    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()>;
+    /// All lines taken since the last commit lead to this progress, which is true of these times    /// up to it. `Break`: the watcher is to stop.
+    fn commit(&mut self, progress: Progress, dates: Dates) -> ControlFlow<()>;
     /// Lets go of the lines taken since the last commit.
     fn discard(&mut self);
 }
@@ -181,24 +180,27 @@ impl<'w> Tail<'w> {
 
     /// Goes on from a progress: as it is, where that is the one that it began with; or else with the files that are open,
     /// where they are the same.
-    pub fn resume_again(self, progress: Progress) -> Tail<'w> {
-        if progress == self.committed {
+    pub fn resume_again(self, progress: Progress, dates: Option<Dates>) -> Tail<'w> {
+        let is_later = |own: Dates| dates.is_some_and(|dates| dates.as_of > own.as_of);
+        if progress == self.committed && !self.dates.is_some_and(is_later) {
             return self;
         }
         let (source, limits, surroundings) = (self.source, self.limits, self.surroundings);
-        // Of a place further back nobody knows when it was the present one.
-        let is_further = self.committed.later(&progress) == progress;
-        let dates = self.dates.filter(|_| is_further);
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, dates);
-        tail.is_dated = false;
+        tail.is_dated = dates.is_some();
+        // What was born behind the progress has the inode of another one.
+        let is_younger = |g: &Generation| {
+            let born = g.stat.born.zip(dates);
+            born.is_some_and(|(born, dates)| born > dates.made)
+        };
         // An inode may have been another generation's before: the order is right as well, and where no content proves it,
         // the number.
         let mut older = self.chain.as_slice();
         for sought in tail.chain.iter_mut().rev() {
             let end = sought.end;
             let is_it = |g: &Generation| {
-                let has_number = g.end.generation == end.generation && !self.is_younger(g, &end);
+                let has_number = g.end.generation == end.generation && !is_younger(g);
                 g.stat.id == end.file && (end.offset > 0 || has_number)
             };
             let Some(at) = older.iter().rposition(is_it) else {
@@ -216,7 +218,6 @@ impl<'w> Tail<'w> {
             let end = sought.end;
             let mut earlier = self.committed.positions();
             let earlier = earlier.find(|it| (it.generation, it.file) == (end.generation, end.file));
-            sought.is_later = is_further && earlier.is_none();
             // A copy that is shorter than what was read has this place, if it was made behind it.
             if let Some(earlier) = earlier.filter(|earlier| earlier.offset < end.offset) {
                 sought.trail.push(earlier.offset, earlier.anchor);
@@ -226,14 +227,6 @@ impl<'w> Tail<'w> {
         drop(self);
         tail.claim();
         tail
-    }
-
-    /// Whether a file was born behind the progress that it began with, which has this place: so its inode is another's.
-    fn is_younger(&self, generation: &Generation, end: &Position) -> bool {
-        let born = generation.stat.born.zip(self.dates);
-        let mut had = self.committed.positions();
-        born.is_some_and(|(born, dates)| born > dates.made)
-            && had.any(|it| (it.generation, it.file) == (end.generation, end.file))
     }
 
     /// Where a path without checkpoint and record begins. An absent file begins at its start.
@@ -379,16 +372,24 @@ impl<'w> Tail<'w> {
         }
         (self.has_moved, self.is_dated) = (false, true);
         self.committed = progress.clone();
-        if sink.commit(progress, self.as_of()).is_break() {
+        if sink.commit(progress, self.dates()).is_break() {
             Polled::Stopped
         } else {
             polled
         }
     }
 
+    /// When the present progress is true.
+    pub fn dates(&self) -> Dates {
+        Dates {
+            as_of: self.as_of(),
+            made: SystemTime::now(),
+        }
+    }
+
     /// What was written before this is taken; what is not was written then or later. By this a later start tells what is
     /// unread, where the file that was being read is gone by then.
-    pub fn as_of(&self) -> SystemTime {
+    fn as_of(&self) -> SystemTime {
         let current = self.progress().current;
         // What came since nobody has seen, however late it is now.
         let seen = self.since.unwrap_or(self.polled);
@@ -398,8 +399,13 @@ impl<'w> Tail<'w> {
         let before = |time: SystemTime| time.checked_sub(Duration::from_nanos(1)).unwrap_or(time);
         if current.offset > 0 {
             let behind = files.filter(|g| g.end.generation > current.generation);
-            let behind = behind.filter(|g| !g.is_drained()).map(written).min();
-            return behind.map_or(seen, |first| seen.min(before(first)));
+            let first = behind.filter(|g| !g.is_drained()).map(written).min();
+            let is_newest = self.chain.last().map(|g| g.end) == Some(current);
+            return match first {
+                Some(first) => seen.min(before(first)),
+                None if is_newest => self.seen_until(),
+                None => seen,
+            };
         }
         // At that time the present file was there.
         let mut present = self.chain.iter().filter(|g| g.stat.id == current.file);
@@ -413,6 +419,19 @@ impl<'w> Tail<'w> {
             }
         };
         born.map_or(as_of, |born| as_of.max(born))
+    }
+
+    /// What was written until then is in the newest file, or was looked at: a copy that is shorter than what was read of
+    /// that was made by then, too.
+    fn seen_until(&self) -> SystemTime {
+        let now = SystemTime::now();
+        let newest = self.chain.last().map(|newest| newest.stat.id);
+        let path = || stat(&self.place.path).ok().flatten().map(|path| path.id);
+        let is_seen = !self.was_absent && self.looking != Looking::Due;
+        match self.since {
+            Some(since) if !is_seen || path() != newest => since,
+            _ => now,
+        }
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.

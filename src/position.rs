@@ -3,9 +3,11 @@
 //! Pure. The same text stands in the checkpoint file and, with a session token behind it, in Redis's commit record.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest anchor, in bytes.
 pub const ANCHOR_LEN: usize = 64;
@@ -121,6 +123,42 @@ impl Dates {
             as_of: now,
             made: now,
         }
+    }
+}
+
+/// In seconds since 1970.
+impl fmt::Display for Dates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since_1970 = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let [as_of, made] = [self.as_of, self.made].map(since_1970);
+        let (as_of_nanos, made_nanos) = (as_of.subsec_nanos(), made.subsec_nanos());
+        write!(
+            f,
+            "{}.{as_of_nanos:09} {}.{made_nanos:09}",
+            as_of.as_secs(),
+            made.as_secs()
+        )
+    }
+}
+
+impl FromStr for Dates {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Dates, ()> {
+        let time = |text: &str| {
+            let (seconds, nanos) = text.split_once('.')?;
+            let is_whole = nanos.len() == 9;
+            let since_1970 = Duration::new(
+                seconds.parse().ok()?,
+                nanos.parse().ok().filter(|_| is_whole)?,
+            );
+            UNIX_EPOCH.checked_add(since_1970)
+        };
+        let (as_of, made) = text.split_once(' ').ok_or(())?;
+        Ok(Dates {
+            as_of: time(as_of).ok_or(())?,
+            made: time(made).ok_or(())?,
+        })
     }
 }
 

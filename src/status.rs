@@ -12,7 +12,7 @@ use crate::error::{Error, Result, describe};
 use crate::file::{Place, Tail, unread};
 use crate::position::{Dates, Progress};
 use crate::talk;
-use crate::watch::{count_refused, named_sources};
+use crate::watch::{count_refused, dates_of, named_sources};
 
 /// What is known of one file.
 struct Row {
@@ -42,12 +42,13 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let (records, backlog) = match read_records(&address, &names, &options.target) {
         Ok(records) => {
             let backlog = count_kept(&address, options.target.as_bytes());
-            (positions(records)?, backlog.unwrap_or_default())
+            let records = records.into_iter().collect::<Result<Vec<_>>>()?;
+            (records, backlog.unwrap_or_default())
         }
         Err(Failure::Fatal(error)) => return Err(error),
         Err(failure) => {
             talk::warn(&format!("{failure}; the commit records are not shown"));
-            (vec![None; sources.len()], None)
+            (sources.iter().map(|_| None).collect(), None)
         }
     };
     let mut rows = Vec::new();
@@ -77,12 +78,6 @@ pub fn run(options: &cli::Status) -> Result<()> {
         .try_for_each(|row| verdict(row, options.max_lag))
 }
 
-/// How far each source is, by its commit record.
-fn positions(records: Vec<Result<Option<Record>>>) -> Result<Vec<Option<Progress>>> {
-    let progress = |record: Result<Option<Record>>| Ok(record?.map(|record| record.progress));
-    records.into_iter().map(progress).collect()
-}
-
 /// What is not known is no small lag.
 fn verdict(row: &Row, max_lag: Option<u64>) -> Result<()> {
     let path = row.path.display();
@@ -97,7 +92,7 @@ fn verdict(row: &Row, max_lag: Option<u64>) -> Result<()> {
     }
 }
 
-fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
+fn row(place: Place, store: &Store, record: Option<Record>) -> Result<Row> {
     let path = place.path.clone();
     let checkpoint = store.read(&path)?;
     let dates = checkpoint.as_ref().map(|(_, dates)| *dates);
@@ -114,18 +109,20 @@ fn row(place: Place, store: &Store, record: Option<Progress>) -> Result<Row> {
         )));
     }
     let furthest = match (&checkpoint, &record) {
-        (Some(checkpoint), Some(record)) => checkpoint.later(record),
-        (Some(known), None) | (None, Some(known)) => known.clone(),
+        (Some(checkpoint), Some(record)) => checkpoint.later(&record.progress),
+        (Some(known), None) => known.clone(),
+        (None, Some(record)) => record.progress.clone(),
         (None, None) => Tail::initial(&path, From::Start)?,
     };
+    let known = checkpoint.as_ref().unwrap_or(&furthest);
+    let as_of = dates_of(&furthest, known, dates, record.as_ref()).unwrap_or_else(Dates::now);
     Ok(Row {
         path,
         size,
         checkpoint,
         age: dates.map(|dates| age(dates.made).as_secs_f64()),
-        record,
-        lag: unread(place.clone(), furthest, dates.unwrap_or_else(Dates::now))
-            .map_err(|error| describe(&error)),
+        record: record.map(|record| record.progress),
+        lag: unread(place.clone(), furthest, as_of).map_err(|error| describe(&error)),
         gaps: store.gaps(&place.path)?,
         refused: 0,
         backlog: None,

@@ -28,14 +28,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::broker::{Address, Batch};
 use crate::checkpoint::{Cadence, Mailbox, Store};
 use crate::cli;
 use crate::error::{Error, Result};
 use crate::file::Surroundings;
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 use crate::talk;
 use publisher::Publisher;
 use reader::Reader;
@@ -46,7 +46,7 @@ pub use account::{because, place};
 pub use admission::{check_file, named_sources};
 pub use globs::{Files, Glob, matches};
 pub use refused::count_refused;
-pub use source::{go_on_from, of_another_log};
+pub use source::{dates_of, go_on_from, of_another_log};
 
 /// One batch is filled, one waits, one is sent and one executes.
 const BATCHES: usize = 4;
@@ -76,8 +76,8 @@ struct Source {
     name: String,
     /// What the checkpoint says.
     checkpoint: Option<Progress>,
-    /// What was written to the log before lies behind that, or is nobody's business.
-    as_of: SystemTime,
+    /// When that was true, or else the place to begin.
+    dates: Dates,
     /// Where to begin when neither checkpoint nor record says.
     initial: Progress,
 }
@@ -98,6 +98,7 @@ enum Answer {
 struct Resume {
     source: usize,
     progress: Progress,
+    dates: Option<Dates>,
     /// Batches of earlier resumptions are void.
     epoch: u64,
 }

@@ -21,7 +21,7 @@ use super::{Address, Failure, Refusal, cluster};
 use crate::cli::{self, Delivery, Mode};
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 use crate::route::Route;
 use crate::talk;
 
@@ -91,8 +91,8 @@ impl Session {
     }
 
     /// The record's value for a progress.
-    pub fn record(&self, progress: &Progress, path: &Path) -> Vec<u8> {
-        record::write(progress, path, &self.token, self.mode)
+    pub fn record(&self, progress: &Progress, dates: Option<Dates>, path: &Path) -> Vec<u8> {
+        record::write(progress, dates, path, &self.token, self.mode)
     }
 
     /// Sends a batch. With exactly-once delivery, or where it depends on who listens or on whether there is room, nothing of

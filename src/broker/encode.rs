@@ -2,10 +2,8 @@
 //!
 //! Pure. The wire format is RESP: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
-use std::time::SystemTime;
-
 use crate::cli::Mode;
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 use crate::route::Route;
 
 /// What is published and acknowledged as one: lines of one source, and the progress that they lead to.
@@ -22,7 +20,7 @@ pub struct Batch {
     pub bytes: u64,
     /// The progress, and as of when: what was written to the log before is in this batch, or in those before it. None only
     /// while it is being filled.
-    pub end: Option<(Progress, SystemTime)>,
+    pub end: Option<(Progress, Dates)>,
     /// The commands; in `list` mode only once the batch is sealed.
     pub(super) commands: Vec<u8>,
     /// The keys that the commands write to, each once (`stream` and `list`).

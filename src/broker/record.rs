@@ -1,18 +1,21 @@
 //! The commit record: how far Redis has a source, as a text beside the lines themselves.
 //!
-//! Pure. The text is the checkpoint's, with a last line of the session's own: its token, and the mode it publishes in.
+//! Pure. The text is the checkpoint's, with a last line of the session's own: its token, the mode it publishes in, and when
+//! the progress was true.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Mode;
 use crate::error::{Error, Result};
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 
 /// What stands in a source's commit record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub progress: Progress,
+    /// None where an older version wrote it, or nobody knows.
+    pub dates: Option<Dates>,
     /// Which log it is of.
     pub path: Option<PathBuf>,
     /// How the lines before it were published; None where an older version wrote it.
@@ -65,13 +68,22 @@ pub fn key_of(source: &str, place: &Place) -> String {
 }
 
 /// The text for a progress of a log, as a session writes it.
-pub fn write(progress: &Progress, path: &Path, token: &str, mode: Mode) -> Vec<u8> {
+pub fn write(
+    progress: &Progress,
+    dates: Option<Dates>,
+    path: &Path,
+    token: &str,
+    mode: Mode,
+) -> Vec<u8> {
     let mut text = Vec::new();
     progress.write_text(path, &mut text);
     text.extend_from_slice(token.as_bytes());
     for (_, name) in MODES.iter().filter(|(named, _)| *named == mode) {
         text.push(b' ');
         text.extend_from_slice(name);
+    }
+    if let Some(dates) = dates {
+        text.extend_from_slice(format!(" {dates}").as_bytes());
     }
     text.push(b'\n');
     text
@@ -94,10 +106,13 @@ impl Record {
             .map(|newline| body.split_at(newline + 1))
             .ok_or_else(|| fail("it has no session token"))?;
         let (progress, path) = Progress::parse(text).map_err(|cause| fail(&cause))?;
-        let word = session.split(|byte| *byte == b' ').nth(1);
+        let mut words = session.splitn(3, |byte| *byte == b' ').skip(1);
+        let word = words.next();
         let mode = MODES.iter().find(|(_, name)| Some(*name) == word);
+        let dates = words.next().and_then(|dates| str::from_utf8(dates).ok());
         Ok(Record {
             progress,
+            dates: dates.and_then(|dates| dates.parse().ok()),
             path,
             mode: mode.map(|(mode, _)| *mode),
         })
@@ -108,6 +123,7 @@ impl Record {
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use crate::position::{FileId, Position};
 
@@ -143,11 +159,16 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        for (mode, _) in MODES {
-            let text = write(&progress(), Path::new("/a b"), "0f", mode);
+        let dates = Dates {
+            as_of: UNIX_EPOCH + Duration::new(1_795_980_904, 5),
+            made: UNIX_EPOCH + Duration::new(1_795_980_905, 120_000_000),
+        };
+        for ((mode, _), dates) in MODES.into_iter().zip([Some(dates), None, Some(dates)]) {
+            let text = write(&progress(), dates, Path::new("/a b"), "0f", mode);
             let record = Record::parse("k", Some(&text)).unwrap();
             let expected = Record {
                 progress: progress(),
+                dates,
                 path: Some("/a b".into()),
                 mode: Some(mode),
             };
@@ -157,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_record_without_a_mode_is_an_older_versions() {
-        let mut text = write(&progress(), Path::new("/a"), "0f", Mode::List);
+        let mut text = write(&progress(), None, Path::new("/a"), "0f", Mode::List);
         text.truncate(text.len() - b" list\n".len());
         text.push(b'\n');
         let record = Record::parse("k", Some(&text)).unwrap();

@@ -15,10 +15,13 @@ use super::record::{self, Place, Record};
 use super::{Address, Failure, MOST_MOVES, cluster};
 use crate::cli::Delivery;
 use crate::error::Result;
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 
 /// Gets what stands in a record, and says where to go on from; an error keeps the record as it is.
-type Choice<'s> = dyn Fn(Option<&Record>) -> Result<Progress> + 's;
+type Choice<'s> = dyn Fn(Option<&Record>) -> Result<Chosen> + 's;
+
+/// A progress, and when it was true, as far as anybody knows.
+pub type Chosen = (Progress, Option<Dates>);
 
 /// A source whose record a session makes its own.
 pub struct Candidate<'s> {
@@ -29,7 +32,7 @@ pub struct Candidate<'s> {
 }
 
 /// Where a source goes on from, and its record's new value; an error is the source's alone.
-pub type Taken = Result<(Progress, Vec<u8>)>;
+pub type Taken = Result<(Chosen, Vec<u8>)>;
 
 /// Give up on a take-over when others keep changing the record.
 const TAKE_OVERS: usize = 100;
@@ -79,9 +82,9 @@ impl Session {
             .into_iter()
             .zip(sources)
             .map(|(chosen, source)| {
-                chosen.map(|(_, progress)| {
-                    let value = self.record(&progress, source.path);
-                    (progress, value)
+                chosen.map(|(_, (progress, dates))| {
+                    let value = self.record(&progress, dates, source.path);
+                    ((progress, dates), value)
                 })
             })
             .collect();
@@ -107,8 +110,8 @@ impl Session {
         });
         self.forget(&outdated.collect::<Vec<_>>())?;
         let taken = chosen.into_iter().map(|chosen| {
-            let (_, progress) = chosen?;
-            Ok((progress, Vec::new()))
+            let (_, chosen) = chosen?;
+            Ok((chosen, Vec::new()))
         });
         Ok(taken.collect())
     }
@@ -117,13 +120,13 @@ impl Session {
     fn choose(
         &mut self,
         sources: &[Candidate<'_>],
-    ) -> Result<Vec<Result<(bool, Progress)>>, Failure> {
+    ) -> Result<Vec<Result<(bool, Chosen)>>, Failure> {
         let mut chosen = Vec::with_capacity(sources.len());
         for source in sources {
             let stored = read_reply(&mut self.connection, source.key)?;
-            let progress =
+            let choice =
                 stored.and_then(|record| Ok((record.is_some(), (source.choose)(record.as_ref())?)));
-            chosen.push(progress);
+            chosen.push(choice);
         }
         Ok(chosen)
     }

@@ -13,7 +13,9 @@ use crate::error::{Result, describe};
 use crate::file::{self, Place, Sibling, Tail};
 use crate::position::{Dates, Progress};
 use crate::talk;
-use crate::watch::{Files, because, check_file, go_on_from, matches, of_another_log, place};
+use crate::watch::{
+    Files, because, check_file, dates_of, go_on_from, matches, of_another_log, place,
+};
 
 /// The folder that keeps checkpoints.
 pub fn of_state_dir(options: &cli::Watch) -> Condition {
@@ -84,6 +86,8 @@ fn begins(
     let chosen = go_on_from(options.mode, checkpoint.as_ref(), record.as_ref());
     let chosen: Progress = chosen.unwrap_or_else(|| initial.clone());
     let why = because(&chosen, checkpoint.as_ref(), &initial, options.reset);
+    let known = checkpoint.as_ref().unwrap_or(&initial);
+    let dates = dates_of(&chosen, known, dates, record.as_ref());
     let dates = dates.unwrap_or_else(Dates::now);
     let unread = match file::unread(at.clone(), chosen.clone(), dates) {
         Ok(bytes) => format!("{} unread", talk::size(bytes)),

@@ -35,7 +35,7 @@ pub struct Known {
     pub seen: u64,
     /// When a file was born and last written to that was truncated, or may have been, and then unlinked.
     pub lived: Option<(SystemTime, SystemTime)>,
-    /// It is known from later than `held_until`: we have closed it, or a commit record has it, which does not tell its time.
+    /// We have closed it, later than `held_until`.
     pub is_later: bool,
 }
 

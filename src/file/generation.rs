@@ -36,8 +36,6 @@ pub struct Generation {
     pub mark: Option<(u64, Anchor)>,
     /// Made by copytruncate: a line that it ends in goes on in another file.
     pub is_copy: bool,
-    /// Only a commit record names its file, of later than the last time that is known.
-    pub is_later: bool,
     /// It was read to its end once, or cannot be read on: what follows it may begin.
     pub ended: bool,
     /// Nothing more was there at the last read.
@@ -120,7 +118,6 @@ impl Generation {
             seen: stat.size,
             mark: None,
             is_copy: false,
-            is_later: false,
             ended: false,
             at_end: false,
             drained: false,

@@ -104,7 +104,7 @@ impl Sink for Told {
         self.pending.len() >= self.batch
     }
 
-    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()> {
+    fn commit(&mut self, progress: Progress, dates: Dates) -> ControlFlow<()> {
         match &mut self.left {
             Some(0) => return ControlFlow::Break(()),
             Some(left) => *left -= 1,
@@ -117,8 +117,7 @@ impl Sink for Told {
             place(&progress),
             "a progress never goes back"
         );
-        let made = SystemTime::now();
-        (self.progress, self.dates) = (progress, Dates { as_of, made });
+        (self.progress, self.dates) = (progress, dates);
         self.committed.append(&mut self.pending);
         ControlFlow::Continue(())
     }

@@ -96,7 +96,8 @@ fn lag(name: &str, record: &Record, options: &cli::Top, host: Option<&str>) -> O
         path: path.clone(),
         rotated: options.rotated.clone(),
     };
-    file::unread(place, record.progress.clone(), Dates::now()).ok()
+    let dates = record.dates.unwrap_or_else(Dates::now);
+    file::unread(place, record.progress.clone(), dates).ok()
 }
 
 /// `HOST:/path`, or in a cluster `{HOST}:/path`.

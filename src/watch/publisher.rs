@@ -265,7 +265,8 @@ impl Publisher {
                 return None;
             }
         }
-        let after = session.record(&batch.end.as_ref()?.0, &state.path);
+        let (end, dates) = batch.end.as_ref()?;
+        let after = session.record(end, Some(*dates), &state.path);
         let Stage::Owned { record } = &mut state.stage else {
             return None;
         };
@@ -373,10 +374,10 @@ impl Publisher {
     fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
         let lines = batch.lines as u64;
         let end = batch.end.take();
-        if let (Some(state), Some((end, as_of))) = (self.sources.get_mut(&batch.source), end) {
-            (state.known, state.as_of) = (Some(end.clone()), Some(as_of));
+        if let (Some(state), Some((end, dates))) = (self.sources.get_mut(&batch.source), end) {
+            (state.known, state.dates) = (Some(end.clone()), Some(dates));
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
-            mailbox.put(path, (end, as_of), lines, more);
+            mailbox.put(path, (end, dates.as_of), lines, more);
         }
         self.shared.counters.lines.fetch_add(lines, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);
@@ -429,7 +430,8 @@ impl Publisher {
                 Err(error) => {
                     // The lines are out of their batch, and nowhere else: they are read again.
                     if let Some(known) = state.known.clone() {
-                        self.rewind(source, known);
+                        let dates = state.dates;
+                        self.rewind(source, known, dates);
                     }
                     Some(Failure::Wait(error.to_string()))
                 }

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
-use std::time::SystemTime;
 
 use super::{Shared, Work};
 use crate::broker::{Batch, Encoder};
 use crate::cli::{self, Mode};
 use crate::file::Sink;
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 
 /// A batch is full at this size, in bytes of commands.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -94,12 +93,12 @@ impl Sink for BatchSink<'_> {
         })
     }
 
-    fn commit(&mut self, progress: Progress, as_of: SystemTime) -> ControlFlow<()> {
+    fn commit(&mut self, progress: Progress, dates: Dates) -> ControlFlow<()> {
         let Some(mut batch) = self.pool.pop_front() else {
             return ControlFlow::Break(());
         };
         (batch.source, batch.epoch) = (self.target.source, self.target.epoch);
-        batch.end = Some((progress, as_of));
+        batch.end = Some((progress, dates));
         self.out.push((batch.source, batch.bytes));
         match self.work.send(Work::Batch(batch)) {
             Ok(()) => ControlFlow::Continue(()),

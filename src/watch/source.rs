@@ -7,8 +7,7 @@ use super::{Source, account};
 use crate::broker::{Batch, Record, Removed};
 use crate::cli::Mode;
 use crate::error::{Error, Result};
-use crate::file::born;
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 use crate::talk;
 
 /// A source, as the publisher knows it.
@@ -20,8 +19,8 @@ pub struct State {
     pub stage: Stage,
     /// Up to here it is published, as far as is known here; None: nothing is known.
     pub known: Option<Progress>,
-    /// What was written to the log before is published. None: nobody knows, as only a record says how far.
-    pub as_of: Option<SystemTime>,
+    /// When that, or else the place to begin, was true. None: nobody knows, as only an older version's record says how far.
+    pub dates: Option<Dates>,
     /// Where to begin when neither we nor the record know.
     initial: Progress,
     /// Batches of earlier resumptions are void.
@@ -50,7 +49,7 @@ impl State {
             path: source.path,
             stage: Stage::Fresh,
             known: source.checkpoint,
-            as_of: Some(source.as_of),
+            dates: Some(source.dates),
             initial: source.initial,
             epoch: 0,
             turns: Turns::default(),
@@ -59,14 +58,21 @@ impl State {
     }
 
     /// Where to go on from, given what stands in the commit record.
-    pub fn choose(&self, mode: Mode, reset: bool, record: Option<&Record>) -> Result<Progress> {
+    pub fn choose(
+        &self,
+        mode: Mode,
+        reset: bool,
+        record: Option<&Record>,
+    ) -> Result<(Progress, Option<Dates>)> {
         let is_forgotten = reset && self.stage == Stage::Fresh;
         let record = record.filter(|_| !is_forgotten);
         if let Some(error) = of_another_log(&self.path, record) {
             return Err(error);
         }
-        let chosen = go_on_from(mode, self.known.as_ref(), record);
-        Ok(chosen.unwrap_or_else(|| self.initial.clone()))
+        let known = self.known.as_ref();
+        let chosen = go_on_from(mode, known, record).unwrap_or_else(|| self.initial.clone());
+        let dates = dates_of(&chosen, known.unwrap_or(&self.initial), self.dates, record);
+        Ok((chosen, dates))
     }
 
     /// Where it begins, and why, in words; before it is known here.
@@ -76,24 +82,10 @@ impl State {
     }
 
     /// The record was found at `progress`, where nobody here has put it: the reader begins there anew.
-    pub fn rewind(&mut self, progress: &Progress) {
+    pub fn rewind(&mut self, progress: &Progress, dates: Option<Dates>) {
         self.epoch += 1;
         self.turns.found_at = Some(progress.current.generation);
-        self.go_on_from(progress.clone());
-    }
-
-    /// It goes on from a progress. Nobody has written down as of when one is true that a record has: while nothing was
-    /// read of its file, that is there at least since this was made.
-    pub fn go_on_from(&mut self, progress: Progress) {
-        if self.known.as_ref() != Some(&progress) {
-            let current = progress.current;
-            let born = born(&self.path, current.file);
-            self.as_of = match (current.offset, self.as_of) {
-                (0, Some(as_of)) => Some(born.map_or(as_of, |born| as_of.max(born))),
-                _ => None,
-            };
-        }
-        self.known = Some(progress);
+        (self.known, self.dates) = (Some(progress.clone()), dates);
     }
 
     /// Whether a batch may be sent. An error: others write this record for another file.
@@ -167,6 +159,29 @@ pub fn go_on_from(
     })
 }
 
+/// When a progress was true that was chosen from a known one and a record.
+pub fn dates_of(
+    chosen: &Progress,
+    known: &Progress,
+    dates: Option<Dates>,
+    record: Option<&Record>,
+) -> Option<Dates> {
+    let record = record.filter(|record| record.progress == *chosen);
+    let undated = || {
+        // Of a place further back nobody knows when it was the present one. Of one further on it was true later.
+        let is_further = known.later(chosen) == *chosen;
+        let made = SystemTime::now();
+        dates
+            .filter(|_| is_further)
+            .map(|dates| Dates { made, ..dates })
+    };
+    match record {
+        Some(record) if record.dates.is_some() => record.dates,
+        _ if chosen == known => dates,
+        _ => undated(),
+    }
+}
+
 /// Tells two watchers of one file, which take turns and repeat nothing, from two of different files: where one of
 /// these takes over, it does not find its file at the record's position, and begins it anew as a further generation.
 #[derive(Default)]
@@ -235,6 +250,7 @@ mod tests {
         for (mode, known, record, expected) in cases {
             let record = record.map(|(progress, mode)| Record {
                 progress: progress.clone().expect("a position"),
+                dates: None,
                 path: None,
                 mode: Some(mode),
             });

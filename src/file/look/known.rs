@@ -104,7 +104,7 @@ fn closed(end: Position) -> Known {
 fn known_of(generation: &Generation) -> io::Result<Known> {
     let end = generation.end;
     let mut known = closed(end);
-    (known.seen, known.is_later) = (generation.seen, generation.is_later);
+    (known.seen, known.is_later) = (generation.seen, false);
     if let Body::Plain(file) = &generation.body {
         let mark = generation.mark.filter(|_| end.offset == 0);
         let last = mark.unwrap_or((end.offset, end.anchor));

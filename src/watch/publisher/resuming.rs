@@ -1,13 +1,11 @@
 //! Where each source goes on: what its record and its checkpoint say, and what has arrived of what is under way.
 
-use std::time::SystemTime;
-
 use super::{Publisher, TOGETHER};
 use crate::broker::{Batch, Candidate, Failure, Session, Taken};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::file::born;
-use crate::position::Progress;
+use crate::position::{Dates, Progress};
 use crate::talk;
 use crate::watch::source::Stage;
 use crate::watch::{Answer, Resume, Work, account};
@@ -78,7 +76,7 @@ impl Publisher {
     }
 
     fn taken(&mut self, source: usize, taken: Taken) {
-        let (progress, record) = match taken {
+        let ((progress, dates), record) = match taken {
             Ok(taken) => taken,
             Err(error) => return self.refuse(source, error),
         };
@@ -89,10 +87,10 @@ impl Publisher {
         let is_known = state.known.as_ref() == Some(&progress);
         if stage == Stage::Fresh {
             talk::detail(&state.begins(&progress, self.shared.options.reset));
-            state.go_on_from(progress.clone());
+            (state.known, state.dates) = (Some(progress.clone()), dates);
             self.resume(source, progress, is_known);
         } else if !is_known && !self.has_arrived(source, &progress) {
-            self.rewind(source, progress);
+            self.rewind(source, progress, dates);
         }
     }
 
@@ -120,7 +118,7 @@ impl Publisher {
         true
     }
 
-    fn arrived_unseen(&mut self, mut batch: Box<Batch>, end: Option<(Progress, SystemTime)>) {
+    fn arrived_unseen(&mut self, mut batch: Box<Batch>, end: Option<(Progress, Dates)>) {
         self.doubtful = self.doubtful.saturating_sub(1);
         if let Some(state) = self.sources.get(&batch.source) {
             talk::detail(&format!(
@@ -134,11 +132,11 @@ impl Publisher {
     }
 
     /// The record is somewhere else: another watcher has gone further, or Redis has lost what it had.
-    pub(super) fn rewind(&mut self, source: usize, progress: Progress) {
+    pub(super) fn rewind(&mut self, source: usize, progress: Progress, dates: Option<Dates>) {
         let Some(state) = self.sources.get_mut(&source) else {
             return;
         };
-        state.rewind(&progress);
+        state.rewind(&progress, dates);
         talk::detail(&format!(
             "{}: going on from {}, where its commit record stands",
             state.path.display(),
@@ -155,13 +153,15 @@ impl Publisher {
         // A checkpoint has a time, by which it is told whether a file of which nothing was read is still the same.
         let current = progress.current;
         let is_there = || current.offset > 0 || born(&state.path, current.file).is_some();
-        if let Some(as_of) = state.as_of.filter(|_| !is_checkpoint && is_there()) {
+        let dates = state.dates;
+        if let Some(dates) = dates.filter(|_| !is_checkpoint && is_there()) {
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
-            mailbox.put(path, (progress.clone(), as_of), 0, false);
+            mailbox.put(path, (progress.clone(), dates.as_of), 0, false);
         }
         let _ = self.answers.send(Answer::Resume(Resume {
             source,
             progress,
+            dates,
             epoch: state.epoch,
         }));
     }

@@ -48,7 +48,7 @@ impl<'w> Reader<'w> {
             path: path.clone(),
             name: found.name.clone(),
             checkpoint,
-            as_of: since.unwrap_or_else(|| tail.as_of()),
+            dates: dates.unwrap_or_else(|| tail.dates()),
             initial,
         });
         self.numbers.insert(path.clone(), number);
@@ -76,7 +76,7 @@ impl<'w> Reader<'w> {
         entry.next_poll = Instant::now();
         entry.stage = match std::mem::replace(&mut entry.stage, Stage::Done) {
             Stage::Opening(tail) | Stage::Reading(tail) | Stage::ReadingTo(tail, _) => {
-                Stage::Reading(tail.resume_again(resume.progress))
+                Stage::Reading(tail.resume_again(resume.progress, resume.dates))
             }
             Stage::Done => {
                 // With `--once`, read already; what Redis has lost since is sent by the next run.
