@@ -252,3 +252,31 @@ fn a_rotation_with_the_last_lines_unpublished_survives_kill_9() {
     scene.append("app.log", text(20..30));
     go_on(&scene, &oracle, 30);
 }
+
+#[test]
+fn a_checkpoint_far_behind_its_record_repeats_nothing_when_the_file_that_was_read_is_gone() {
+    let (scene, oracle) = begin();
+    let rarely = ["--checkpoint-lines", "1000000", "--checkpoint-interval"];
+    let watcher = scene
+        .watch("app.log")
+        .args(rarely)
+        .args(["1h", "--rotate-wait", "0s"])
+        .spawn();
+    for round in 1..4 {
+        scene.append("app.log", text(round * 10..round * 10 + 10));
+        oracle.wait_for(round * 10 + 10);
+        if round == 2 {
+            scene.rename("app.log.1", "app.log.2");
+        }
+        if round < 3 {
+            scene.rename("app.log", "app.log.1");
+        }
+    }
+    watcher.sigkill();
+    assert_eq!(scene.generation("app.log"), 0, "it is far behind");
+    scene.remove("app.log");
+    scene.append("app.log", text(40..50));
+    let again = scene.watch("app.log").arg("--once").run();
+    assert_exactly(&lines(0..50), &oracle.settle());
+    again.assert_fails(0, &["gap: generation 2", "the file that was being read is gone"]);
+}
