@@ -102,7 +102,8 @@ pub struct Tail<'w> {
     looked_at: Option<State>,
     /// Something was done since the last commit.
     has_moved: bool,
-    /// Somebody knows as of when the last commit is true. Not so of one that only a commit record has.
+    /// The last commit is dated by this watcher, or by its checkpoint. Until our look what only a commit record has is as it
+    /// was then.
     is_dated: bool,
     /// What stands in the way, as said on stderr; said once until it changes.
     trouble: String,
@@ -188,7 +189,7 @@ impl<'w> Tail<'w> {
         let (source, limits, surroundings) = (self.source, self.limits, self.surroundings);
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, dates);
-        tail.is_dated = dates.is_some();
+        tail.is_dated = false;
         // What was born behind the progress has the inode of another one.
         let is_younger = |g: &Generation| {
             let born = g.stat.born.zip(dates);

@@ -22,7 +22,7 @@ pub struct State {
     /// When that, or else the place to begin, was true. None: nobody knows, as only an older version's record says how far.
     pub dates: Option<Dates>,
     /// Where to begin when neither we nor the record know.
-    initial: Progress,
+    pub initial: Progress,
     /// Batches of earlier resumptions are void.
     pub epoch: u64,
     turns: Turns,

@@ -87,8 +87,9 @@ impl Publisher {
         let is_known = state.known.as_ref() == Some(&progress);
         if stage == Stage::Fresh {
             talk::detail(&state.begins(&progress, self.shared.options.reset));
+            let is_initial = state.known.is_none() && state.initial == progress;
             (state.known, state.dates) = (Some(progress.clone()), dates);
-            self.resume(source, progress, is_known);
+            self.resume(source, progress, is_initial);
         } else if !is_known && !self.has_arrived(source, &progress) {
             self.rewind(source, progress, dates);
         }
@@ -145,16 +146,17 @@ impl Publisher {
         self.resume(source, progress, false);
     }
 
-    /// Tells the reader where to go on; the checkpoint, too, unless it is there.
-    fn resume(&mut self, source: usize, progress: Progress, is_checkpoint: bool) {
+    /// Tells the reader where to go on; the checkpoint, too, where neither that nor the record has said it.
+    fn resume(&mut self, source: usize, progress: Progress, is_initial: bool) {
         let Some(state) = self.sources.get(&source) else {
             return;
         };
-        // A checkpoint has a time, by which it is told whether a file of which nothing was read is still the same.
+        // A checkpoint has a time, by which it is told whether a file of which nothing was read is still the same. So what
+        // is from earlier is not written down before the files were looked at.
         let current = progress.current;
         let is_there = || current.offset > 0 || born(&state.path, current.file).is_some();
         let dates = state.dates;
-        if let Some(dates) = dates.filter(|_| !is_checkpoint && is_there()) {
+        if let Some(dates) = dates.filter(|_| is_initial && is_there()) {
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
             mailbox.put(path, (progress.clone(), dates.as_of), 0, false);
         }
