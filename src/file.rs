@@ -401,11 +401,14 @@ impl<'w> Tail<'w> {
         if current.offset > 0 {
             let behind = files.filter(|g| g.end.generation > current.generation);
             let first = behind.filter(|g| !g.is_drained()).map(written).min();
-            let is_newest = self.chain.last().map(|g| g.end) == Some(current);
+            // A copy that is shorter than what was read was made before the last of that was written.
+            let newest = self.chain.last();
+            let newest = newest.filter(|g| g.end == current && !self.was_absent);
             return match first {
                 Some(first) => seen.min(before(first)),
-                None if is_newest => self.seen_until(),
-                None => seen,
+                None => newest.map_or(seen, |newest| {
+                    seen.max(written(newest).min(self.polled + CLOCK_STEP))
+                }),
             };
         }
         // At that time the present file was there.
@@ -420,19 +423,6 @@ impl<'w> Tail<'w> {
             }
         };
         born.map_or(as_of, |born| as_of.max(born))
-    }
-
-    /// What was written until then is in the newest file, or was looked at: a copy that is shorter than what was read of
-    /// that was made by then, too.
-    fn seen_until(&self) -> SystemTime {
-        let now = SystemTime::now();
-        let newest = self.chain.last().map(|newest| newest.stat.id);
-        let path = || stat(&self.place.path).ok().flatten().map(|path| path.id);
-        let is_seen = !self.was_absent && self.looking != Looking::Due;
-        match self.since {
-            Some(since) if !is_seen || path() != newest => since,
-            _ => now,
-        }
     }
 
     /// How far we got: in the oldest file that was not read to its end, and in those before it that may still get lines.

@@ -95,7 +95,7 @@ impl Look<'_> {
     /// Between two that are found, each file is the generation that its place says. Before the oldest that is found, it
     /// must have been written to besides.
     fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
-        let (older, newer) = self.neighbours(index, places);
+        let (older, newer) = self.found_beside(index, places, |_| true);
         let is_taken = |file: usize| places.iter().any(|place| place.file() == Some(file));
         Ok(match self.between(index, older, newer)? {
             Some(file) if is_taken(file) || self.is_of_path(file)? => None,
@@ -159,10 +159,19 @@ impl Look<'_> {
 
     /// The nearest that lines were read of, with their files: an older one, and a newer one.
     fn neighbours(&self, index: usize, places: &[Place]) -> (Option<Found>, Option<Found>) {
+        self.found_beside(index, places, Known::is_read)
+    }
+
+    fn found_beside(
+        &self,
+        index: usize,
+        places: &[Place],
+        counts: fn(&Known) -> bool,
+    ) -> (Option<Found>, Option<Found>) {
         let found = |other: usize| {
             let (known, place) = (&self.known[other], places[other]);
-            let (generation, file) = known.generation.zip(self.in_order(place))?;
-            known.is_read().then_some((generation, file))
+            let found = known.generation.zip(self.in_order(place));
+            found.filter(|_| counts(known))
         };
         let older = (0..index).rev().find_map(found);
         let newer = (index + 1..self.known.len()).find_map(found);
