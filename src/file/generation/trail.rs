@@ -1,6 +1,7 @@
 //! Places along a file, by which a copy of it is known.
 
 use super::PLACES;
+use crate::lines::leading_nuls;
 use crate::position::Anchor;
 
 /// By this an earlier copy is known: the first bytes, and some places with their anchors, the sparser the further back.
@@ -22,10 +23,12 @@ impl Trail {
         self.places.push((offset, anchor));
     }
 
-    /// Whether these first bytes of a file, at most 64, may be those of an earlier copy. None: they are not known.
+    /// Whether these first bytes of a file, at most 64, may be those of an earlier copy. None: they do not tell, as where
+    /// both begin with a hole.
     pub fn begins_with(&self, head: &[u8]) -> Option<bool> {
         let known = self.head.len().min(head.len());
-        (known > 0).then(|| self.head[..known] == head[..known])
+        let (own, head) = (&self.head[..known], &head[..known]);
+        (own != head || leading_nuls(own) < known).then_some(own == head)
     }
 
     /// The last place that a file of this size must have, to be an earlier copy.
