@@ -81,8 +81,10 @@ impl Tail<'_> {
         }
         self.inspector.again_at = None;
         let mut known = self.known()?;
+        let path = self.end_of_path(&known)?;
         let ids: Vec<_> = known.iter().map(|known| known.file).collect();
         let (candidates, others) = self.surroundings.look(&self.place, &ids)?;
+        self.is_all_there(&known, path.as_ref())?;
         let split = self.split_unlinked(&mut known, &candidates)?;
         let facts = self.facts(&candidates, others);
         let mut replies = Replies::new();
@@ -101,7 +103,7 @@ impl Tail<'_> {
         };
         let changed = self.apply(&known, split, &candidates, &events)?;
         self.remember_before(&candidates);
-        self.mark(&known)?;
+        self.mark(&known, path)?;
         self.claim();
         self.inspector.keep(&candidates);
         self.given_up

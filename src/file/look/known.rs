@@ -1,14 +1,15 @@
 //! What is known of a log's generations when a look begins, and what is noted for the next one.
 
+use std::fs::File;
 use std::io;
 
 use crate::file::diff::{Hold, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
-use crate::file::open::{Stat, bytes_before, holds};
+use crate::file::open::{Links, Stat, bytes_before, holds, open, stat};
 use crate::file::{Before, Tail};
 use crate::lines::leading_nuls;
-use crate::position::{ANCHOR_LEN, Anchor, Position};
+use crate::position::{ANCHOR_LEN, Anchor, FileId, Position};
 
 impl Tail<'_> {
     /// What is known, oldest first.
@@ -66,25 +67,74 @@ impl Tail<'_> {
         Ok(Some(split))
     }
 
-    /// Notes what those had at this look of which nothing was read, and have yet: what was copied and truncated under the
-    /// look was told by the copy.
-    pub(super) fn mark(&mut self, known: &[Known]) -> io::Result<()> {
+    /// What is at the end of the path, where its file is none of those.
+    pub(super) fn end_of_path(&self, known: &[Known]) -> io::Result<Option<End>> {
+        let path = &self.place.path;
+        let is_open = |id| known.iter().any(|it| it.file == id && it.hold != Hold::No);
+        if stat(path)?.is_none_or(|stat| is_open(stat.id)) {
+            return Ok(None);
+        }
+        // What cannot be opened is seen to be so later.
+        let Ok((file, Stat { id, .. })) = open(path, Links::Follow) else {
+            return Ok(None);
+        };
+        let place = end_of(&file)?;
+        Ok(Some(End { id, file, place }))
+    }
+
+    /// Whether what was at the ends of unread files is still there behind the listing. An error: one was truncated, and
+    /// nobody knows whether its copy was listed.
+    pub(super) fn is_all_there(&self, known: &[Known], path: Option<&End>) -> io::Result<()> {
+        let mut is_there = match path {
+            Some(End {
+                file,
+                place: Some((offset, anchor)),
+                ..
+            }) => holds(file, *offset, *anchor)?,
+            _ => true,
+        };
+        for generation in self.chain.iter().filter(|g| g.end.offset == 0) {
+            let is_it = |it: &&Known| Some(generation.end.generation) == it.generation;
+            let known = known.iter().find(is_it);
+            let probe = known.filter(|it| it.hold == Hold::Intact);
+            if let (Body::Plain(file), Some((offset, anchor))) =
+                (&generation.body, probe.and_then(|it| it.probe))
+            {
+                is_there &= holds(file, offset, anchor)?;
+            }
+        }
+        match is_there {
+            true => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Notes what those had when this look began of which nothing was read, and have yet: by this it is seen when one was
+    /// truncated under the look.
+    pub(super) fn mark(&mut self, known: &[Known], path: Option<End>) -> io::Result<()> {
         for generation in &mut self.chain {
-            let is_it = |it: &&Known| it.file == generation.stat.id && it.hold == Hold::Intact;
+            let id = generation.stat.id;
+            let is_it = |it: &&Known| it.file == id && it.hold == Hold::Intact;
             generation.mark = match &generation.body {
                 Body::Plain(file) if generation.end.offset == 0 => {
-                    let end = match known.iter().find(is_it) {
-                        Some(known) => known.probe,
-                        None => end_of(file)?,
-                    };
-                    let is_there = |(offset, anchor)| holds(file, offset, anchor);
-                    end.filter(|end| is_there(*end).unwrap_or(false))
+                    match (known.iter().find(is_it), &path) {
+                        (Some(known), _) => known.probe,
+                        (None, Some(end)) if end.id == id => end.place,
+                        (None, _) => end_of(file)?,
+                    }
                 }
                 _ => None,
             };
         }
         Ok(())
     }
+}
+
+/// What was at the end of a file before the listing.
+pub(super) struct End {
+    id: FileId,
+    file: File,
+    place: Option<(u64, Anchor)>,
 }
 
 /// What is known of a generation that is closed.
@@ -121,7 +171,7 @@ fn known_of(generation: &Generation) -> io::Result<Known> {
 }
 
 /// The place behind all that is in a file. None: nothing is, or it ends in NULs, which may be written over in place.
-fn end_of(file: &std::fs::File) -> io::Result<Option<(u64, Anchor)>> {
+fn end_of(file: &File) -> io::Result<Option<(u64, Anchor)>> {
     let size = file.metadata()?.len();
     let end = bytes_before(file, size, ANCHOR_LEN)?;
     let is_whole = end.len() as u64 == size.min(ANCHOR_LEN as u64);
