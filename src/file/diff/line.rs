@@ -14,9 +14,9 @@ pub(super) struct Item<'f> {
 
 enum What<'f> {
     /// A file, known by its inode or not at all.
-    File(usize),
-    /// For this reason.
-    Unreadable(usize, &'f str),
+    File,
+    /// A file, for this reason.
+    Unreadable(&'f str),
     /// A generation that has moved to another file, or has no name any more.
     Known(usize),
 }
@@ -36,7 +36,7 @@ impl Look<'_> {
         Item {
             own: known.and_then(|(known, _)| known.generation),
             file: Some(file),
-            what: reason.map_or(What::File(file), |reason| What::Unreadable(file, reason)),
+            what: reason.map_or(What::File, What::Unreadable),
         }
     }
 
@@ -180,7 +180,7 @@ impl<'l> Numbering<'l> {
             self.gaps.push(Event::Gap(Gap::of_all(self.next), why));
             self.next += files;
         }
-        if let What::Unreadable(file, reason) = item.what {
+        if let (What::Unreadable(reason), Some(file)) = (&item.what, item.file) {
             let gap = Gap::of_all(self.next);
             self.gaps.push(Event::Gap(gap, reason.to_string()));
             self.appeared.push(Event::GivenUp { file });
@@ -203,13 +203,14 @@ impl<'l> Numbering<'l> {
             self.next = self.newest;
         }
         let generation = self.next;
-        match item.what {
-            What::Known(known) if item.own != Some(generation) => {
+        match (&item.what, item.file) {
+            (What::Known(known), _) if item.own != Some(generation) => {
+                let known = *known;
                 self.renumbered
                     .push(Event::Renumbered { known, generation });
             }
-            What::File(file) => self.appeared.push(Event::Appeared { file, generation }),
-            What::Known(_) | What::Unreadable(..) => {}
+            (What::File, Some(file)) => self.appeared.push(Event::Appeared { file, generation }),
+            _ => {}
         }
     }
 

@@ -334,6 +334,11 @@ impl Writer {
         log.doubtful.extend(missing.cloned());
     }
 
+    fn destroy(&mut self, log: usize, arrived: &[String]) {
+        self.doubt(log, arrived);
+        self.loosen(log);
+    }
+
     pub fn remove(&mut self, choice: usize, arrived: &[String]) {
         let first = usize::from(self.copied);
         if self.rotated.len() == first {
@@ -342,8 +347,7 @@ impl Writer {
         let at = first + choice % (self.rotated.len() - first);
         fs::remove_file(self.path_of(self.rotated[at])).unwrap();
         let log = self.rotated.remove(at).log;
-        self.doubt(log, arrived);
-        self.loosen(log);
+        self.destroy(log, arrived);
     }
 
     pub fn remove_live(&mut self, arrived: &[String]) {
@@ -353,9 +357,7 @@ impl Writer {
         self.step_clock();
         fs::remove_file(self.path()).unwrap();
         self.present = false;
-        let live = self.logs.len() - 1;
-        self.doubt(live, arrived);
-        self.loosen(live);
+        self.destroy(self.logs.len() - 1, arrived);
     }
 
     /// `: > app.log`

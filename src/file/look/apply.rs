@@ -114,9 +114,15 @@ impl Tail<'_> {
         self.chain.last().map(|newest| newest.stat.id)
     }
 
+    /// Which one of the chain it is.
+    pub(super) fn at_known(&self, known: &Known) -> Option<usize> {
+        let is_it = |g: &Generation| Some(g.end.generation) == known.generation;
+        self.chain.iter().position(is_it)
+    }
+
     fn of_known(&mut self, known: &Known) -> Option<&mut Generation> {
-        let is_it = |g: &&mut Generation| Some(g.end.generation) == known.generation;
-        self.chain.iter_mut().find(is_it)
+        let at = self.at_known(known)?;
+        self.chain.get_mut(at)
     }
 
     /// Whether the chain has this file open, and nothing was read of it.
@@ -133,9 +139,8 @@ impl Tail<'_> {
         events: &[Event],
     ) -> io::Result<Vec<(Body, Stat)>> {
         let is_sought = |index: usize| {
-            let is_it = |g: &&Generation| Some(g.end.generation) == known[index].generation;
-            let generation = self.chain.iter().find(is_it);
-            generation.is_some_and(|g| g.is_sought())
+            let at = self.at_known(&known[index]);
+            at.is_some_and(|at| self.chain[at].is_sought())
         };
         // What was truncated is another one now.
         let is_cut = |id| known.iter().any(|it| it.file == id && it.hold == Hold::Cut);
@@ -235,10 +240,7 @@ impl Tail<'_> {
         passed: Option<&Candidate>,
     ) -> bool {
         let (it, next) = (&known[index], known.get(index + 1));
-        let at = self
-            .chain
-            .iter()
-            .position(|g| Some(g.end.generation) == it.generation);
+        let at = self.at_known(it);
         // A rotated file that was truncated in place.
         let is_rotated = it.hold == Hold::Cut && next.is_some_and(|next| next.file != it.file);
         match at {

@@ -93,13 +93,10 @@ impl Tail<'_> {
             }) => holds(file, *offset, *anchor)?,
             _ => true,
         };
-        for generation in self.chain.iter().filter(|g| g.end.offset == 0) {
-            let is_it = |it: &&Known| Some(generation.end.generation) == it.generation;
-            let known = known.iter().find(is_it);
-            let probe = known.filter(|it| it.hold == Hold::Intact);
-            if let (Body::Plain(file), Some((offset, anchor))) =
-                (&generation.body, probe.and_then(|it| it.probe))
-            {
+        let is_unread = |it: &&Known| it.offset == 0 && it.hold == Hold::Intact;
+        for known in known.iter().filter(is_unread) {
+            let generation = self.at_known(known).map(|at| &self.chain[at].body);
+            if let (Some(Body::Plain(file)), Some((offset, anchor))) = (generation, known.probe) {
                 is_there &= holds(file, offset, anchor)?;
             }
         }
