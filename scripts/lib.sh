@@ -14,15 +14,11 @@ fail() { say "$*" && exit 1; }
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 bad_usage() { say "$*" && usage >&2 && exit 2; }
 show_log() { say "the end of $1:" && tail -n 15 "$1" >&2; }
-as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
-
+as_root() { if [ "$(id -u)" -eq 0 ] || [ "$1" = brew ]; then "$@"; else sudo "$@"; fi; }
 # For scripts that take nothing but --help.
 no_arguments() {
-    case ${1:-} in
-    '') ;;
-    -h | --help) usage && exit ;;
-    *) bad_usage "unknown argument: $1" ;;
-    esac
+    case ${1:-} in -h | --help) usage && exit ;; esac
+    [ -z "${1:-}" ] || bad_usage "unknown argument: $1"
 }
 
 # "quietly NAME WHAT COMMAND...": one line for a step that may print hundreds, which go to run/NAME.log.
@@ -44,22 +40,17 @@ find_redis() { redis_server=$(command -v redis-server || command -v valkey-serve
 
 # Distributions that left Redis have Valkey, which serves as well.
 install_redis() {
-    if have brew; then brew install redis; fi
-    if have apt-get; then as_root apt-get update; fi
-    for how in "apt-get install -y redis-server" "dnf install -y redis" "dnf install -y valkey" "apk add redis" \
-        "apk add valkey" "pacman -S --noconfirm valkey" "zypper -n install redis" "zypper -n install valkey"; do
+    ! have apt-get || as_root apt-get update
+    for how in "apt-get install -y redis-server" "dnf install -y redis" "dnf install -y valkey" "apk add redis" "apk add valkey" \
+        "pacman -S --noconfirm valkey" "zypper -n install redis" "zypper -n install valkey" "brew install redis"; do
         # shellcheck disable=SC2086 # words
         ! have "${how%% *}" || ! as_root $how || return 0
     done
-    echo "no package manager here has one: install redis-server 6.2 or newer (or Valkey) yourself"
-    return 1
+    echo "no package manager here has one: install redis-server 6.2 or newer (or Valkey) yourself" && return 1
 }
 
 # True when cargo can be called. cron and ssh often leave rustup's folder out of PATH.
-find_cargo() {
-    have cargo || PATH=${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH
-    have cargo
-}
+find_cargo() { have cargo || { PATH=${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH && have cargo; }; }
 need_cargo() { find_cargo || fail "there is no cargo here: install Rust $rust or newer from https://rustup.rs"; }
 
 # Sets $bin: $TAILCAST_BIN, else the release build.

@@ -53,9 +53,14 @@ finish() {
     exit "$code"
 }
 
-# The same script again, in the background and away from this terminal, which sees it come up.
-detach() {
-    mkdir -p "$run"
+case ${1:-} in --detach) ;; *) no_arguments "$@" ;; esac
+stop='' parts=''
+if find_running; then fail "already running ($running); scripts/stop.sh ends it"; fi
+[ -n "${REDIS_URL:-}" ] || need_redis_server
+need_binary
+mkdir -p "$run/redis" "$run/state"
+if [ "${1:-}" = --detach ]; then
+    # The same script again, in the background and away from this terminal, which sees it come up.
     : >"$run/start.log"
     # shellcheck disable=SC2046 # none where there is no setsid
     TAILCAST_BIN=$bin $(command -v setsid) nohup "$here/start.sh" </dev/null >"$run/subscribe.out" 2>>"$run/start.log" &
@@ -64,16 +69,8 @@ detach() {
     await start 'generate: appending'
     cat "$run/start.log"
     echo "In the background; the lines that arrive are in $run/subscribe.out, and $here/stop.sh ends it."
-}
-
-case ${1:-} in --detach) ;; *) no_arguments "$@" ;; esac
-stop='' parts=''
-if find_running; then fail "already running ($running); scripts/stop.sh ends it"; fi
-[ -n "${REDIS_URL:-}" ] || need_redis_server
-need_binary
-if [ "${1:-}" = --detach ]; then detach && exit; fi
-
-mkdir -p "$run/redis" "$run/state"
+    exit
+fi
 trap 'stop=yes' INT TERM HUP PIPE # only a flag, so that none falls between a process and its name
 trap finish EXIT
 echo "$$ start.sh" >"$run/start.pid"
