@@ -84,7 +84,6 @@ impl Tail<'_> {
         let path = self.end_of_path(&known)?;
         let ids: Vec<_> = known.iter().map(|known| known.file).collect();
         let (candidates, others) = self.surroundings.look(&self.place, &ids)?;
-        self.is_all_there(&known, path.as_ref())?;
         let split = self.split_unlinked(&mut known, &candidates)?;
         let facts = self.facts(&candidates, others);
         let mut replies = Replies::new();
@@ -101,6 +100,7 @@ impl Tail<'_> {
             };
             replies.insert(ask, reply);
         };
+        self.is_all_there(&known, path.as_ref())?;
         let changed = self.apply(&known, split, &candidates, &events)?;
         self.remember_before(&candidates);
         self.mark(&known, path)?;

@@ -82,8 +82,8 @@ impl Tail<'_> {
         Ok(Some(End { id, file, place }))
     }
 
-    /// Whether what was at the ends of unread files is still there behind the listing. An error: one was truncated, and
-    /// nobody knows whether its copy was listed.
+    /// Whether what was at the ends of unread files is still there. An error: one was truncated under the look, and nobody
+    /// knows whether its copy was seen.
     pub(super) fn is_all_there(&self, known: &[Known], path: Option<&End>) -> io::Result<()> {
         let mut is_there = match path {
             Some(End {
