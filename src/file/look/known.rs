@@ -67,11 +67,11 @@ impl Tail<'_> {
         Ok(Some(split))
     }
 
-    /// What is at the end of the path, where its file is none of those.
+    /// What is at the end of the path, where its file is none of those, or was truncated.
     pub(super) fn end_of_path(&self, known: &[Known]) -> io::Result<Option<End>> {
         let path = &self.place.path;
-        let is_open = |id| known.iter().any(|it| it.file == id && it.hold != Hold::No);
-        if stat(path)?.is_none_or(|stat| is_open(stat.id)) {
+        let is_it = |it: &Known, id| it.file == id && it.hold == Hold::Intact;
+        if stat(path)?.is_none_or(|stat| known.iter().any(|it| is_it(it, stat.id))) {
             return Ok(None);
         }
         // What cannot be opened is seen to be so later.
