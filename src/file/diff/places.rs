@@ -96,9 +96,8 @@ impl Look<'_> {
     /// must have been written to besides.
     fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.found_beside(index, places, |_| true);
-        let is_taken = |file: usize| places.iter().any(|place| place.file() == Some(file));
         Ok(match self.between(index, older, newer)? {
-            Some(file) if is_taken(file) || self.is_of_path(file)? => None,
+            Some(file) if self.is_of_path(file)? => None,
             Some(file) if older.is_some() || self.is_later(file)? => Some(file),
             _ => None,
         })
