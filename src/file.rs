@@ -49,7 +49,8 @@ pub trait Sink {
     /// Takes a line, which ends (behind its newline) at `end` of this generation; between two commits all are of one.
     /// True: it is full and wants a `commit`.
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool;
-    /// All lines taken since the last commit lead to this progress, which is true of these times    /// up to it. `Break`: the watcher is to stop.
+    /// All lines taken since the last commit lead to this progress, which is true of these times. `Break`: the watcher is
+    /// to stop.
     fn commit(&mut self, progress: Progress, dates: Dates) -> ControlFlow<()>;
     /// Lets go of the lines taken since the last commit.
     fn discard(&mut self);
@@ -402,13 +403,12 @@ impl<'w> Tail<'w> {
             let behind = files.filter(|g| g.end.generation > current.generation);
             let first = behind.filter(|g| !g.is_drained()).map(written).min();
             // A copy that is shorter than what was read was made before the last of that was written.
-            let newest = self.chain.last();
-            let newest = newest.filter(|g| g.end == current && !self.was_absent);
+            let is_newest = |g: &&Generation| g.end == current && !self.was_absent;
+            let read = self.chain.last().filter(is_newest).map(written);
+            let read = read.map(|read| read.min(self.polled + CLOCK_STEP));
             return match first {
                 Some(first) => seen.min(before(first)),
-                None => newest.map_or(seen, |newest| {
-                    seen.max(written(newest).min(self.polled + CLOCK_STEP))
-                }),
+                None => read.map_or(seen, |read| seen.max(read)),
             };
         }
         // At that time the present file was there.
