@@ -81,7 +81,7 @@ impl Look<'_> {
         item.own.is_some() && item.own < known.generation || item.file.is_some_and(is_made_before)
     }
 
-    /// Whether a file that is held and has no name any more was written to when a rotated file was there that was made at
+    /// Whether a file that is held and has no name any more was written to when a rotated file was whole that was made at
     /// once, as a copy is: so it was truncated between.
     fn was_written_behind(&self, known: &Known, file: usize) -> bool {
         let fact = &self.facts.files[file];
@@ -97,7 +97,7 @@ impl Look<'_> {
         let lived = known.lived.filter(|_| is_rotated);
         lived
             .zip(made)
-            .is_some_and(|((born, written), made)| born < made && made <= written)
+            .is_some_and(|((born, written), made)| born < made && fact.modified < written)
     }
 
     /// How many generations between two were read, are open, and have no name any more.
