@@ -337,11 +337,21 @@ impl Look<'_> {
             Some(fact.file) == newest || unread.any(|known| known.file == fact.file)
         };
         for (file, fact) in self.facts.files.iter().enumerate() {
-            if is_known(fact) || self.counts(fact) && self.is_later(file)? {
+            let is_unread = || Ok(self.is_later(file)? && !self.is_broken_since(file)?);
+            if is_known(fact) || self.counts(fact) && is_unread()? {
                 return Ok(file);
             }
         }
         Ok(self.path().unwrap_or(self.facts.files.len()))
+    }
+
+    /// Whether it cannot be read and stands before one that was: it was broken later than that, not written.
+    fn is_broken_since(&self, file: usize) -> Result<bool, Ask> {
+        let is_read = |fact: &Fact| {
+            self.counts(fact) && self.order_in_time(fact).is_some_and(Ordering::is_lt)
+        };
+        let is_before_read = self.facts.files[file + 1..].iter().any(is_read);
+        Ok(is_before_read && matches!(self.ask(Ask::IsText { file })?, Reply::Unreadable(_)))
     }
 
     /// Whether it was written behind what is known. Of two times that are the same nobody knows which is later: where

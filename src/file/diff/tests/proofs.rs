@@ -118,6 +118,22 @@ fn what_no_content_proves_is_told_by_what_stands_beside_it() {
 }
 
 #[test]
+fn an_archive_that_was_broken_since_makes_nothing_behind_it_unread() {
+    let files = [
+        ("app.log.3.gz", 1, 9, 8),
+        ("app.log.2.gz", 2, 9, 2),
+        ("app.log.1", 6, 9, 7),
+        ("app.log", 8, 9, 9),
+    ];
+    assert_told(
+        &[known(3, 4, 50, No)],
+        &facts(&files, Some(5)),
+        &[(1, "x")],
+        "3 vanished behind #2, gap 3:50, #6 is new 4, #8 is new 5",
+    );
+}
+
+#[test]
 fn an_archive_that_is_younger_than_who_has_its_inode_is_another_file() {
     let older = [
         ("app.log.2.gz", 3, 90, 3),
