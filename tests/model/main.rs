@@ -19,7 +19,7 @@ use play::Play;
 use util::number;
 
 #[test]
-#[ignore = "some histories still fail: run it with --ignored when working on the chain of generations"]
+#[ignore = "takes as long as one likes: run it with --ignored, and TAILCAST_MODEL_SECONDS"]
 fn every_line_that_remained_readable_arrives_once_and_in_order_and_every_other_is_said() {
     let seconds = number("TAILCAST_MODEL_SECONDS").unwrap_or(40);
     let only = number("TAILCAST_SEED");
