@@ -351,7 +351,12 @@ impl Look<'_> {
             self.counts(fact) && self.order_in_time(fact).is_some_and(Ordering::is_lt)
         };
         let is_before_read = self.facts.files[file + 1..].iter().any(is_read);
-        Ok(is_before_read && matches!(self.ask(Ask::IsText { file })?, Reply::Unreadable(_)))
+        Ok(is_before_read && !self.is_readable(file)?)
+    }
+
+    fn is_readable(&self, file: usize) -> Result<bool, Ask> {
+        let reply = self.ask(Ask::IsText { file })?;
+        Ok(!matches!(reply, Reply::Unreadable(_)))
     }
 
     /// Whether it was written behind what is known. Of two times that are the same nobody knows which is later: where
@@ -363,9 +368,7 @@ impl Look<'_> {
             return Ok(true);
         }
         Ok(match self.order_in_time(fact) {
-            Some(Ordering::Equal) if is_any_read => {
-                matches!(self.ask(Ask::IsText { file })?, Reply::Unreadable(_))
-            }
+            Some(Ordering::Equal) if is_any_read => !self.is_readable(file)?,
             Some(Ordering::Equal) => fact.born.is_none() || !self.was_there(fact),
             order => order.is_some_and(Ordering::is_gt),
         })

@@ -97,7 +97,7 @@ impl Look<'_> {
         let lived = known.lived.filter(|_| is_rotated);
         lived
             .zip(made)
-            .is_some_and(|((born, written), made)| born < made && fact.modified < written)
+            .is_some_and(|((born, written), made)| born < made && fact.modified <= written)
     }
 
     /// How many generations between two were read, are open, and have no name any more.

@@ -98,7 +98,9 @@ impl Look<'_> {
         let (older, newer) = self.found_beside(index, places, |_| true);
         Ok(match self.between(index, older, newer)? {
             Some(file) if self.is_of_path(file)? => None,
-            Some(file) if older.is_some() || self.is_later(file)? => Some(file),
+            Some(file) if older.is_some() => Some(file),
+            // What was broken since is no later than it was.
+            Some(file) if self.is_later(file)? && self.is_readable(file)? => Some(file),
             _ => None,
         })
     }
@@ -125,7 +127,9 @@ impl Look<'_> {
         };
         let mut files = counting(place + 1..newer.1);
         let generations = (newer.0 - before - 1) as usize;
-        let is_whole = files.len() >= generations;
+        if files.len() < generations {
+            return Ok(self.by_number(generation, newer, &files));
+        }
         if files.len() > generations {
             // Those without a number have nothing in them.
             let mut filled = Vec::new();
@@ -137,8 +141,22 @@ impl Look<'_> {
             files = filled;
         }
         let at = (generation - before - 1) as usize;
-        let is_it = is_whole && files.len() == generations;
+        let is_it = files.len() == generations;
         Ok(files.get(at).copied().filter(|_| is_it))
+    }
+
+    /// Where some are missing, the one among these whose number is as much higher as it is older.
+    fn by_number(&self, generation: u64, newer: Found, files: &[usize]) -> Option<usize> {
+        let name = |file: usize| &self.facts.files[file].name;
+        let Kind::Number(number) = name(newer.1).kind else {
+            return None;
+        };
+        let number = u64::from(number) + newer.0 - generation;
+        let is_it = |file: &usize| {
+            let is_number = matches!(name(*file).kind, Kind::Number(it) if u64::from(it) == number);
+            is_number && name(*file).series == name(newer.1).series
+        };
+        files.iter().copied().find(is_it)
     }
 
     /// Whether a file comes right behind a known generation: nothing lies between that another with its inode may have

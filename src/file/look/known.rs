@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use crate::file::diff::{Hold, Known};
 use crate::file::folder::Candidate;
@@ -52,11 +53,13 @@ impl Tail<'_> {
         if is_there || stat.size == 0 || !is_cut && !may_be_cut {
             return Ok(None);
         }
-        let lived = stat.born.map(|born| (born, stat.modified));
         if !is_cut {
-            before.lived = lived;
+            // A file of that very time may as well be the one behind it.
+            let written = stat.modified.checked_sub(Duration::from_nanos(1));
+            before.lived = stat.born.zip(written);
             return Ok(None);
         }
+        let lived = stat.born.map(|born| (born, stat.modified));
         let end = Position::start(last.end.generation + 1, stat.id);
         let body = Body::Plain(file.try_clone()?);
         let split = Generation::new(end, last.name.clone(), stat, body);

@@ -61,6 +61,13 @@ fn what_no_content_proves_is_told_by_what_stands_beside_it() {
         ("app.log.1.gz", 8, 90, 3),
         ("app.log", 4, 40, 4),
     ];
+    let missing = [
+        ("app.log.4.gz", 1, 9, 1),
+        ("app.log.2.gz", 7, 9, 2),
+        ("app.log.1.gz", 8, 90, 3),
+        ("app.log", 4, 40, 4),
+    ];
+    let broken = [("app.log-20260126.gz", 7, 9, 9), ("app.log", 4, 40, 4)];
     let read = known(0, 1, 50, No);
     let table = [
         // a file that its inode proves is no other one as well
@@ -76,6 +83,20 @@ fn what_no_content_proves_is_told_by_what_stands_beside_it() {
             vec![known(0, 1, 0, No), known(1, 2, 0, No), known(2, 3, 90, No)],
             &[(8, "2")],
             "0 is #1, 1 is #7, 2 is #8, #4 is new 3",
+        ),
+        // of three one is missing, and the numbers tell which
+        (
+            &missing,
+            vec![known(0, 1, 0, No), known(2, 2, 0, No), known(3, 3, 90, No)],
+            &[(8, "3")],
+            "0 is #1, 2 is #7, 3 is #8, #4 is new 4",
+        ),
+        // it was broken later than it was read
+        (
+            &broken,
+            vec![known(2, 2, 0, No), known(3, 4, 40, No)],
+            &[(4, "3"), (7, "x")],
+            "2 vanished, 3 is #4",
         ),
         (
             &between,
