@@ -181,6 +181,10 @@ impl Play {
     /// Something happens to a log.
     fn touch(&mut self, which: usize) -> Option<String> {
         let kind = self.rng.u8(0..61);
+        // Where content is gone, times decide; and no two such things are done within a step of the clock.
+        if !self.calm {
+            self.step_clock();
+        }
         if (49..57).contains(&kind) && !self.calm {
             self.look();
         }
@@ -204,6 +208,17 @@ impl Play {
             57..60 => log.back_up(scene, rng),
             _ => Some(log.add_stranger(scene, rng)),
         }
+    }
+
+    /// Waits for the next step of the clock by which files are written.
+    fn step_clock(&self) {
+        let probe = || {
+            let path = self.scene.home().join("probe");
+            let written = fs::write(&path, "-").and_then(|()| fs::metadata(&path)?.modified());
+            written.expect("write a file")
+        };
+        let now = probe();
+        while probe() == now {}
     }
 
     fn note(&mut self, step: impl Into<String>) {
