@@ -124,9 +124,9 @@ fn of_two_with_the_same_name_the_first_gives_way() {
     let first = consumer(&scene, "a", &[]).spawn();
     send(&scene, "list", 0..1);
     wait_until("the first one takes", || !first.stdout().is_empty());
-    let second = consumer(&scene, "a", &[]).spawn();
     let turn = "tailcast:turn:{logs}:a";
     let before: String = scene.redis.ask(&["GET", turn]);
+    let second = consumer(&scene, "a", &[]).spawn();
     wait_until("the second one has taken over", || {
         scene.redis.ask::<String>(&["GET", turn]) != before
     });
