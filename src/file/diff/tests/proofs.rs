@@ -50,58 +50,12 @@ fn what_no_content_proves_is_told_by_what_stands_beside_it() {
         ("app.log.1", 3, 80, 2),
         ("app.log", 4, 50, 9),
     ];
-    let removed = [
-        ("app.log.3", 1, 9, 1),
-        ("app.log.1", 3, 90, 3),
-        ("app.log", 4, 40, 4),
-    ];
-    let packed = [
-        ("app.log.3.gz", 1, 9, 1),
-        ("app.log.2.gz", 7, 9, 2),
-        ("app.log.1.gz", 8, 90, 3),
-        ("app.log", 4, 40, 4),
-    ];
-    let missing = [
-        ("app.log.4.gz", 1, 9, 1),
-        ("app.log.2.gz", 7, 9, 2),
-        ("app.log.1.gz", 8, 90, 3),
-        ("app.log", 4, 40, 4),
-    ];
-    let broken = [("app.log-20260126.gz", 7, 9, 9), ("app.log", 4, 40, 4)];
     let read = known(0, 1, 50, No);
     let table = [
-        // a file that its inode proves is no other one as well
         (
-            &removed[..],
-            vec![known(1, 1, 0, No), known(2, 2, 0, No), known(3, 3, 90, No)],
-            &[(3, "3")][..],
-            "1 is #1, 2 vanished, 3 is #3, #4 is new 4",
-        ),
-        // and a neighbour although nothing was read of it
-        (
-            &packed,
-            vec![known(0, 1, 0, No), known(1, 2, 0, No), known(2, 3, 90, No)],
-            &[(8, "2")],
-            "0 is #1, 1 is #7, 2 is #8, #4 is new 3",
-        ),
-        // of three one is missing, and the numbers tell which
-        (
-            &missing,
-            vec![known(0, 1, 0, No), known(2, 2, 0, No), known(3, 3, 90, No)],
-            &[(8, "3")],
-            "0 is #1, 2 is #7, 3 is #8, #4 is new 4",
-        ),
-        // it was broken later than it was read
-        (
-            &broken,
-            vec![known(2, 2, 0, No), known(3, 4, 40, No)],
-            &[(4, "3"), (7, "x")],
-            "2 vanished, 3 is #4",
-        ),
-        (
-            &between,
+            &between[..],
             vec![read.clone(), known(1, 9, 0, No), known(2, 3, 40, No)],
-            &[(1, "0"), (3, "2")],
+            &[(1, "0"), (3, "2")][..],
             "0 is #1, 1 is #5, 2 is #3",
         ),
         // two neighbours with one file too many between them
@@ -131,6 +85,61 @@ fn what_no_content_proves_is_told_by_what_stands_beside_it() {
             vec![known(0, 1, 0, No)],
             &[(2, "e")],
             "0 vanished behind #2, #4 is new 0",
+        ),
+    ];
+    for (files, known, content, events) in table {
+        assert_told(&known, &facts(files, Some(5)), content, events);
+    }
+}
+
+#[test]
+fn what_was_not_read_is_told_by_inode_neighbours_and_number() {
+    let removed = [
+        ("app.log.3", 1, 9, 1),
+        ("app.log.1", 3, 90, 3),
+        ("app.log", 4, 40, 4),
+    ];
+    let packed = [
+        ("app.log.3.gz", 1, 9, 1),
+        ("app.log.2.gz", 7, 9, 2),
+        ("app.log.1.gz", 8, 90, 3),
+        ("app.log", 4, 40, 4),
+    ];
+    let missing = [
+        ("app.log.4.gz", 1, 9, 1),
+        ("app.log.2.gz", 7, 9, 2),
+        ("app.log.1.gz", 8, 90, 3),
+        ("app.log", 4, 40, 4),
+    ];
+    let broken = [("app.log-20260126.gz", 7, 9, 9), ("app.log", 4, 40, 4)];
+    let table = [
+        // a file that its inode proves is no other one as well
+        (
+            &removed[..],
+            vec![known(1, 1, 0, No), known(2, 2, 0, No), known(3, 3, 90, No)],
+            &[(3, "3")][..],
+            "1 is #1, 2 vanished, 3 is #3, #4 is new 4",
+        ),
+        // and a neighbour although nothing was read of it
+        (
+            &packed,
+            vec![known(0, 1, 0, No), known(1, 2, 0, No), known(2, 3, 90, No)],
+            &[(8, "2")],
+            "0 is #1, 1 is #7, 2 is #8, #4 is new 3",
+        ),
+        // of three one is missing, and the numbers tell which
+        (
+            &missing,
+            vec![known(0, 1, 0, No), known(2, 2, 0, No), known(3, 3, 90, No)],
+            &[(8, "3")],
+            "0 is #1, 2 is #7, 3 is #8, #4 is new 4",
+        ),
+        // it was broken later than it was read
+        (
+            &broken,
+            vec![known(2, 2, 0, No), known(3, 4, 40, No)],
+            &[(4, "3"), (7, "x")],
+            "2 vanished, 3 is #4",
         ),
     ];
     for (files, known, content, events) in table {
