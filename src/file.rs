@@ -374,7 +374,8 @@ impl<'w> Tail<'w> {
         }
         (self.has_moved, self.is_dated) = (false, true);
         self.committed = progress.clone();
-        if sink.commit(progress, self.dates()).is_break() {
+        let dates = self.dates_at(progress.current);
+        if sink.commit(progress, dates).is_break() {
             Polled::Stopped
         } else {
             polled
@@ -383,16 +384,19 @@ impl<'w> Tail<'w> {
 
     /// When the present progress is true.
     pub fn dates(&self) -> Dates {
+        self.dates_at(self.progress().current)
+    }
+
+    fn dates_at(&self, current: Position) -> Dates {
         Dates {
-            as_of: self.as_of(),
+            as_of: self.as_of(current),
             made: SystemTime::now(),
         }
     }
 
     /// What was written before this is taken; what is not was written then or later. By this a later start tells what is
     /// unread, where the file that was being read is gone by then.
-    fn as_of(&self) -> SystemTime {
-        let current = self.progress().current;
+    fn as_of(&self, current: Position) -> SystemTime {
         // What came since nobody has seen, however late it is now.
         let seen = self.since.unwrap_or(self.polled);
         let files = self.chain.iter().filter(|g| !g.is_sought());

@@ -18,8 +18,8 @@ pub struct Batch {
     pub lines: usize,
     /// Bytes of the log that it takes us on.
     pub bytes: u64,
-    /// The progress, and as of when: what was written to the log before is in this batch, or in those before it. None only
-    /// while it is being filled.
+    /// The progress, and when it is true: what was written to the log before is in this batch, or in those before it. None
+    /// only while it is being filled.
     pub end: Option<(Progress, Dates)>,
     /// The commands; in `list` mode only once the batch is sealed.
     pub(super) commands: Vec<u8>,

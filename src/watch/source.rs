@@ -167,18 +167,13 @@ pub fn dates_of(
     record: Option<&Record>,
 ) -> Option<Dates> {
     let record = record.filter(|record| record.progress == *chosen);
-    let undated = || {
-        // Of a place further back nobody knows when it was the present one. Of one further on it was true later.
-        let is_further = known.later(chosen) == *chosen;
-        let made = SystemTime::now();
-        dates
-            .filter(|_| is_further)
-            .map(|dates| Dates { made, ..dates })
-    };
-    match record {
-        Some(record) if record.dates.is_some() => record.dates,
-        _ if chosen == known => dates,
-        _ => undated(),
+    let made = SystemTime::now();
+    match record.and_then(|record| record.dates) {
+        Some(recorded) => Some(recorded),
+        None if chosen == known => dates,
+        None if known.later(chosen) == *chosen => dates.map(|dates| Dates { made, ..dates }),
+        // Of a place further back nobody knows when it was the present one.
+        None => None,
     }
 }
 

@@ -88,25 +88,21 @@ impl Tail<'_> {
     /// Whether what was at the ends of unread files is still there. An error: one was truncated under the look, and nobody
     /// knows whether its copy was seen.
     pub(super) fn is_all_there(&self, known: &[Known], path: Option<&End>) -> io::Result<()> {
-        let mut is_there = match path {
-            Some(End {
-                file,
-                place: Some((offset, anchor)),
-                ..
-            }) => holds(file, *offset, *anchor)?,
-            _ => true,
-        };
+        let of_path = path.and_then(|end| Some((&end.file, end.place?)));
         let is_unread = |it: &&Known| it.offset == 0 && it.hold == Hold::Intact;
-        for known in known.iter().filter(is_unread) {
-            let generation = self.at_known(known).map(|at| &self.chain[at].body);
-            if let (Some(Body::Plain(file)), Some((offset, anchor))) = (generation, known.probe) {
-                is_there &= holds(file, offset, anchor)?;
+        let of_known = known.iter().filter(is_unread).filter_map(|known| {
+            let generation = &self.chain[self.at_known(known)?];
+            match &generation.body {
+                Body::Plain(file) => Some((file, known.probe?)),
+                Body::Sought | Body::Packed(..) => None,
+            }
+        });
+        for (file, (offset, anchor)) in of_path.into_iter().chain(of_known) {
+            if !holds(file, offset, anchor)? {
+                return Err(io::ErrorKind::NotFound.into());
             }
         }
-        match is_there {
-            true => Ok(()),
-            false => Err(io::ErrorKind::NotFound.into()),
-        }
+        Ok(())
     }
 
     /// Notes what those had when this look began of which nothing was read, and have yet: by this it is seen when one was
