@@ -192,7 +192,8 @@ pub fn diff(known: &[Known], facts: &Facts, replies: &Replies) -> Result<Vec<Eve
     };
     let places = look.places()?;
     let unread = look.unread(&places)?;
-    Ok(look.events(&places, &unread))
+    let broken = look.broken(&places)?;
+    Ok(look.events(&places, &unread, &broken))
 }
 
 struct Look<'a> {

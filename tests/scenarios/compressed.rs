@@ -294,6 +294,28 @@ fn a_broken_archive_is_a_gap_that_is_said() {
 }
 
 #[test]
+fn of_a_broken_archive_of_an_older_generation_nobody_knows_what_late_lines_are_in_it() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    ten(&scene);
+    let watcher = watch(&scene).spawn();
+    oracle.wait_for(10);
+    scene.rotate("app.log");
+    scene.append("app.log", text(10..20));
+    oracle.wait_for(20);
+    watcher.sigterm();
+    scene.append("app.log.1", text(20..30));
+    let archive = scene.compress("app.log.1", GZIP);
+    let bytes = scene.read(&archive);
+    fs::write(scene.path(&archive), &bytes[..bytes.len() / 2]).expect("write");
+    let run = watch(&scene).arg("--once").run();
+    run.assert_fails(0, &["gap: generation 0", "app.log.1.gz"]);
+    let again = watch(&scene).arg("--once").run();
+    assert!(gaps(&again.stderr).is_empty(), "once: {}", again.stderr);
+    assert_exactly(&lines(0..20), &oracle.settle());
+}
+
+#[test]
 fn without_its_program_an_archive_is_a_gap_that_is_said() {
     let (scene, oracle) = packed_while_down(|_, _| {});
     let nothing = scene.home().join("empty");

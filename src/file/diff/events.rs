@@ -1,5 +1,7 @@
 //! What has happened, said as events; what is missing, as gaps.
 
+use std::collections::HashMap;
+
 use super::line::Numbering;
 use super::{AT_ONCE, Event, Fact, Hold, Known, Look, Place, Unread};
 use crate::file::names::Kind;
@@ -22,7 +24,12 @@ fn gap_behind(known: &Known) -> Gap {
 }
 
 impl Look<'_> {
-    pub(super) fn events(&self, places: &[Place], unread: &Unread) -> Vec<Event> {
+    pub(super) fn events(
+        &self,
+        places: &[Place],
+        unread: &Unread,
+        broken: &HashMap<usize, String>,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
         for (index, place) in places.iter().enumerate() {
             // While there is nothing to go on with, it may come back.
@@ -31,6 +38,10 @@ impl Look<'_> {
                     .iter()
                     .any(|place| *place != Place::Lost);
             events.extend(self.gap_in_place(index, *place));
+            if let (true, Some(reason)) = (is_passed, broken.get(&index)) {
+                let gap = gap_behind(&self.known[index]);
+                events.push(Event::Gap(gap, reason.clone()));
+            }
             events.extend(self.event(index, *place, unread, is_passed));
         }
         self.push_unread(places, unread, &mut events);

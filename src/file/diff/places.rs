@@ -1,7 +1,7 @@
 //! Where each generation that is known is to be found now.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Ask, Fact, Found, Hold, Known, Look, Place, Reply, is_born_before};
 use crate::file::names::Kind;
@@ -103,6 +103,26 @@ impl Look<'_> {
             Some(file) if self.is_later(file)? && self.is_readable(file)? => Some(file),
             _ => None,
         })
+    }
+
+    /// The older generations at whose place lies what cannot be read, with the reason: nobody knows what was unread of
+    /// them when they were noted. Of those that we have closed, nothing was.
+    pub(super) fn broken(&self, places: &[Place]) -> Result<HashMap<usize, String>, Ask> {
+        let mut broken = HashMap::new();
+        for (index, known) in self.known.iter().enumerate() {
+            let is_noted = known.hold == Hold::No && !known.is_later && known.is_read();
+            if places[index] != Place::Lost || !is_noted || index + 1 == self.known.len() {
+                continue;
+            }
+            let (older, newer) = self.neighbours(index, places);
+            let Some(file) = self.between(index, older, newer)? else {
+                continue;
+            };
+            if let Reply::Unreadable(reason) = self.ask(Ask::IsText { file })? {
+                broken.insert(index, reason.clone());
+            }
+        }
+        Ok(broken)
     }
 
     /// The file that lies as many generations from its neighbours as this one does.

@@ -62,6 +62,28 @@ fn what_is_missing_is_a_gap() {
 }
 
 #[test]
+fn of_an_older_one_what_cannot_be_read_is_missing_unless_it_was_read_to_its_end() {
+    let broken = [("app.log.1.gz", 3, 40, 3), ("app.log", 5, 90, 5)];
+    let noted = known(0, 1, 50, No);
+    let closed = Known {
+        is_later: true,
+        ..noted.clone()
+    };
+    let newest = known(1, 5, 50, No);
+    let (gap, none) = ("gap 0:50, 0 vanished, 1 is #5", "0 vanished, 1 is #5");
+    for (files, older, content, events) in [
+        (&broken[..], noted.clone(), [(3, "x"), (5, "1")], gap),
+        (&broken, closed, [(3, "x"), (5, "1")], none),
+        // what is in its place is another one
+        (&broken, noted.clone(), [(3, "p"), (5, "1")], none),
+        (&broken[1..], noted, [(3, "x"), (5, "1")], none),
+    ] {
+        let known = [older, newest.clone()];
+        assert_told(&known, &facts(files, Some(5)), &content, events);
+    }
+}
+
+#[test]
 fn what_was_missing_before_the_first_generation_is_said_when_that_gets_its_number_and_not_again() {
     let older = |name| [(name, 3, 90, 3), ("app.log", 8, 50, 8)];
     for name in ["app.log.2", "app.log.20260101"] {
