@@ -12,6 +12,13 @@ fn told(event: &Value) -> Value {
     Value::Object(told.clone())
 }
 
+#[track_caller]
+fn assert_become(table: &[(&str, Value)]) {
+    for (line, want) in table {
+        assert_eq!(told(&event(line.as_bytes(), &BARE)), *want, "{line}");
+    }
+}
+
 #[test]
 fn the_lines_of_other_programs_become_events() {
     let auth =
@@ -53,6 +60,13 @@ fn the_lines_of_other_programs_become_events() {
                 "additional": {"hostname": "auth:8443"},
             }),
         ),
+    ];
+    assert_become(&table);
+}
+
+#[test]
+fn the_hosts_of_other_programs_become_those_of_events() {
+    let table = [
         // A host that is an address, and a client that is another machine.
         (
             r#"{"msg":"m","host":"10.0.0.1","client_ip":"10.0.0.2:5000","userid":42}"#,
@@ -72,9 +86,7 @@ fn the_lines_of_other_programs_become_events() {
             }),
         ),
     ];
-    for (line, want) in table {
-        assert_eq!(told(&event(line.as_bytes(), &BARE)), want, "{line}");
-    }
+    assert_become(&table);
 }
 
 #[test]
