@@ -14,7 +14,6 @@ fail() { say "$*" && exit 1; }
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 bad_usage() { say "$*" && usage >&2 && exit 2; }
 show_log() { say "the end of $1:" && tail -n 15 "$1" >&2; }
-as_root() { if [ "$(id -u)" -eq 0 ] || [ "$1" = brew ]; then "$@"; else sudo "$@"; fi; }
 # For scripts that take nothing but --help.
 no_arguments() {
     case ${1:-} in -h | --help) usage && exit ;; esac
@@ -32,22 +31,11 @@ quietly() {
 
 # Sets $redis_server; installs the system's package when there is none.
 need_redis_server() {
-    find_redis || quietly install "there is no redis-server here: installing the system's package" install_redis
+    find_redis || quietly install "there is no redis-server here: installing the system's package" "$here/install-redis.sh"
     find_redis || fail "the package is installed, but there is no redis-server in PATH ($PATH)"
 }
 # shellcheck disable=SC2034 # for the sourcing script
 find_redis() { redis_server=$(command -v redis-server || command -v valkey-server); }
-
-# Distributions that left Redis have Valkey, which serves as well.
-install_redis() {
-    ! have apt-get || as_root apt-get update
-    for how in "apt-get install -y redis-server" "dnf install -y redis" "dnf install -y valkey" "apk add redis" "apk add valkey" \
-        "pacman -S --noconfirm valkey" "zypper -n install redis" "zypper -n install valkey" "brew install redis"; do
-        # shellcheck disable=SC2086 # words
-        ! have "${how%% *}" || ! as_root $how || return 0
-    done
-    echo "no package manager here has one: install redis-server 6.2 or newer (or Valkey) yourself" && return 1
-}
 
 # True when cargo can be called. cron and ssh often leave rustup's folder out of PATH.
 find_cargo() { have cargo || { PATH=${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH && have cargo; }; }
