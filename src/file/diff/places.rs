@@ -105,7 +105,7 @@ impl Look<'_> {
         })
     }
 
-    /// The older generations at whose place lies what cannot be read, with the reason: nobody knows what was unread of
+    /// The older generations in whose place lies what cannot be read, with the reason: nobody knows what was unread of
     /// them when they were noted. Of those that we have closed, nothing was.
     pub(super) fn broken(&self, places: &[Place]) -> Result<HashMap<usize, String>, Ask> {
         let mut broken = HashMap::new();
