@@ -6,9 +6,7 @@
 
 mod util;
 
-use std::env;
 use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -54,47 +52,9 @@ struct Play {
     trace: Trace,
 }
 
-/// What was done, printed when it did not end well.
-struct Trace {
-    seed: u64,
-    steps: Vec<String>,
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "TAILCAST_SEED={} plays this again:\n  {}",
-                self.seed,
-                self.steps.join("\n  ")
-            );
-        }
-    }
-}
-
 #[test]
 fn every_line_that_remained_readable_arrives_once_and_in_order() {
-    let seconds = env::var("TAILCAST_MODEL_SECONDS")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(40);
-    let only: Option<u64> = env::var("TAILCAST_SEED")
-        .ok()
-        .map(|s| s.parse().expect("TAILCAST_SEED is a number"));
-    let next = AtomicU64::new(only.unwrap_or_else(|| fastrand::u64(0..1 << 40)));
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let plays = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while Instant::now() < end {
-                    Play::new(only.unwrap_or_else(|| next.fetch_add(1, Ordering::SeqCst))).play();
-                    plays.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        }
-    });
-    println!("model: {} sequences", plays.into_inner());
+    play_sequences(|seed| Play::new(seed).play());
 }
 
 impl Play {
@@ -130,10 +90,9 @@ impl Play {
         self.write(1);
         self.start();
         self.wait_for_all();
-        let skip = env::var("TAILCAST_SKIP").unwrap_or_default();
-        let skip: Vec<usize> = skip.split(',').filter_map(|n| n.parse().ok()).collect();
-        for step in (0..self.rng.usize(10..50)).filter(|n| !skip.contains(n)) {
-            self.rng = Rng::with_seed(self.trace.seed.wrapping_mul(1000).wrapping_add(step as u64));
+        let most = self.rng.usize(10..50);
+        for (step, rng) in self.trace.steps_to_come(most) {
+            self.rng = rng;
             self.note(format!("{step}:"));
             self.step();
         }
@@ -165,15 +124,7 @@ impl Play {
     }
 
     fn note(&mut self, step: impl Into<String>) {
-        let step = step.into();
-        match self.trace.steps.last_mut() {
-            Some(number) if number.ends_with(':') && !step.ends_with(':') => {
-                *number += &format!(" {step}")
-            }
-            // A step that could not be taken here.
-            Some(number) if number.ends_with(':') => *number = step,
-            _ => self.trace.steps.push(step),
-        }
+        self.trace.note(step);
     }
 
     // What happens to the log.

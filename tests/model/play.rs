@@ -38,24 +38,6 @@ pub struct Play {
     trace: Trace,
 }
 
-/// What was done, printed when it did not end well.
-struct Trace {
-    seed: u64,
-    steps: Vec<String>,
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "TAILCAST_SEED={} plays this again:\n  {}",
-                self.seed,
-                self.steps.join("\n  ")
-            );
-        }
-    }
-}
-
 fn draw_setup(rng: &mut Rng, name: &str, late: bool, glob: bool) -> Setup {
     let style = [
         Style::Rename,
@@ -141,10 +123,9 @@ impl Play {
         self.start();
         self.wait_for_start();
         self.wait_for_all();
-        let skip = env::var("TAILCAST_SKIP").unwrap_or_default();
-        let skip: Vec<usize> = skip.split(',').filter_map(|n| n.parse().ok()).collect();
-        for step in (0..self.rng.usize(10..50)).filter(|n| !skip.contains(n)) {
-            self.rng = Rng::with_seed(self.trace.seed.wrapping_mul(1000).wrapping_add(step as u64));
+        let most = self.rng.usize(10..50);
+        for (step, rng) in self.trace.steps_to_come(most) {
+            self.rng = rng;
             self.note(format!("{step}:"));
             self.step();
         }
@@ -222,15 +203,7 @@ impl Play {
     }
 
     fn note(&mut self, step: impl Into<String>) {
-        let step = step.into();
-        match self.trace.steps.last_mut() {
-            Some(number) if number.ends_with(':') && !step.ends_with(':') => {
-                *number += &format!(" {step}")
-            }
-            // A step that could not be taken here.
-            Some(number) if number.ends_with(':') => *number = step,
-            _ => self.trace.steps.push(step),
-        }
+        self.trace.note(step);
     }
 
     // What happens to the watcher.

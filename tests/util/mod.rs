@@ -14,6 +14,7 @@ mod proxy;
 mod python;
 mod redis_server;
 mod scene;
+mod sequence;
 mod subscriber;
 mod terminal;
 
@@ -25,6 +26,7 @@ pub use proxy::{Proxy, Way};
 pub use python::python_with;
 pub use redis_server::{Redis, free_port, server_program};
 pub use scene::Scene;
+pub use sequence::{Trace, play_sequences};
 pub use subscriber::{Message, Subscriber};
 pub use terminal::{Terminal, has_terminals};
 
