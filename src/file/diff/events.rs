@@ -208,8 +208,7 @@ impl Look<'_> {
         match (before.name.kind, after.name.kind) {
             (Kind::Number(high), Kind::Number(low)) => self.missing_numbers(series, low + 1, high),
             (Kind::Number(high), Kind::Path) => {
-                let lowest = if self.has_number(series, 0) { 0 } else { 1 };
-                self.missing_numbers(series, lowest, high)
+                self.missing_numbers(series, self.lowest_number(series), high)
             }
             (Kind::Date, Kind::Date | Kind::Path) if self.came_late(before, after) => {
                 let why = "a rotated file that was here may have been removed";
@@ -228,6 +227,11 @@ impl Look<'_> {
                 format!("of the rotated files {count} are missing here"),
             )),
         }
+    }
+
+    /// The number of the newest rotated file: there are those who begin with 0.
+    pub(super) fn lowest_number(&self, series: &str) -> u32 {
+        u32::from(!self.has_number(series, 0))
     }
 
     fn has_number(&self, series: &str, number: u32) -> bool {

@@ -148,7 +148,15 @@ impl Look<'_> {
         let mut files = counting(place + 1..newer.1);
         let generations = (newer.0 - before - 1) as usize;
         if files.len() < generations {
-            return Ok(self.by_number(generation, newer, &files));
+            let kind = |file: &usize| self.facts.files[*file].name.kind;
+            let is_number = |file| matches!(kind(file), Kind::Number(_));
+            if files.iter().any(is_number) || !self.is_all_unread(before, newer.0) {
+                return Ok(self.by_number(generation, newer, &files));
+            }
+            // Whichever it is, it is to be read.
+            let behind = (newer.0 - generation) as usize;
+            let at = files.len().checked_sub(behind);
+            return Ok(at.map(|at| files[at]));
         }
         if files.len() > generations {
             // Those without a number have nothing in them.
@@ -165,16 +173,29 @@ impl Look<'_> {
         Ok(files.get(at).copied().filter(|_| is_it))
     }
 
+    /// Whether nothing was read of any generation between these two.
+    fn is_all_unread(&self, older: u64, newer: u64) -> bool {
+        (older + 1..newer).all(|number| {
+            let is_it = |known: &&Known| known.generation == Some(number);
+            let known = self.known.iter().find(is_it);
+            known.is_some_and(|known| !known.is_read())
+        })
+    }
+
     /// Where some are missing, the one among these whose number is as much higher as it is older.
     fn by_number(&self, generation: u64, newer: Found, files: &[usize]) -> Option<usize> {
         let name = |file: usize| &self.facts.files[file].name;
-        let Kind::Number(number) = name(newer.1).kind else {
-            return None;
-        };
-        let number = u64::from(number) + newer.0 - generation;
         let is_it = |file: &usize| {
-            let is_number = matches!(name(*file).kind, Kind::Number(it) if u64::from(it) == number);
-            is_number && name(*file).series == name(newer.1).series
+            let (name, newer_name) = (name(*file), name(newer.1));
+            let Kind::Number(number) = name.kind else {
+                return false;
+            };
+            let next = match newer_name.kind {
+                Kind::Number(newer) if newer_name.series == name.series => newer + 1,
+                Kind::Path => self.lowest_number(&name.series),
+                _ => return false,
+            };
+            u64::from(number) + 1 == u64::from(next) + newer.0 - generation
         };
         files.iter().copied().find(is_it)
     }
