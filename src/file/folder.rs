@@ -145,7 +145,8 @@ impl Surroundings {
 
     /// Whether there are files that are called as a log's rotated ones.
     pub fn has_rotated(&self, place: &Place) -> bool {
-        let is_rotated = |(_, name): &(PathBuf, Name)| name.kind.is_rotated();
+        let is_rotated =
+            |(_, name): &(PathBuf, Name)| name.kind.is_rotated() || name.packing.is_some();
         homes(place).into_iter().any(|(folder, name)| {
             let listing = self.list(&folder);
             listing.is_ok_and(|it| alike(&it, &folder, &name, &[]).iter().any(is_rotated))

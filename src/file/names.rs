@@ -18,7 +18,7 @@ pub enum Kind {
     Single,
     /// `STEM-1.EXT`: log4j's rotated file, or another log; it counts only beside one of its kind that is known.
     Weak,
-    /// `NAME.json`, `NAME.bak`, `NAME~`, or any name at all: counts only where it is proven to be a known file.
+    /// `NAME.json`, `NAME.bak`, `NAME~`, `NAME.gz`, or any name at all: counts only where it is proven to be a known file.
     Other,
 }
 
@@ -113,6 +113,10 @@ impl Name {
             .is_some_and(|rest| rest.starts_with(b".") || rest.starts_with(b"-") || rest == b"~");
         match found {
             Some(found) => Some(Name { packing, ..found }),
+            None if bare == name => Some(Name {
+                packing,
+                ..Name::of_stranger()
+            }),
             None => is_beside.then(Name::of_stranger),
         }
     }
@@ -130,8 +134,11 @@ fn unpacked(entry: &[u8]) -> (&[u8], Option<Packing>) {
 
 /// The names of the logs that a file of this name may be a rotated one of, in the same folder.
 pub fn logs_of(entry: &[u8]) -> Vec<Vec<u8>> {
-    let (bare, _) = unpacked(entry);
+    let (bare, packing) = unpacked(entry);
     let mut logs = Vec::new();
+    if packing.is_some() {
+        logs.push(bare.to_vec());
+    }
     for at in (1..bare.len()).filter(|at| matches!(bare[*at], b'.' | b'-')) {
         let (stem, rest) = bare.split_at(at);
         if rotated(rest, "name").is_some() {
@@ -299,6 +306,7 @@ mod tests {
             ("app.2026-01-31.0.log", Some(Kind::Date)),
             ("app.log.old", Some(Kind::Single)),
             ("app-1.log", Some(Kind::Weak)),
+            ("app.log.gz", Some(Kind::Other)),
             ("app.log.bak", Some(Kind::Other)),
             ("app.log~", Some(Kind::Other)),
             ("app.log.1~", Some(Kind::Other)),
@@ -323,7 +331,8 @@ mod tests {
     fn a_rotated_files_name_leads_back_to_its_logs() {
         let table = [
             ("app.log.1", vec!["app.log"]),
-            ("app.log.1.gz", vec!["app.log"]),
+            ("app.log.1.gz", vec!["app.log.1", "app.log"]),
+            ("app-20260131.log.gz", vec!["app-20260131.log", "app.log"]),
             ("app.log-20260131", vec!["app.log"]),
             ("app-20260131.log", vec!["app.log"]),
             (

@@ -37,6 +37,53 @@ fn what_was_rotated_and_compressed_unseen_is_read_from_the_archive() {
 }
 
 #[test]
+fn what_was_packed_in_its_own_place_is_read_on_there() {
+    for packer in packers() {
+        println!("{packer:?}");
+        unseen(watch, ten, |scene| {
+            scene.append("app.log", text(10..20));
+            scene.compress("app.log", packer);
+            scene.append("app.log", text(20..30));
+            30
+        });
+    }
+}
+
+#[test]
+fn a_match_that_was_packed_in_its_own_place_is_read_to_its_end() {
+    let (scene, day) = (Scene::new(), "app-2026-01-30.log");
+    let oracle = scene.subscriber();
+    scene.append(day, text(0..10));
+    scene.once("*.log");
+    scene.append(day, text(10..20));
+    scene.compress(day, GZIP);
+    scene.once("*.log");
+    scene.append("app-2026-01-31.log", text(20..30));
+    scene.once("*.log");
+    assert_exactly(&lines(0..30), &oracle.settle());
+}
+
+#[test]
+fn an_archive_that_was_made_beside_a_file_says_only_how_that_began() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    ten(&scene);
+    scene.once("app.log");
+    scene.append("app.log", text(10..20));
+    let archive = scene.pack("app.log", GZIP);
+    let file = fs::File::open(scene.path(&archive)).expect("open");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    file.set_modified(later).expect("set the time");
+    scene.once("app.log");
+    scene.append("app.log", text(20..30));
+    scene.remove("app.log");
+    scene.append("app.log", text(30..40));
+    let run = watch(&scene).arg("--once").run();
+    run.assert_fails(0, &["gap: generation 0", "only a backup of it is left"]);
+    assert_exactly(&lines((0..20).chain(30..40)), &oracle.settle());
+}
+
+#[test]
 fn several_archives_are_read_in_order() {
     for packer in packers() {
         println!("{packer:?}");

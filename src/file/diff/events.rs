@@ -132,11 +132,11 @@ impl Look<'_> {
     fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<(Gap, String)> {
         let (known, place) = self.known.iter().zip(places).next_back()?;
         known.generation?;
-        if let Some(gap) = self.gap_behind_backup(known, *place) {
-            return Some(gap);
-        }
         if unread.files.is_empty() && known.hold != Hold::Cut {
             return None;
+        }
+        if let Some(gap) = self.gap_behind_backup(known, *place) {
+            return Some(gap);
         }
         let is_path = |(file, _): &(usize, _)| {
             self.facts.files[*file].name.kind == Kind::Path
@@ -169,9 +169,11 @@ impl Look<'_> {
     /// What is missing of a generation of which there is only a backup.
     fn gap_behind_backup(&self, known: &Known, place: Place) -> Option<(Gap, String)> {
         let file = place.file().filter(|file| self.is_backup(known, *file))?;
+        let fact = &self.facts.files[file];
+        let size = fact.name.packing.map_or(fact.size, |_| 0);
         let gap = Gap {
             generation: known.generation?,
-            offset: self.facts.files[file].size.max(known.offset),
+            offset: size.max(known.offset),
             bytes: None,
         };
         let why = "only a backup of it is left: what was written behind that is not known";
@@ -179,9 +181,12 @@ impl Look<'_> {
     }
 
     /// Whether a known generation was found in a copy that no rotation made: it says how the file began, at some time.
+    /// An archive that was last written to before it was made is what a packer has put in the place of the file.
     fn is_backup(&self, known: &Known, file: usize) -> bool {
         let fact = &self.facts.files[file];
-        fact.name.kind == Kind::Other && fact.file != known.file
+        let is_in_place =
+            fact.name.packing.is_some() && fact.born.is_some_and(|born| fact.modified <= born);
+        fact.name.kind == Kind::Other && fact.file != known.file && !is_in_place
     }
 
     /// Whether an unread file may be what has become of a generation of which nothing was read: packed, or copied to another

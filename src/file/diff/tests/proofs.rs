@@ -309,6 +309,18 @@ fn of_two_times_that_are_the_same_the_birth_tells_where_nothing_was_read() {
 }
 
 #[test]
+fn an_archive_in_the_place_of_the_log_is_the_file_or_a_backup_of_it() {
+    let known = [known(0, 1, 50, No)];
+    let (file, backup) = ("0 is #3, #5 is new 1", "0 is #3, gap 0:50, #5 is new 1");
+    for (modified, events) in [(2, file), (4, backup)] {
+        let files = [("app.log.gz", 3, 90, modified), ("app.log", 5, 50, 5)];
+        assert_told(&known, &facts(&files, Some(2)), &[(3, "0")], events);
+        let alone = facts(&files[..1], Some(2));
+        assert_told(&known, &alone, &[(3, "0")], "0 is #3");
+    }
+}
+
+#[test]
 fn a_backup_has_no_place_in_the_order() {
     let files = [
         ("app.log.20260102", 1, 90, 3),
