@@ -171,6 +171,14 @@ impl Generation {
         }
     }
 
+    /// Whether what was read to its end is all.
+    fn check_end(&self) -> io::Result<()> {
+        match &self.body {
+            Body::Packed(content, _) => content.check_end(),
+            Body::Sought | Body::Plain(_) => Ok(()),
+        }
+    }
+
     /// Takes lines into the sink: at most one chunk, and at most until it is full. Where the file cannot be read, that is
     /// said once, and it is tried again later.
     pub fn read(
@@ -261,7 +269,11 @@ impl Generation {
         let start = self.end.offset - lead as u64;
         let length = self.read_at(buffer, start)?;
         let bytes = &buffer[..length];
-        if length < lead || Anchor::of(&bytes[..lead]) != self.end.anchor {
+        if length < lead {
+            self.check_end()?;
+            return Ok(Taken::Cut);
+        }
+        if Anchor::of(&bytes[..lead]) != self.end.anchor {
             return Ok(Taken::Cut);
         }
         let mut taken = Taken::Nothing;
@@ -281,7 +293,8 @@ impl Generation {
             }
         }
         if taken != Taken::Nothing {
-            self.drained = length < buffer.len() && !rest.contains(&b'\n');
+            let is_short = length < buffer.len() && self.check_end().is_ok();
+            self.drained = is_short && !rest.contains(&b'\n');
             if start == 0 {
                 self.trail.head = bytes[..behind.min(ANCHOR_LEN)].to_vec();
             }
@@ -291,6 +304,7 @@ impl Generation {
         if length == buffer.len() || bytes[lead..].starts_with(&[0]) {
             return self.take_long_line(limits, buffer, sink);
         }
+        self.check_end()?;
         (self.at_end, self.drained) = (true, true);
         Ok(Taken::Nothing)
     }
@@ -350,6 +364,7 @@ impl Generation {
             let place = self.scan.seen;
             let length = self.read_at(buffer, place)?;
             if length == 0 {
+                self.check_end()?;
                 self.at_end = true;
                 return Ok(Taken::Nothing);
             }
@@ -386,6 +401,7 @@ impl Generation {
             }
             let length = self.read_at(buffer, place)?;
             if length == 0 {
+                self.check_end()?;
                 return Ok(None);
             }
             let nuls = leading_nuls(&buffer[..length]);

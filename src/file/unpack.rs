@@ -20,6 +20,8 @@ pub struct Unpacked {
     window: Vec<u8>,
     start: u64,
     ended: bool,
+    /// It ended too early.
+    has_failed: bool,
 }
 
 /// Bytes that are asked of the child at once.
@@ -35,11 +37,11 @@ impl Unpacked {
             window: Vec::new(),
             start: 0,
             ended: false,
+            has_failed: false,
         }
     }
 
-    /// Fills the buffer from an offset on; fewer bytes only where the content ends. What does not unpack to its end is
-    /// an error there.
+    /// Fills the buffer from an offset on; fewer bytes only where the content ends, or what can be unpacked of it.
     pub fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         if self.child.is_none() || offset < self.start {
             self.begin()?;
@@ -60,6 +62,15 @@ impl Unpacked {
         Ok(length)
     }
 
+    /// Whether what was read to its end is all. An error: it cannot be unpacked any further.
+    pub fn check_end(&self) -> io::Result<()> {
+        if self.has_failed {
+            let text = format!("{} cannot unpack it to its end", self.packing.program);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(())
+    }
+
     fn begin(&mut self) -> io::Result<()> {
         self.end();
         self.archive.rewind()?;
@@ -75,10 +86,7 @@ impl Unpacked {
         let more = stdout.take(STEP as u64).read_to_end(&mut self.window)?;
         if more == 0 {
             self.ended = true;
-            if !child.wait()?.success() {
-                let text = format!("{} cannot unpack it to its end", self.packing.program);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-            }
+            self.has_failed = !child.wait()?.success();
         }
         Ok(())
     }
@@ -91,7 +99,7 @@ impl Unpacked {
             let _ = child.wait();
         }
         self.window = Vec::new();
-        (self.start, self.ended) = (0, false);
+        (self.start, self.ended, self.has_failed) = (0, false, false);
     }
 }
 
@@ -140,6 +148,7 @@ impl Inspection {
         let start = self.findings.length;
         let length = self.content.read_at(buffer, start)?;
         if length == 0 {
+            self.content.check_end()?;
             return Ok(Some(std::mem::take(&mut self.findings)));
         }
         let bytes = &buffer[..length];
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_is_not_whole_is_an_error_and_so_is_a_program_that_is_not_there() {
-        let (_folder, archive, _) = packed(GZIP).unwrap();
+        let (_folder, archive, content) = packed(GZIP).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("half");
         let mut bytes = Vec::new();
@@ -258,6 +267,11 @@ mod tests {
             through(GZIP).unwrap_err().kind(),
             io::ErrorKind::InvalidData
         );
+        let mut broken = Unpacked::new(File::open(&path).unwrap(), GZIP);
+        let mut buffer = vec![0; content.len()];
+        let length = broken.read_at(&mut buffer, 0).unwrap();
+        assert!(length > 0 && content.starts_with(&buffer[..length]));
+        assert!(broken.check_end().is_err());
         let nobody = Packing {
             ending: ".no",
             program: "no-such-program",
