@@ -98,6 +98,8 @@ pub struct Tail<'w> {
     inspector: Inspector,
     /// With their reasons, and not yet said.
     gaps: Vec<(Gap, String)>,
+    /// Up to where the files were read that the last poll has closed.
+    closed: Vec<Position>,
     looking: Looking,
     /// The path as it was before the last look.
     looked_at: Option<State>,
@@ -172,6 +174,7 @@ impl<'w> Tail<'w> {
             was_absent: false,
             inspector: Inspector::default(),
             gaps: Vec::new(),
+            closed: Vec::new(),
             looking: Looking::Due,
             looked_at: None,
             has_moved: false,
@@ -271,6 +274,11 @@ impl<'w> Tail<'w> {
         self.was_absent && self.looking != Looking::Due && !self.has_moved && is_closed
     }
 
+    /// Up to where the files were read that the last poll has closed. They are in its progress for the last time.
+    pub fn closed(&self) -> &[Position] {
+        &self.closed
+    }
+
     /// Bytes that are there and not yet taken.
     pub fn unread(&self) -> u64 {
         self.chain.iter().map(Generation::unread).sum()
@@ -278,6 +286,7 @@ impl<'w> Tail<'w> {
 
     /// Looks at the path once and reads at most one chunk, which `buffer` must hold.
     pub fn poll(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
+        self.closed.clear();
         match self.step(now) {
             // An archive is being read through.
             None => Polled::Read,
@@ -452,6 +461,7 @@ impl<'w> Tail<'w> {
                 && !older.iter().any(is_newer)
         };
         older.extend(self.finished.filter(is_wanted));
+        older.extend(&self.closed);
         older.sort_by_key(|position| std::cmp::Reverse((position.generation, position.offset)));
         // An empty file that is held and the archive that was made of it may have the same number.
         older.dedup_by_key(|position| position.generation);

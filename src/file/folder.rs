@@ -48,6 +48,7 @@ impl Candidate {
 pub struct Surroundings {
     listings: RefCell<HashMap<PathBuf, Rc<Listing>>>,
     claims: RefCell<HashMap<FileId, usize>>,
+    strays: RefCell<HashMap<FileId, PathBuf>>,
 }
 
 /// A folder's entries, sorted by name, with their inodes.
@@ -85,6 +86,15 @@ impl Surroundings {
     /// The source that has a file open.
     pub fn owner(&self, file: FileId) -> Option<usize> {
         self.claims.borrow().get(&file).copied()
+    }
+
+    /// Says which matches of patterns nobody has read yet: one may be what a log was until it got another name.
+    pub fn set_strays(&self, strays: HashMap<FileId, PathBuf>) {
+        *self.strays.borrow_mut() = strays;
+    }
+
+    pub fn is_stray(&self, file: FileId) -> bool {
+        self.strays.borrow().contains_key(&file)
     }
 
     /// Gives the memory of listings back that nobody has asked for lately.
@@ -147,9 +157,9 @@ impl Surroundings {
     pub fn has_rotated(&self, place: &Place) -> bool {
         let is_rotated =
             |(_, name): &(PathBuf, Name)| name.kind.is_rotated() || name.packing.is_some();
-        homes(place).into_iter().any(|(folder, name)| {
-            let listing = self.list(&folder);
-            listing.is_ok_and(|it| alike(&it, &folder, &name, &[]).iter().any(is_rotated))
+        homes(place).into_iter().any(|home| {
+            let listing = self.list(&home.folder);
+            listing.is_ok_and(|it| alike(&it, &home, &[]).iter().any(is_rotated))
         })
     }
 
@@ -159,10 +169,10 @@ impl Surroundings {
         known: &[FileId],
     ) -> io::Result<(Vec<Candidate>, Vec<Name>)> {
         let (mut found, mut others) = (Vec::new(), Vec::new());
-        for (folder, name) in homes(place) {
-            match self.list(&folder) {
+        for home in homes(place) {
+            match self.list(&home.folder) {
                 Ok(listing) => {
-                    for (path, name) in alike(&listing, &folder, &name, known) {
+                    for (path, name) in alike(&listing, &home, known) {
                         match candidate(path, name, known)? {
                             Ok(candidate) => found.push(candidate),
                             Err(name) => others.push(name),
@@ -174,6 +184,10 @@ impl Surroundings {
                 Err(error) if is_absent(&error) => {}
                 Err(error) => return Err(error),
             }
+        }
+        let strays = self.strays.borrow();
+        for path in known.iter().filter_map(|file| strays.get(file)) {
+            found.extend(candidate(path.clone(), Name::of_stranger(), known)?.ok());
         }
         let own = stat(&place.path)?;
         let mut seen: HashSet<_> = own.iter().map(|stat| stat.id).collect();
@@ -191,12 +205,24 @@ impl Surroundings {
     }
 }
 
-/// Folders to look in, each with the name that the log has there: beside the path, beside what it links to, and where
-/// `--rotated` says.
-fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
+/// A folder to look in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Home {
+    folder: PathBuf,
+    /// What the log is called there.
+    name: Vec<u8>,
+    /// Only rotated files lie there, so that what has the log's very name is one.
+    is_rotated: bool,
+}
+
+/// Beside the path, beside what it links to, and where `--rotated` says.
+fn homes(place: &Place) -> Vec<Home> {
     let home = |path: &Path| {
-        let (folder, name) = (path.parent()?, path.file_name()?);
-        Some((folder.to_path_buf(), name.as_bytes().to_vec()))
+        Some(Home {
+            folder: path.parent()?.to_path_buf(),
+            name: path.file_name()?.as_bytes().to_vec(),
+            is_rotated: false,
+        })
     };
     let own: Vec<_> = [Some(place.path.clone()), link_target(&place.path)]
         .into_iter()
@@ -204,16 +230,15 @@ fn homes(place: &Place) -> Vec<(PathBuf, Vec<u8>)> {
         .filter_map(|path| home(&path))
         .collect();
     let mut homes = own.clone();
-    for (folder, name) in &own {
-        homes.extend(
-            place
-                .rotated
-                .iter()
-                .map(|dir| (folder.join(dir), name.clone())),
-        );
+    for Home { folder, name, .. } in &own {
+        homes.extend(place.rotated.iter().map(|dir| Home {
+            folder: folder.join(dir),
+            name: name.clone(),
+            is_rotated: true,
+        }));
     }
     let mut seen = HashSet::new();
-    homes.retain(|home| seen.insert(home.clone()));
+    homes.retain(|home| seen.insert((home.folder.clone(), home.name.clone())));
     homes
 }
 
@@ -230,27 +255,33 @@ fn link_target(path: &Path) -> Option<PathBuf> {
 }
 
 /// The entries of a folder that are called as a log's rotated files would be, or are known by their inodes.
-fn alike(listing: &Listing, folder: &Path, name: &[u8], known: &[FileId]) -> Vec<(PathBuf, Name)> {
+fn alike(listing: &Listing, home: &Home, known: &[FileId]) -> Vec<(PathBuf, Name)> {
+    let name = home.name.as_slice();
     let dot = name
         .iter()
         .rposition(|byte| *byte == b'.')
         .filter(|d| *d > 0);
     let stem = &name[..dot.unwrap_or(name.len())];
+    let name_of = if home.is_rotated {
+        Name::of_rotated
+    } else {
+        Name::of
+    };
     let entries = &listing.entries;
     let first = entries.partition_point(|(entry, _)| **entry < *stem);
     let like_it = entries[first..]
         .iter()
         .take_while(|(entry, _)| entry.starts_with(stem));
-    let by_name = like_it.filter_map(|(entry, _)| Some((entry, Name::of(entry, name)?)));
+    let by_name = like_it.filter_map(|(entry, _)| Some((entry, name_of(entry, name)?)));
     let is_known = |ino: u64| known.iter().any(|file| file.ino == ino);
-    let is_other = |entry: &[u8]| entry != name && Name::of(entry, name).is_none();
+    let is_other = |entry: &[u8]| entry != name && name_of(entry, name).is_none();
     let by_inode = entries
         .iter()
         .filter(|(entry, ino)| is_known(*ino) && is_other(entry))
         .map(|(entry, _)| (entry, Name::of_stranger()));
     by_name
         .chain(by_inode)
-        .map(|(entry, name)| (folder.join(OsStr::from_bytes(entry)), name))
+        .map(|(entry, name)| (home.folder.join(OsStr::from_bytes(entry)), name))
         .collect()
 }
 

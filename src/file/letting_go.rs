@@ -59,7 +59,11 @@ impl Tail<'_> {
         let is_newer = |old: Position| old.generation <= end.generation;
         if end.offset == 0 {
             self.given_up.push((end.file, generation.size()));
-        } else if self.finished.is_none_or(is_newer) {
+            self.claim();
+            return;
+        }
+        self.closed.push(end);
+        if self.finished.is_none_or(is_newer) {
             self.finished = Some(end);
         }
         self.claim();

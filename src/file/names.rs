@@ -14,7 +14,7 @@ pub enum Kind {
     Number(u32),
     /// `NAME-20260131`, `STEM.2026-01-31.0.EXT` and the like.
     Date,
-    /// `NAME.old`: there is one of them.
+    /// `NAME.old`, or `NAME` where only rotated files lie: there is one of them.
     Single,
     /// `STEM-1.EXT`: log4j's rotated file, or another log; it counts only beside one of its kind that is known.
     Weak,
@@ -119,6 +119,18 @@ impl Name {
             }),
             None => is_beside.then(Name::of_stranger),
         }
+    }
+
+    /// The same where only rotated files lie, so that the log's very name is that of one.
+    pub fn of_rotated(entry: &[u8], name: &[u8]) -> Option<Name> {
+        let (bare, packing) = unpacked(entry);
+        if bare != name {
+            return Name::of(entry, name);
+        }
+        Some(Name {
+            packing,
+            ..Name::plain(Kind::Single)
+        })
     }
 }
 

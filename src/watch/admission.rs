@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::globs::{Exclude, Files, Glob, Walk};
 use crate::broker::source_name;
@@ -10,7 +10,7 @@ use crate::checkpoint::{Lock, Store, unwatchable};
 use crate::child::host_name;
 use crate::error::{Error, Result};
 use crate::file::{self, Surroundings};
-use crate::position::{Dates, FileId, Progress};
+use crate::position::{Dates, FileId, Position, Progress};
 use crate::talk;
 
 /// What FILE arguments name, taken apart.
@@ -127,7 +127,12 @@ pub struct Admission<'w> {
     passed: HashMap<PathBuf, Passed>,
     /// The files among them that are taken, under whatever name.
     taken: HashSet<FileId>,
+    /// The files that logs have closed lately, and how far these were read: where one is a match, it goes on there.
+    closed: HashMap<FileId, (Position, Instant)>,
 }
+
+/// A match may be seen so much later than its file is closed.
+const CLOSED_LATELY: Duration = Duration::from_secs(60);
 
 /// Why a match is not let in.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,6 +159,7 @@ impl<'w> Admission<'w> {
             reset,
             passed: HashMap::new(),
             taken: HashSet::new(),
+            closed: HashMap::new(),
         }
     }
 
@@ -185,7 +191,12 @@ impl<'w> Admission<'w> {
         let Some((id, modified)) = file::identify(path) else {
             return self.judge(path);
         };
-        if self.taken.contains(&id) || self.surroundings.owner(id).is_some() {
+        let is_open = self.surroundings.owner(id).is_some();
+        if !is_open && let Some((end, _)) = self.closed.get(&id) {
+            self.begin_behind(*end, path)?;
+            return self.judge(path);
+        }
+        if is_open || self.taken.contains(&id) {
             if self.taken.insert(id) {
                 let path = path.display();
                 talk::detail(&format!("{path}: watched already, by another name"));
@@ -216,6 +227,41 @@ impl<'w> Admission<'w> {
                 }
             }
         }
+    }
+
+    /// A log has closed a file, which it has read up to here. As a match of its own it goes on there: also in a later process,
+    /// which knows of it only by its checkpoint.
+    pub fn note_closed(&mut self, end: Position) -> Result<()> {
+        let now = Instant::now();
+        self.closed
+            .retain(|_, (_, closed)| now.duration_since(*closed) < CLOSED_LATELY);
+        self.closed.insert(end.file, (end, now));
+        let is_it = |(path, passed): (&PathBuf, &mut Passed)| {
+            let is_it = *passed == Passed::Taken(end.file);
+            is_it.then(|| *passed = Passed::Quiet)?;
+            Some(path.clone())
+        };
+        let matches: Vec<_> = self.passed.iter_mut().filter_map(is_it).collect();
+        matches
+            .iter()
+            .try_for_each(|path| self.begin_behind(end, path))
+    }
+
+    fn begin_behind(&self, end: Position, path: &Path) -> Result<()> {
+        if self.store.file_of(path).exists() {
+            return Ok(());
+        }
+        let progress = Progress::at(Position {
+            generation: 0,
+            ..end
+        });
+        let written = self.store.write(path, &progress, SystemTime::now());
+        written.map_err(|error| Error::io("write the checkpoint of", path, &error))
+    }
+
+    /// A match may be a log's file under another name, which that one says: then it is asked for again.
+    pub fn give_way(&mut self, path: PathBuf) {
+        self.passed.insert(path, Passed::Quiet);
     }
 
     /// The matches that are to be asked for again, although no folder has changed.

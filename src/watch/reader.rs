@@ -20,9 +20,9 @@ use super::sink::{BatchSink, Target};
 use super::tally::Lag;
 use super::{Answer, BATCHES, Shared, Source, TICK, Work};
 use crate::checkpoint::{Lock, Store};
-use crate::cli;
 use crate::error::{Error, Result};
 use crate::file::{Polled, Sink, Surroundings, Tail};
+use crate::{cli, talk};
 
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
@@ -214,10 +214,7 @@ impl<'w> Reader<'w> {
             let now = Instant::now();
             self.scan(now, cli::From::Start);
             self.forget(now, work);
-            if !self.opening.is_empty() {
-                // A publisher that has ended is noticed below.
-                let _ = work.send(Work::Open(std::mem::take(&mut self.opening)));
-            }
+            self.open(work);
             let Some(next_poll) = self.poll_due(now, &mut buffer, sink) else {
                 break;
             };
@@ -343,6 +340,7 @@ impl<'w> Reader<'w> {
             Stage::Done | Stage::Refused => Polled::Idle,
         };
         self.say_gaps(&mut entry);
+        self.note_closed(&entry);
         entry.next_poll = match polled {
             Polled::Read => {
                 entry.quick_until = now + QUICK_FOR;
@@ -375,6 +373,22 @@ impl<'w> Reader<'w> {
             counters
                 .gap_bytes
                 .fetch_add(gap.bytes.unwrap_or(0), Relaxed);
+        }
+    }
+
+    /// A file that was a log, and is closed, may be a match of its own.
+    fn note_closed(&mut self, entry: &Entry<'w>) {
+        let (Stage::Reading(tail) | Stage::ReadingTo(tail, _)) = &entry.stage else {
+            return;
+        };
+        if self.globs.is_empty() {
+            return;
+        }
+        for end in tail.closed() {
+            if let Err(error) = self.admission.note_closed(*end) {
+                talk::warn(&error.to_string());
+            }
+            (self.next_scan, self.next_retry) = (Instant::now(), Instant::now());
         }
     }
 

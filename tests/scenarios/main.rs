@@ -44,6 +44,7 @@ mod redis_errors;
 mod redis_killed;
 mod redis_stopped;
 mod refused_lines;
+mod renamed_matches;
 mod retain;
 mod rotated_names;
 mod rotation;

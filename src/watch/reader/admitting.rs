@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Entry, FORGET_EVERY, RESCAN, RETRY, Reader, Stage};
 use crate::error::{Error, Result};
 use crate::file::{Limits, Place, Tail};
+use crate::position::FileId;
 use crate::watch::admission::Found;
 use crate::watch::globs::matches;
 use crate::watch::{Resume, Source, Work, account};
@@ -68,7 +69,44 @@ impl<'w> Reader<'w> {
         Ok(())
     }
 
+    /// Asks the publisher where to begin. What is new comes behind what has been read before: only its record may say that it
+    /// is what one of these was.
+    pub(super) fn open(&mut self, work: &Sender<Work>) {
+        let is_begun =
+            |entry: &Entry| entry.since.is_some() && matches!(entry.stage, Stage::Opening(_));
+        let opening = if self.entries.values().any(is_begun) {
+            let is_begun = |source: &mut Source| source.checkpoint.is_some();
+            self.opening.extract_if(.., is_begun).collect()
+        } else {
+            std::mem::take(&mut self.opening)
+        };
+        if !opening.is_empty() {
+            // A publisher that has ended is noticed by who waits for its answers.
+            let _ = work.send(Work::Open(opening));
+        }
+    }
+
+    /// Matches that were not begun yet give way to the log whose files they are: it has them open, or they are asked for again.
+    fn give_way(&mut self, files: &[FileId]) {
+        let is_match = |number: &usize| self.entries.get(number).is_some_and(|it| it.is_match);
+        let owners = files
+            .iter()
+            .filter_map(|file| self.surroundings.owner(*file));
+        let matches: Vec<_> = owners.filter(is_match).collect();
+        let is_one =
+            |source: &mut Source| source.checkpoint.is_none() && matches.contains(&source.id);
+        let yielding: Vec<_> = self.opening.extract_if(.., is_one).collect();
+        for source in yielding {
+            self.entries.remove(&source.id);
+            self.numbers.remove(&source.path);
+            self.admission.give_way(source.path);
+            (self.next_scan, self.next_retry) = (Instant::now(), Instant::now());
+        }
+    }
+
     pub(super) fn resume(&mut self, resume: Resume) {
+        let files: Vec<_> = resume.progress.positions().map(|it| it.file).collect();
+        self.give_way(&files);
         let Some(entry) = self.entries.get_mut(&resume.source) else {
             return;
         };
@@ -76,7 +114,10 @@ impl<'w> Reader<'w> {
         entry.next_poll = Instant::now();
         entry.stage = match std::mem::replace(&mut entry.stage, Stage::Done) {
             Stage::Opening(tail) | Stage::Reading(tail) | Stage::ReadingTo(tail, _) => {
-                Stage::Reading(tail.resume_again(resume.progress, resume.dates))
+                let mut tail = tail.resume_again(resume.progress, resume.dates);
+                // It opens what is its own before those that gave way are asked for again.
+                tail.watch(Instant::now());
+                Stage::Reading(tail)
             }
             Stage::Done => {
                 // With `--once`, read already; what Redis has lost since is sent by the next run.
@@ -110,13 +151,9 @@ impl<'w> Reader<'w> {
             return;
         }
         self.surroundings.forget_listings();
-        let gone = if std::mem::take(&mut self.is_first_scan) {
-            self.rotated_away()
-        } else {
-            Vec::new()
-        };
+        let is_first = std::mem::take(&mut self.is_first_scan);
         let scan = self.walk.scan();
-        if !scan.changed && gone.is_empty() && now < self.next_retry {
+        if !scan.changed && !is_first && now < self.next_retry {
             return;
         }
         self.next_retry = now + RETRY;
@@ -129,16 +166,33 @@ impl<'w> Reader<'w> {
         } else {
             self.admission.undecided()
         };
-        let logs: BTreeSet<_> = found
+        found.retain(|path| !self.numbers.contains_key(path));
+        let (begun, strays): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|path| self.admission.store.file_of(path).exists());
+        let id_of = |path: &PathBuf| Some((crate::file::identify(path)?.0, path.clone()));
+        self.surroundings
+            .set_strays(strays.iter().filter_map(id_of).collect());
+        let gone = if is_first {
+            self.renamed_away()
+        } else {
+            Vec::new()
+        };
+        let logs: BTreeSet<_> = strays
             .iter()
+            .chain(&begun)
             .flat_map(|path| self.known_logs(path))
             .chain(gone)
             .collect();
-        let there: HashSet<_> = found.iter().cloned().collect();
-        found.extend(logs.into_iter().filter(|log| !there.contains(log)));
-        found.retain(|path| !self.numbers.contains_key(path));
-        // What may be another log's rotated file comes behind that log, which may have it open by then.
-        found.sort_by_key(|path| crate::file::weak_log_of(path).is_some());
+        // Who has been read before has its files open before others are asked whose they are; and what may be another log's
+        // rotated file comes behind that log.
+        let weak_last = |mut paths: Vec<PathBuf>| {
+            paths.sort_by_cached_key(|path| crate::file::weak_log_of(path).is_some());
+            paths
+        };
+        let begun = begun.into_iter().filter(|path| !logs.contains(path));
+        let mut found = weak_last(logs.iter().cloned().chain(begun).collect());
+        found.extend(weak_last(strays));
         let shown: HashSet<_> = found.iter().cloned().collect();
         for path in found {
             let watched = |log: &Path| match self.numbers.get(log) {
@@ -169,14 +223,21 @@ impl<'w> Reader<'w> {
         logs
     }
 
-    /// The logs that have a checkpoint, are not there, and have rotated files: while nobody watched they may have got lines,
-    /// and come back late or never.
-    fn rotated_away(&self) -> Vec<PathBuf> {
+    /// The logs that have a checkpoint and are not there, and of which a rotated file is, or a match that nobody has read:
+    /// while nobody watched they may have got lines, and come back late or never.
+    fn renamed_away(&self) -> Vec<PathBuf> {
         let mut logs = self.admission.store.stale(Duration::ZERO);
+        let is_stray = |log: &Path| {
+            let checkpoint = self.admission.store.read(log).ok().flatten();
+            checkpoint.is_some_and(|(progress, _)| {
+                let mut positions = progress.positions();
+                positions.any(|position| self.surroundings.is_stray(position.file))
+            })
+        };
         logs.retain(|log| {
             let place = self.place_of(log);
             self.globs.iter().any(|glob| matches(glob, log))
-                && self.surroundings.has_rotated(&place)
+                && (self.surroundings.has_rotated(&place) || is_stray(log))
         });
         logs
     }

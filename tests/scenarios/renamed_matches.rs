@@ -1,0 +1,137 @@
+//! Files that get another name which the pattern matches as well: each is read on, and none is read again.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::util::*;
+
+fn everywhere(scene: &Scene) -> Tailcast {
+    scene.watch("**/*.log").args(["--rotate-wait", "100ms"])
+}
+
+/// A log with ten lines that have been published; and a folder for the rotated ones.
+fn begin() -> (Scene, Subscriber) {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    fs::create_dir(scene.path("archive")).expect("create a folder");
+    scene.append("app.log", text(0..10));
+    everywhere(&scene)
+        .arg("--once")
+        .run()
+        .assert_silent_success();
+    (scene, oracle)
+}
+
+/// All lines come, each once, also when it starts again.
+#[track_caller]
+fn assert_all_once(scene: &Scene, oracle: &Subscriber, count: usize) {
+    for _ in 0..2 {
+        everywhere(scene)
+            .arg("--once")
+            .run()
+            .assert_silent_success();
+        assert_exactly(&lines(0..count), &oracle.settle());
+    }
+}
+
+#[test]
+fn what_got_another_name_unseen_is_read_on_under_that() {
+    for name in ["other.log", "archive/app.log", "archive/app-2026-01-31.log"] {
+        println!("{name}");
+        let (scene, oracle) = begin();
+        scene.append("app.log", text(10..20));
+        scene.rename("app.log", name);
+        assert_all_once(&scene, &oracle, 20);
+        scene.append(name, text(20..21));
+        assert_all_once(&scene, &oracle, 21);
+        scene.append("app.log", text(21..30));
+        assert_all_once(&scene, &oracle, 30);
+    }
+}
+
+#[test]
+fn what_followed_it_unseen_is_read_behind_it() {
+    let (scene, oracle) = begin();
+    scene.append("app.log", text(10..20));
+    scene.rename("app.log", "archive/app-2026-01-30.log");
+    scene.append("app.log", text(20..30));
+    assert_all_once(&scene, &oracle, 30);
+}
+
+#[test]
+fn what_was_read_under_another_name_is_not_read_again_by_the_next_watcher() {
+    let (scene, oracle) = begin();
+    let mut watcher = everywhere(&scene).spawn();
+    for day in 1..5 {
+        scene.rename("app.log", &format!("archive/app-2026-01-3{day}.log"));
+        scene.append("app.log", text(day * 10..day * 10 + 10));
+        oracle.wait_for(day * 10 + 10);
+        if day == 2 {
+            watcher.sigkill();
+            watcher = everywhere(&scene).spawn();
+        }
+    }
+    // The first ones are closed by now, or will be; both are told by the next one.
+    watcher.sigterm();
+    assert_all_once(&scene, &oracle, 50);
+    scene.append("archive/app-2026-01-31.log", text(50..51));
+    assert_all_once(&scene, &oracle, 51);
+}
+
+#[test]
+fn a_closed_file_that_is_a_match_of_its_own_is_read_on_as_that() {
+    let (scene, oracle) = begin();
+    let watcher = everywhere(&scene).spawn();
+    for day in 1..3 {
+        scene.rename("app.log", &format!("archive/app-2026-01-3{day}.log"));
+        scene.append("app.log", text(day * 10..day * 10 + 10));
+        oracle.wait_for(day * 10 + 10);
+    }
+    let checkpoint = scene.checkpoint_path("archive/app-2026-01-31.log");
+    wait_until("the oldest is closed", || checkpoint.exists());
+    scene.append("archive/app-2026-01-31.log", text(30..31));
+    oracle.wait_for(31);
+    watcher.sigterm();
+    assert_all_once(&scene, &oracle, 31);
+}
+
+#[test]
+fn where_a_link_led_is_not_read_again_when_it_leads_elsewhere() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("1.log", text(0..10));
+    symlink("1.log", scene.path("0.log")).expect("make a link");
+    everywhere(&scene)
+        .arg("--once")
+        .run()
+        .assert_silent_success();
+    scene.append("1.log", text(10..20));
+    scene.append("2.log", text(20..30));
+    scene.remove("0.log");
+    symlink("2.log", scene.path("0.log")).expect("make a link");
+    assert_all_once(&scene, &oracle, 30);
+}
+
+#[test]
+fn where_only_rotated_files_lie_the_logs_own_name_is_one() {
+    for (pattern, packer) in [("app.log", None), ("*.log", None), ("*.log", Some(GZIP))] {
+        let scene = Scene::new();
+        let oracle = scene.subscriber();
+        let once = || {
+            let watch = scene.watch(pattern).args(["--rotated", "old", "--once"]);
+            watch.run().assert_silent_success();
+        };
+        fs::create_dir(scene.path("old")).expect("create a folder");
+        scene.append("app.log", text(0..10));
+        once();
+        scene.append("app.log", text(10..20));
+        scene.rename("app.log", "old/app.log");
+        if let Some(packer) = packer {
+            scene.compress("old/app.log", packer);
+        }
+        scene.append("app.log", text(20..30));
+        once();
+        once();
+        assert_exactly(&lines(0..30), &oracle.settle());
+    }
+}
