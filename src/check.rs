@@ -78,7 +78,12 @@ impl Condition {
 pub fn run(options: &cli::Check) -> Result<()> {
     let watch = &options.watch;
     let address = Address::parse(&watch.redis, &watch.tls)?;
-    let sources = named_sources(&watch.files, &watch.exclude, watch.source.as_deref())?;
+    let sources = named_sources(
+        &watch.files,
+        &watch.exclude,
+        watch.source.as_deref(),
+        &watch.rotated,
+    )?;
     let (mut conditions, records) = server::conditions(&address, watch, &sources);
     conditions.push(files::of_state_dir(watch));
     let rotation = logrotate::Configuration::read(&options.logrotate);

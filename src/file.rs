@@ -33,7 +33,7 @@ use stepping::{Looking, Step};
 pub use folder::{Place, Surroundings, logs_of, weak_log_of};
 pub use generation::Limits;
 pub use names::packing_program;
-pub use outside::{Sibling, born, check, identify, siblings, unread};
+pub use outside::{Sibling, born, check, identify, siblings, unread, was_read};
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
 const CLOCK_STEP: Duration = Duration::from_millis(10);
@@ -286,6 +286,8 @@ impl<'w> Tail<'w> {
 
     /// Looks at the path once and reads at most one chunk, which `buffer` must hold.
     pub fn poll(&mut self, now: Instant, buffer: &mut [u8], sink: &mut dyn Sink) -> Polled {
+        // They are in the next progress no more.
+        self.has_moved |= !self.closed.is_empty();
         self.closed.clear();
         match self.step(now) {
             // An archive is being read through.
@@ -339,6 +341,10 @@ impl<'w> Tail<'w> {
                 }
                 Taken::Cut => {
                     self.let_go_of_cut(index);
+                    continue;
+                }
+                Taken::Broken => {
+                    self.let_go_of_broken(index);
                     continue;
                 }
             }
@@ -461,7 +467,8 @@ impl<'w> Tail<'w> {
                 && !older.iter().any(is_newer)
         };
         older.extend(self.finished.filter(is_wanted));
-        older.extend(&self.closed);
+        let is_older = |end: &&Position| end.generation < current.generation;
+        older.extend(self.closed.iter().filter(is_older));
         older.sort_by_key(|position| std::cmp::Reverse((position.generation, position.offset)));
         // An empty file that is held and the archive that was made of it may have the same number.
         older.dedup_by_key(|position| position.generation);

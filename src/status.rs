@@ -37,7 +37,12 @@ struct Row {
 pub fn run(options: &cli::Status) -> Result<()> {
     let address = Address::parse(&options.redis, &options.tls)?;
     let store = Store::at(&options.state_dir);
-    let sources = named_sources(&options.files, &options.exclude, options.source.as_deref())?;
+    let sources = named_sources(
+        &options.files,
+        &options.exclude,
+        options.source.as_deref(),
+        &options.rotated,
+    )?;
     let names: Vec<_> = sources.iter().map(|(_, name)| name.clone()).collect();
     let (records, backlog) = match read_records(&address, &names, &options.target) {
         Ok(records) => {

@@ -102,7 +102,9 @@ Which files:
                             as in '*.gz', or with a / this path; repeatable
       --rotated DIR         look for rotated files in DIR too, as logrotate's
                             olddir; one that is relative is relative to the
-                            log's own folder; repeatable
+                            log's own folder, and what lies there by a
+                            log's rotated name is no log of its own;
+                            repeatable
 
 Where the lines go:
       --redis URL           the server (default: $REDIS_URL, else

@@ -312,14 +312,25 @@ fn drop_doubled_archives(found: &mut Vec<Candidate>) {
     });
 }
 
-/// The logs whose rotated file a path is, by its name: they stand in the same folder.
-pub fn logs_of(path: &Path) -> Vec<PathBuf> {
+/// The logs whose rotated file a path is, by its name: they stand in the same folder, or in the one to which that is where
+/// rotated files lie.
+pub fn logs_of(path: &Path, rotated: &[PathBuf]) -> Vec<PathBuf> {
     let Some((folder, name)) = path.parent().zip(path.file_name()) else {
         return Vec::new();
     };
-    let logs = names::logs_of(name.as_bytes()).into_iter();
-    logs.map(|log| folder.join(OsStr::from_bytes(&log)))
-        .collect()
+    let logs = names::logs_of(name.as_bytes());
+    let in_folder = |home: &Path| -> Vec<PathBuf> {
+        let paths = logs.iter().map(|log| home.join(OsStr::from_bytes(log)));
+        paths.collect()
+    };
+    let mut paths = in_folder(folder);
+    for dir in rotated.iter().filter(|dir| folder.ends_with(dir)) {
+        if let Some(home) = folder.ancestors().nth(dir.components().count()) {
+            paths.extend(in_folder(home));
+            paths.push(home.join(name));
+        }
+    }
+    paths
 }
 
 /// The log whose rotated file a path may be, or another log beside it: `app.log` of `app-1.log`.

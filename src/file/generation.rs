@@ -10,7 +10,7 @@ mod trail;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Sink;
 use super::open::{Stat, bytes_before, holds, read_at, skip_hole};
@@ -78,6 +78,8 @@ struct Scan {
 struct Trouble {
     text: String,
     again_at: Option<Instant>,
+    /// What the archive was that could not be unpacked to its end.
+    archive: Option<(u64, SystemTime)>,
 }
 
 /// How a read ended.
@@ -91,6 +93,8 @@ pub enum Taken {
     Nothing,
     /// The bytes before the offset are not there any more.
     Cut,
+    /// It is an archive that ends here, and should not.
+    Broken,
 }
 
 /// How lines are read.
@@ -210,10 +214,26 @@ impl Generation {
                 taken
             }
             Err(error) => {
+                if let Body::Packed(content, _) = &mut self.body
+                    && content.check_end().is_err()
+                {
+                    let archive = content.size_and_time().ok();
+                    if archive.is_some() && self.trouble.archive == archive {
+                        return Taken::Broken;
+                    }
+                    // It may be in the making.
+                    content.restart();
+                    self.trouble.archive = archive;
+                }
                 self.say_trouble(now, &error);
                 Taken::Nothing
             }
         }
+    }
+
+    /// Why it cannot be read.
+    pub fn trouble(&self) -> String {
+        format!("{}: {}", self.name.display(), self.trouble.text)
     }
 
     fn say_trouble(&mut self, now: Instant, error: &io::Error) {

@@ -55,18 +55,34 @@ impl Tail<'_> {
                 end.offset
             ));
         }
+        self.finish(end, generation.size());
+    }
+
+    fn finish(&mut self, end: Position, size: u64) {
         // One of the same number stood for this one before it was found.
         let is_newer = |old: Position| old.generation <= end.generation;
         if end.offset == 0 {
-            self.given_up.push((end.file, generation.size()));
-            self.claim();
-            return;
-        }
-        self.closed.push(end);
-        if self.finished.is_none_or(is_newer) {
-            self.finished = Some(end);
+            self.given_up.push((end.file, size));
+        } else {
+            self.closed.push(end);
+            if self.finished.is_none_or(is_newer) {
+                self.finished = Some(end);
+            }
         }
         self.claim();
+    }
+
+    /// An archive that ends too early, and is not in the making.
+    pub(super) fn let_go_of_broken(&mut self, index: usize) {
+        let generation = self.chain.remove(index);
+        let end = generation.end;
+        let gap = Gap {
+            generation: end.generation,
+            offset: end.offset,
+            bytes: None,
+        };
+        self.note_gap(gap, &generation.trouble());
+        self.finish(end, generation.size());
     }
 
     /// A rotated file that was cut: there is no more to be had from it.

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::folder::{Place, Surroundings};
 use super::generation::Limits;
 use super::look::Looked;
-use super::open::{Links, stat};
+use super::open::{Links, holds, stat};
 use super::{Tail, open};
-use crate::position::{Dates, FileId, Progress};
+use crate::position::{Dates, FileId, Position, Progress};
 
 /// Bytes that lie there beyond a progress, in the path and in what was rotated away from it. An error: they cannot all
 /// be read.
@@ -64,6 +64,14 @@ pub fn check(path: &Path) -> io::Result<()> {
 pub fn identify(path: &Path) -> Option<(FileId, SystemTime)> {
     let stat = stat(path).ok().flatten()?;
     Some((stat.id, stat.modified))
+}
+
+/// Whether the file that a path leads to is the one that was read up to there: its inode may be another one's by now.
+pub fn was_read(path: &Path, end: Position) -> bool {
+    let Ok((file, stat)) = open::open(path, Links::Follow) else {
+        return false;
+    };
+    stat.id == end.file && holds(&file, end.offset, end.anchor).unwrap_or(false)
 }
 
 /// When the file that a path leads to was made. None: it cannot be told, or is another file.

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::process::{Child, ChildStdout};
+use std::time::SystemTime;
 
 use super::names::Packing;
 use crate::child;
@@ -69,6 +70,17 @@ impl Unpacked {
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         Ok(())
+    }
+
+    /// By this it is seen whether an archive that is not whole is still being made.
+    pub fn size_and_time(&self) -> io::Result<(u64, SystemTime)> {
+        let metadata = self.archive.metadata()?;
+        Ok((metadata.len(), metadata.modified()?))
+    }
+
+    /// Unpacks anew at the next read.
+    pub fn restart(&mut self) {
+        self.end();
     }
 
     fn begin(&mut self) -> io::Result<()> {

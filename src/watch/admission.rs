@@ -64,6 +64,7 @@ pub fn named_sources(
     files: &[PathBuf],
     exclude: &[PathBuf],
     source: Option<&str>,
+    rotated: &[PathBuf],
 ) -> Result<Vec<(PathBuf, String)>> {
     let mut named = Named::new(files, exclude, source)?;
     let scan = named.walk.scan();
@@ -73,7 +74,7 @@ pub fn named_sources(
     let mut paths: BTreeSet<_> = named.ones.into_iter().collect();
     let matches: BTreeSet<_> = scan.matches.iter().cloned().collect();
     let is_rotated = |path: &PathBuf| {
-        let mut logs = file::logs_of(path).into_iter();
+        let mut logs = file::logs_of(path, rotated).into_iter();
         logs.any(|log| paths.contains(&log) || matches.contains(&log))
     };
     let own: Vec<_> = matches.iter().filter(|path| !is_rotated(path)).collect();
@@ -122,6 +123,8 @@ pub struct Admission<'w> {
     pub store: &'w Store,
     pub naming: Naming,
     pub surroundings: &'w Surroundings,
+    /// Where rotated files lie besides.
+    pub rotated: &'w [PathBuf],
     pub reset: bool,
     /// Matches that are not let in, and what they were then.
     passed: HashMap<PathBuf, Passed>,
@@ -150,12 +153,14 @@ impl<'w> Admission<'w> {
         store: &'w Store,
         naming: Naming,
         surroundings: &'w Surroundings,
+        rotated: &'w [PathBuf],
         reset: bool,
     ) -> Admission<'w> {
         Admission {
             store,
             naming,
             surroundings,
+            rotated,
             reset,
             passed: HashMap::new(),
             taken: HashSet::new(),
@@ -185,14 +190,18 @@ impl<'w> Admission<'w> {
         path: &Path,
         watched: &dyn Fn(&Path) -> Option<Option<SystemTime>>,
     ) -> Result<Option<Found>> {
-        if file::logs_of(path).iter().any(|log| watched(log).is_some()) {
+        let mut logs = file::logs_of(path, self.rotated).into_iter();
+        if logs.any(|log| watched(&log).is_some()) {
             return Ok(None);
         }
         let Some((id, modified)) = file::identify(path) else {
             return self.judge(path);
         };
         let is_open = self.surroundings.owner(id).is_some();
-        if !is_open && let Some((end, _)) = self.closed.get(&id) {
+        if !is_open
+            && let Some((end, _)) = self.closed.get(&id)
+            && file::was_read(path, *end)
+        {
             self.begin_behind(*end, path)?;
             return self.judge(path);
         }
@@ -239,7 +248,7 @@ impl<'w> Admission<'w> {
         let is_it = |(path, passed): (&PathBuf, &mut Passed)| {
             let is_it = *passed == Passed::Taken(end.file);
             is_it.then(|| *passed = Passed::Quiet)?;
-            Some(path.clone())
+            file::was_read(path, end).then(|| path.clone())
         };
         let matches: Vec<_> = self.passed.iter_mut().filter_map(is_it).collect();
         matches

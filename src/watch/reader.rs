@@ -117,7 +117,13 @@ impl<'w> Reader<'w> {
         let mut reader = Reader {
             shared,
             surroundings,
-            admission: Admission::new(store, named.naming, surroundings, options.reset),
+            admission: Admission::new(
+                store,
+                named.naming,
+                surroundings,
+                &options.rotated,
+                options.reset,
+            ),
             globs: named.globs,
             walk: named.walk,
             entries: BTreeMap::new(),
@@ -340,8 +346,9 @@ impl<'w> Reader<'w> {
             Stage::Done | Stage::Refused => Polled::Idle,
         };
         self.say_gaps(&mut entry);
-        self.note_closed(&entry);
+        let has_closed = self.note_closed(&entry);
         entry.next_poll = match polled {
+            _ if has_closed => now,
             Polled::Read => {
                 entry.quick_until = now + QUICK_FOR;
                 self.progressed = now;
@@ -376,20 +383,18 @@ impl<'w> Reader<'w> {
         }
     }
 
-    /// A file that was a log, and is closed, may be a match of its own.
-    fn note_closed(&mut self, entry: &Entry<'w>) {
+    /// A file that was a log, and is closed, may be a match of its own. Whether there was one.
+    fn note_closed(&mut self, entry: &Entry<'w>) -> bool {
         let (Stage::Reading(tail) | Stage::ReadingTo(tail, _)) = &entry.stage else {
-            return;
+            return false;
         };
-        if self.globs.is_empty() {
-            return;
-        }
-        for end in tail.closed() {
+        for end in tail.closed().iter().filter(|_| !self.globs.is_empty()) {
             if let Err(error) = self.admission.note_closed(*end) {
                 talk::warn(&error.to_string());
             }
             (self.next_scan, self.next_retry) = (Instant::now(), Instant::now());
         }
+        !tail.closed().is_empty()
     }
 
     /// With `--once`: how far is to be read, and whether that is reached.

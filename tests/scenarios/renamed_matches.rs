@@ -135,3 +135,23 @@ fn where_only_rotated_files_lie_the_logs_own_name_is_one() {
         assert_exactly(&lines(0..30), &oracle.settle());
     }
 }
+
+#[test]
+fn a_match_where_only_rotated_files_lie_is_none() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    let watch = || scene.watch("**/*.log").args(["--rotated", "old"]);
+    fs::create_dir(scene.path("old")).expect("create a folder");
+    scene.append("app.log", text(0..10));
+    let watcher = watch().spawn();
+    oracle.wait_for(10);
+    for day in 1..4 {
+        let copy = format!("old/app-2026-01-3{day}.log");
+        scene.copytruncate("app.log", &copy);
+        scene.append("app.log", text(day * 10..day * 10 + 10));
+        oracle.wait_for(day * 10 + 10);
+    }
+    watcher.sigterm();
+    watch().arg("--once").run().assert_silent_success();
+    assert_exactly(&lines(0..40), &oracle.settle());
+}

@@ -132,11 +132,11 @@ impl Look<'_> {
     fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<(Gap, String)> {
         let (known, place) = self.known.iter().zip(places).next_back()?;
         known.generation?;
-        if unread.files.is_empty() && known.hold != Hold::Cut {
-            return None;
-        }
         if let Some(gap) = self.gap_behind_backup(known, *place) {
             return Some(gap);
+        }
+        if unread.files.is_empty() && known.hold != Hold::Cut {
+            return None;
         }
         let is_path = |(file, _): &(usize, _)| {
             self.facts.files[*file].name.kind == Kind::Path

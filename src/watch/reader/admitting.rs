@@ -214,7 +214,7 @@ impl<'w> Reader<'w> {
     /// The logs that have a checkpoint, and whose rotated file a match is: they are watched for what is unread of it, also
     /// while they are not there.
     fn known_logs(&self, path: &Path) -> Vec<PathBuf> {
-        let mut logs = crate::file::logs_of(path);
+        let mut logs = crate::file::logs_of(path, &self.shared.options.rotated);
         logs.retain(|log| {
             !self.numbers.contains_key(log)
                 && self.globs.iter().any(|glob| matches(glob, log))

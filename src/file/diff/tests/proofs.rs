@@ -315,8 +315,6 @@ fn an_archive_in_the_place_of_the_log_is_the_file_or_a_backup_of_it() {
     for (modified, events) in [(2, file), (4, backup)] {
         let files = [("app.log.gz", 3, 90, modified), ("app.log", 5, 50, 5)];
         assert_told(&known, &facts(&files, Some(2)), &[(3, "0")], events);
-        let alone = facts(&files[..1], Some(2));
-        assert_told(&known, &alone, &[(3, "0")], "0 is #3");
     }
 }
 
