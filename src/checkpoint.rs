@@ -207,6 +207,13 @@ impl Store {
 
     /// The logs that are gone, and whose checkpoint was not written for so long.
     pub fn stale(&self, older_than: Duration) -> Vec<PathBuf> {
+        let mut logs = self.logs(older_than);
+        logs.retain(|log| is_gone(log));
+        logs
+    }
+
+    /// The logs whose checkpoint was not written for so long.
+    pub fn logs(&self, older_than: Duration) -> Vec<PathBuf> {
         // What cannot be read now is looked at another time.
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let checkpoints = entries.map(|entry| entry.path()).filter(|path| {
@@ -218,11 +225,7 @@ impl Store {
             made.is_ok_and(|made| age(made) >= older_than)
         };
         let log_of = |path: PathBuf| read_checkpoint(&path).ok().flatten()?.log;
-        let mut logs: Vec<_> = checkpoints
-            .filter(is_old)
-            .filter_map(log_of)
-            .filter(|log| is_gone(log))
-            .collect();
+        let mut logs: Vec<_> = checkpoints.filter(is_old).filter_map(log_of).collect();
         logs.sort_unstable();
         logs.dedup();
         logs
@@ -294,7 +297,7 @@ fn remove_all(paths: impl IntoIterator<Item = PathBuf>) -> Result<()> {
 }
 
 fn is_gone(log: &Path) -> bool {
-    fs::symlink_metadata(log).is_err_and(|error| {
+    fs::metadata(log).is_err_and(|error| {
         matches!(
             error.kind(),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory

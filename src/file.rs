@@ -30,7 +30,7 @@ use look::{Inspector, Looked};
 use open::{Links, Stat, last_line_end, position_at, stat};
 use stepping::{Looking, Step};
 
-pub use folder::{Place, Surroundings, logs_of, weak_log_of};
+pub use folder::{Place, Surroundings, link_target, logs_of, weak_log_of};
 pub use generation::Limits;
 pub use names::packing_program;
 pub use outside::{Sibling, born, check, identify, siblings, unread, was_read};

@@ -243,7 +243,7 @@ fn homes(place: &Place) -> Vec<Home> {
 }
 
 /// Where a link leads at last, also while there is nothing. None: it is no link, or leads round in a circle.
-fn link_target(path: &Path) -> Option<PathBuf> {
+pub fn link_target(path: &Path) -> Option<PathBuf> {
     let next = |path: &PathBuf| Some(path.parent()?.join(fs::read_link(path).ok()?));
     let mut links = std::iter::successors(next(&path.to_path_buf()), next);
     let target = links.by_ref().take(MOST_LINKS).last()?;
@@ -325,7 +325,12 @@ pub fn logs_of(path: &Path, rotated: &[PathBuf]) -> Vec<PathBuf> {
     };
     let mut paths = in_folder(folder);
     for dir in rotated.iter().filter(|dir| folder.ends_with(dir)) {
-        if let Some(home) = folder.ancestors().nth(dir.components().count()) {
+        // Of a folder that is named in full nobody knows how far above it the log lies.
+        let (first, most) = match dir.is_absolute() {
+            true => (1, usize::MAX),
+            false => (dir.components().count(), 1),
+        };
+        for home in folder.ancestors().skip(first).take(most) {
             paths.extend(in_folder(home));
             paths.push(home.join(name));
         }

@@ -59,7 +59,8 @@ fn draw_setup(rng: &mut Rng, name: &str, late: bool, glob: bool) -> Setup {
     let packer = packer.filter(|_| !(late && naming == Naming::Unsorted));
     Setup {
         name: name.into(),
-        target: link.then(|| format!("real-{}/0.log", name.replace('.', "-"))),
+        // Behind the link in the order of matches, so that the link is the log.
+        target: link.then(|| format!("z-{}/0.log", name.replace('.', "-"))),
         olddir,
         naming,
         style,
@@ -218,7 +219,7 @@ impl Play {
         let saved = ["1", "50"][self.rng.usize(0..2)];
         let poll = ["1ms", "20ms"][self.rng.usize(0..2)];
         let mut watch = if self.glob {
-            self.scene.watch("*.log")
+            self.scene.watch("**/*.log")
         } else {
             let others = self.logs[1..]
                 .iter()

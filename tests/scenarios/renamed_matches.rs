@@ -113,6 +113,28 @@ fn where_a_link_led_is_not_read_again_when_it_leads_elsewhere() {
 }
 
 #[test]
+fn what_a_link_led_to_is_read_on_when_it_leads_nowhere_or_to_its_successor() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    fs::create_dir(scene.path("pods")).expect("create a folder");
+    scene.append("pods/0.log", text(0..10));
+    symlink("pods/0.log", scene.path("app.log")).expect("make a link");
+    everywhere(&scene)
+        .arg("--once")
+        .run()
+        .assert_silent_success();
+    scene.append("pods/0.log", text(10..20));
+    scene.rename("pods/0.log", "pods/0.1.log");
+    assert_all_once(&scene, &oracle, 20);
+    scene.append("pods/0.log", text(20..30));
+    assert_all_once(&scene, &oracle, 30);
+    scene.rename("pods/0.1.log", "pods/0.2.log");
+    scene.rename("pods/0.log", "pods/0.1.log");
+    scene.append("pods/0.log", text(30..40));
+    assert_all_once(&scene, &oracle, 40);
+}
+
+#[test]
 fn where_only_rotated_files_lie_the_logs_own_name_is_one() {
     for (pattern, packer) in [("app.log", None), ("*.log", None), ("*.log", Some(GZIP))] {
         let scene = Scene::new();
@@ -138,20 +160,24 @@ fn where_only_rotated_files_lie_the_logs_own_name_is_one() {
 
 #[test]
 fn a_match_where_only_rotated_files_lie_is_none() {
-    let scene = Scene::new();
-    let oracle = scene.subscriber();
-    let watch = || scene.watch("**/*.log").args(["--rotated", "old"]);
-    fs::create_dir(scene.path("old")).expect("create a folder");
-    scene.append("app.log", text(0..10));
-    let watcher = watch().spawn();
-    oracle.wait_for(10);
-    for day in 1..4 {
-        let copy = format!("old/app-2026-01-3{day}.log");
-        scene.copytruncate("app.log", &copy);
-        scene.append("app.log", text(day * 10..day * 10 + 10));
-        oracle.wait_for(day * 10 + 10);
+    for is_absolute in [false, true] {
+        let scene = Scene::new();
+        let oracle = scene.subscriber();
+        let old = scene.path("old");
+        fs::create_dir(&old).expect("create a folder");
+        let old = if is_absolute { old } else { "old".into() };
+        let watch = || scene.watch("**/*.log").arg("--rotated").arg(&old);
+        scene.append("app.log", text(0..10));
+        let watcher = watch().spawn();
+        oracle.wait_for(10);
+        for day in 1..4 {
+            let copy = format!("old/app-2026-01-3{day}.log");
+            scene.copytruncate("app.log", &copy);
+            scene.append("app.log", text(day * 10..day * 10 + 10));
+            oracle.wait_for(day * 10 + 10);
+        }
+        watcher.sigterm();
+        watch().arg("--once").run().assert_silent_success();
+        assert_exactly(&lines(0..40), &oracle.settle());
     }
-    watcher.sigterm();
-    watch().arg("--once").run().assert_silent_success();
-    assert_exactly(&lines(0..40), &oracle.settle());
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Exclude, Glob, Part};
+use super::{Exclude, Glob, Part, matches};
 
 /// Clocks of file systems tick coarsely: what changed so shortly before it was listed may change again within a tick.
 const TICK: Duration = Duration::from_millis(50);
@@ -95,6 +95,11 @@ impl Walk {
                 .collect(),
             scan: Scan::default(),
         }
+    }
+
+    /// Whether a path would be a match if it were there.
+    pub fn may_match(&self, path: &Path) -> bool {
+        self.rules.globs.iter().any(|glob| matches(glob, path)) && !self.rules.excludes(path)
     }
 
     /// Looks at every folder, and lists those that changed.

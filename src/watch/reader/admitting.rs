@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Entry, FORGET_EVERY, RESCAN, RETRY, Reader, Stage};
 use crate::error::{Error, Result};
-use crate::file::{Limits, Place, Tail};
+use crate::file::{Limits, Place, Tail, identify, link_target, logs_of, weak_log_of};
 use crate::position::FileId;
 use crate::watch::admission::Found;
 use crate::watch::globs::matches;
@@ -167,42 +167,60 @@ impl<'w> Reader<'w> {
             self.admission.undecided()
         };
         found.retain(|path| !self.numbers.contains_key(path));
-        let (begun, strays): (Vec<_>, Vec<_>) = found
-            .into_iter()
-            .partition(|path| self.admission.store.file_of(path).exists());
-        let id_of = |path: &PathBuf| Some((crate::file::identify(path)?.0, path.clone()));
+        let found = self.in_order(found, is_first);
+        self.admit(found, from);
+    }
+
+    /// Matches, and the logs whose rotated files they are. Who has been read before has its files open before others are
+    /// asked whose they are; and what may be another log's rotated file comes behind that log.
+    fn in_order(&self, found: Vec<PathBuf>, is_first: bool) -> Vec<PathBuf> {
+        let is_begun = |path: &PathBuf| self.admission.store.file_of(path).exists();
+        let mut logs: BTreeSet<_> = found
+            .iter()
+            .flat_map(|path| self.known_logs(path))
+            .collect();
+        let (begun, strays): (Vec<_>, Vec<_>) = found.into_iter().partition(is_begun);
+        let id_of = |path: &PathBuf| Some((identify(path)?.0, path.clone()));
         self.surroundings
             .set_strays(strays.iter().filter_map(id_of).collect());
-        let gone = if is_first {
-            self.renamed_away()
-        } else {
-            Vec::new()
-        };
-        let logs: BTreeSet<_> = strays
-            .iter()
-            .chain(&begun)
-            .flat_map(|path| self.known_logs(path))
-            .chain(gone)
-            .collect();
-        // Who has been read before has its files open before others are asked whose they are; and what may be another log's
-        // rotated file comes behind that log.
         let weak_last = |mut paths: Vec<PathBuf>| {
-            paths.sort_by_cached_key(|path| crate::file::weak_log_of(path).is_some());
+            paths.sort_by_cached_key(|path| weak_log_of(path).is_some());
             paths
         };
-        let begun = begun.into_iter().filter(|path| !logs.contains(path));
-        let mut found = weak_last(logs.iter().cloned().chain(begun).collect());
+        logs.extend(begun);
+        if is_first {
+            logs.extend(self.renamed_away(&logs));
+        }
+        let mut found = weak_last(logs.into_iter().collect());
         found.extend(weak_last(strays));
+        found
+    }
+
+    fn admit(&mut self, found: Vec<PathBuf>, from: cli::From) {
         let shown: HashSet<_> = found.iter().cloned().collect();
+        let mut led_to: HashSet<_> = self
+            .numbers
+            .keys()
+            .filter_map(|it| link_target(it))
+            .collect();
         for path in found {
+            // Two names of one file, whatever file it is by now.
+            let target = link_target(&path);
+            let is_watched = |target: &PathBuf| self.numbers.contains_key(target);
+            if led_to.contains(&path) || target.as_ref().is_some_and(is_watched) {
+                continue;
+            }
             let watched = |log: &Path| match self.numbers.get(log) {
                 Some(number) => Some(self.entries.get(number).and_then(|entry| entry.since)),
-                None => shown.contains(log).then_some(None),
+                None => (shown.contains(log) || led_to.contains(log)).then_some(None),
             };
             let admitted = self.admission.admit_match(&path, &watched);
             let added = match admitted {
                 Ok(None) => continue,
-                Ok(Some(found)) => self.add(path, found, from, true),
+                Ok(Some(found)) => {
+                    led_to.extend(target);
+                    self.add(path, found, from, true)
+                }
                 Err(error) => Err(error),
             };
             if let Err(error) = added {
@@ -214,7 +232,7 @@ impl<'w> Reader<'w> {
     /// The logs that have a checkpoint, and whose rotated file a match is: they are watched for what is unread of it, also
     /// while they are not there.
     fn known_logs(&self, path: &Path) -> Vec<PathBuf> {
-        let mut logs = crate::file::logs_of(path, &self.shared.options.rotated);
+        let mut logs = logs_of(path, &self.shared.options.rotated);
         logs.retain(|log| {
             !self.numbers.contains_key(log)
                 && self.globs.iter().any(|glob| matches(glob, log))
@@ -225,8 +243,9 @@ impl<'w> Reader<'w> {
 
     /// The logs that have a checkpoint and are not there, and of which a rotated file is, or a match that nobody has read:
     /// while nobody watched they may have got lines, and come back late or never.
-    fn renamed_away(&self) -> Vec<PathBuf> {
-        let mut logs = self.admission.store.stale(Duration::ZERO);
+    fn renamed_away(&self, found: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        // One that is there and no match was not a moment ago, when the folders were looked at.
+        let mut logs = self.admission.store.logs(Duration::ZERO);
         let is_stray = |log: &Path| {
             let checkpoint = self.admission.store.read(log).ok().flatten();
             checkpoint.is_some_and(|(progress, _)| {
@@ -234,10 +253,10 @@ impl<'w> Reader<'w> {
                 positions.any(|position| self.surroundings.is_stray(position.file))
             })
         };
+        let has_rotated = |log: &Path| self.surroundings.has_rotated(&self.place_of(log));
         logs.retain(|log| {
-            let place = self.place_of(log);
-            self.globs.iter().any(|glob| matches(glob, log))
-                && (self.surroundings.has_rotated(&place) || is_stray(log))
+            let is_known = found.contains(log) || self.numbers.contains_key(log);
+            !is_known && self.walk.may_match(log) && (has_rotated(log) || is_stray(log))
         });
         logs
     }
