@@ -183,14 +183,9 @@ fn a_slow_consumer_is_not_taken_for_a_dead_one() {
     // More than a pipe holds, for a command that reads nothing until it is told to.
     send(&scene, "stream", 0..5000);
     let command = "while [ ! -e go ]; do sleep 0.05; done; cat";
-    let slow = consumer(
-        &scene,
-        "slow",
-        &["--claim-after", "300ms", "--exec", command],
-    )
-    .spawn();
+    let slow = consumer(&scene, "slow", &["--claim-after", "1s", "--exec", command]).spawn();
     wait_until("it has entries", || idle(&scene, "slow").is_some());
-    let other = consumer(&scene, "other", &["--claim-after", "300ms"]).spawn();
+    let other = consumer(&scene, "other", &["--claim-after", "1s"]).spawn();
     wait_until("the other one looks for what is left", || {
         let clients: String = scene.redis.ask(&["CLIENT", "LIST"]);
         clients.matches("name=tailcast-subscribe").count() == 2
