@@ -312,8 +312,8 @@ fn drop_doubled_archives(found: &mut Vec<Candidate>) {
     });
 }
 
-/// The logs whose rotated file a path is, by its name: they stand in the same folder, or in the one to which that is where
-/// rotated files lie.
+/// The logs whose rotated file a path is, by its name: they stand in the same folder, or where that is the folder of their
+/// rotated files (`rotated`).
 pub fn logs_of(path: &Path, rotated: &[PathBuf]) -> Vec<PathBuf> {
     let Some((folder, name)) = path.parent().zip(path.file_name()) else {
         return Vec::new();

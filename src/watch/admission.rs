@@ -168,11 +168,11 @@ impl<'w> Admission<'w> {
         }
     }
 
-    /// Lets a path in; an error says why it cannot be watched.
-    pub fn admit(&self, path: &Path) -> Result<Found> {
+    /// Lets a path in, without its checkpoint where that is to be forgotten (`reset`); an error says why it cannot be watched.
+    pub fn admit(&self, path: &Path, reset: bool) -> Result<Found> {
         check_file(path)?;
         let lock = self.store.lock(path)?;
-        if self.reset {
+        if reset {
             self.store.remove(path)?;
         }
         let checkpoint = self.store.read(path)?;
@@ -195,7 +195,7 @@ impl<'w> Admission<'w> {
             return Ok(None);
         }
         let Some((id, modified)) = file::identify(path) else {
-            return self.judge(path);
+            return self.judge(path, self.reset);
         };
         let is_open = self.surroundings.owner(id).is_some();
         if !is_open
@@ -203,7 +203,8 @@ impl<'w> Admission<'w> {
             && file::was_read(path, *end)
         {
             self.begin_behind(*end, path)?;
-            return self.judge(path);
+            // Begun by this very watcher: there is nothing to forget.
+            return self.judge(path, false);
         }
         if is_open || self.taken.contains(&id) {
             if self.taken.insert(id) {
@@ -219,11 +220,11 @@ impl<'w> Admission<'w> {
             self.passed.insert(path.into(), Passed::Quiet);
             return Ok(None);
         }
-        self.judge(path)
+        self.judge(path, self.reset)
     }
 
-    fn judge(&mut self, path: &Path) -> Result<Option<Found>> {
-        match self.admit(path) {
+    fn judge(&mut self, path: &Path, reset: bool) -> Result<Option<Found>> {
+        match self.admit(path, reset) {
             Ok(found) => {
                 self.passed.remove(path);
                 Ok(Some(found))

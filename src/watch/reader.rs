@@ -139,7 +139,7 @@ impl<'w> Reader<'w> {
             progressed: now,
         };
         for path in named.ones {
-            let found = reader.admission.admit(&path)?;
+            let found = reader.admission.admit(&path, options.reset)?;
             let is_missing = !path.exists();
             if is_missing {
                 reader.missing.push(path.clone());
