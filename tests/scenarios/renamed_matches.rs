@@ -96,6 +96,39 @@ fn a_closed_file_that_is_a_match_of_its_own_is_read_on_as_that() {
 }
 
 #[test]
+fn kills_among_renames_lose_and_repeat_nothing() {
+    for seed in 0..4 {
+        println!("seed {seed}");
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (scene, oracle) = begin();
+        let mut watcher = None;
+        let mut written = 10;
+        for round in 0..60 {
+            match rng.u8(0..6) {
+                0 => {
+                    let folder = ["archive/", ""][rng.usize(0..2)];
+                    scene.rename("app.log", &format!("{folder}x{round}.log"));
+                }
+                1 => _ = watcher.take().map(Process::sigkill),
+                2 => oracle.wait_for(if watcher.is_some() { written } else { 0 }),
+                _ => _ = watcher.get_or_insert_with(|| everywhere(&scene).spawn()),
+            }
+            let more = written + rng.usize(1..5);
+            scene.append("app.log", text(written..more));
+            written = more;
+        }
+        drop(watcher.map(Process::sigkill));
+        assert_eq!(everywhere(&scene).arg("--once").run().code, 0);
+        let sorted = |mut all: Vec<Vec<u8>>| {
+            all.sort_unstable();
+            all
+        };
+        let all = lines(0..written).into_iter().map(Vec::from).collect();
+        assert_exactly(&sorted(all), &sorted(oracle.settle()));
+    }
+}
+
+#[test]
 fn where_a_link_led_is_not_read_again_when_it_leads_elsewhere() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
