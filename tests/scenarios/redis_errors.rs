@@ -410,11 +410,13 @@ fn a_least_privileged_consumer_will_do() {
         let mode = args[2];
         let watch = scene.watch("app.log").args(["--once", "--mode", mode]);
         watch.run().assert_silent_success();
-        // What one that died leaves is redelivered or claimed too.
-        let dead = consume("10")
-            .env("TAILCAST_CRASH_AT", "block-written")
-            .run();
-        assert_eq!(dead.code, -6, "{}", dead.stderr);
+        // What one that died leaves is redelivered or claimed too. Where it dies is only in debug builds.
+        if cfg!(debug_assertions) {
+            let dead = consume("10")
+                .env("TAILCAST_CRASH_AT", "block-written")
+                .run();
+            assert_eq!(dead.code, -6, "{}", dead.stderr);
+        }
         let ended = consume("10").run();
         ended.assert_success();
         assert_eq!(ended.stdout, text(0..10).into_bytes());

@@ -146,6 +146,9 @@ fn a_line_whose_type_names_a_key_of_another_kind_stops_nobody() {
 
 #[test]
 fn a_crash_before_the_position_moves_past_a_refused_line_keeps_it_once() {
+    if !cfg!(debug_assertions) {
+        return; // where it crashes is only in debug builds
+    }
     let scene = narrow();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..10) + &giant() + "\n" + &text(10..20));
