@@ -147,7 +147,7 @@ fn a_line_whose_type_names_a_key_of_another_kind_stops_nobody() {
 #[test]
 fn a_crash_before_the_position_moves_past_a_refused_line_keeps_it_once() {
     if !cfg!(debug_assertions) {
-        return; // where it crashes is only in debug builds
+        return skip("a release build has no crash points");
     }
     let scene = narrow();
     let oracle = scene.subscriber();
