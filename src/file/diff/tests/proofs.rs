@@ -111,29 +111,7 @@ fn what_was_not_read_is_told_by_inode_neighbours_and_number() {
         ("app.log.1.gz", 8, 90, 3),
         ("app.log", 4, 40, 4),
     ];
-    let below_path = [
-        ("app.log.4.gz", 1, 90, 1),
-        ("app.log.2.gz", 7, 9, 2),
-        ("app.log", 4, 40, 4),
-    ];
-    let dated = [
-        ("app.log-20260126.gz", 1, 90, 1),
-        ("app.log-20260128.gz", 7, 9, 2),
-        ("app.log", 4, 40, 4),
-    ];
     let broken = [("app.log-20260126.gz", 7, 9, 9), ("app.log", 4, 40, 4)];
-    let unread_between = || {
-        vec![
-            known(0, 1, 90, No),
-            known(1, 2, 0, No),
-            known(2, 3, 0, No),
-            known(3, 5, 0, No),
-            known(4, 4, 40, No),
-        ]
-    };
-    let newest_but_one = unread_between()
-        .into_iter()
-        .filter(|known| known.generation != Some(2));
     let table = [
         // a file that its inode proves is no other one as well
         (
@@ -156,25 +134,6 @@ fn what_was_not_read_is_told_by_inode_neighbours_and_number() {
             &[(8, "3")],
             "0 is #1, 2 is #7, 3 is #8, #4 is new 4",
         ),
-        (
-            &below_path,
-            unread_between(),
-            &[(1, "0"), (4, "4")],
-            "0 is #1, 1 vanished, 2 is #7, 3 vanished, 4 is #4",
-        ),
-        // dates do not, but nothing was read of any
-        (
-            &dated,
-            unread_between(),
-            &[(1, "0"), (4, "4")],
-            "0 is #1, 1 vanished, 2 vanished, 3 is #7, 4 is #4",
-        ),
-        (
-            &dated,
-            newest_but_one.collect(),
-            &[(1, "0"), (4, "4")],
-            "0 is #1, 1 vanished, 3 vanished, 4 is #4",
-        ),
         // it was broken later than it was read
         (
             &broken,
@@ -185,6 +144,55 @@ fn what_was_not_read_is_told_by_inode_neighbours_and_number() {
     ];
     for (files, known, content, events) in table {
         assert_told(&known, &facts(files, Some(5)), content, events);
+    }
+}
+
+#[test]
+fn of_unread_ones_between_two_that_are_found_whichever_is_left_is_one() {
+    let below_path = [
+        ("app.log.4.gz", 1, 90, 1),
+        ("app.log.2.gz", 7, 9, 2),
+        ("app.log", 4, 40, 4),
+    ];
+    let dated = [
+        ("app.log-20260126.gz", 1, 90, 1),
+        ("app.log-20260128.gz", 7, 9, 2),
+        ("app.log", 4, 40, 4),
+    ];
+    let unread_between = || {
+        vec![
+            known(0, 1, 90, No),
+            known(1, 2, 0, No),
+            known(2, 3, 0, No),
+            known(3, 5, 0, No),
+            known(4, 4, 40, No),
+        ]
+    };
+    let newest_but_one = unread_between()
+        .into_iter()
+        .filter(|known| known.generation != Some(2));
+    let content = [(1, "0"), (4, "4")];
+    let table = [
+        (
+            // the path stands before its lowest number
+            below_path,
+            unread_between(),
+            "0 is #1, 1 vanished, 2 is #7, 3 vanished, 4 is #4",
+        ),
+        // dates do not, but nothing was read of any
+        (
+            dated,
+            unread_between(),
+            "0 is #1, 1 vanished, 2 vanished, 3 is #7, 4 is #4",
+        ),
+        (
+            dated,
+            newest_but_one.collect(),
+            "0 is #1, 1 vanished, 3 vanished, 4 is #4",
+        ),
+    ];
+    for (files, known, events) in table {
+        assert_told(&known, &facts(&files, Some(5)), &content, events);
     }
 }
 
