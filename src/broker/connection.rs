@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{ErrorKind, RedisConnectionInfo, RedisError, Value};
+use redis::{ErrorKind, RedisConnectionInfo, RedisError, ServerError, Value};
 
 use super::encode::push_command;
 use super::{Address, Failure, REPLY_TIMEOUT, cluster, lower, sentinel, tls};
@@ -182,13 +182,19 @@ impl Connection {
 
     /// One command, and its reply; an error reply is a failure.
     pub fn ask(&mut self, words: &[&[u8]]) -> Result<Value, Failure> {
+        let answer = self.try_ask(words)?;
+        answer.map_err(|error| self.address.error_reply(&error))
+    }
+
+    /// One command, and its reply or Redis's own word why there is none: for who knows what that means.
+    pub fn try_ask(&mut self, words: &[&[u8]]) -> Result<Result<Value, ServerError>, Failure> {
         let mut bytes = Vec::new();
         push_command(words, &mut bytes);
         self.write(&bytes)?;
-        match self.reply()? {
-            Value::ServerError(error) => Err(self.address.error_reply(&error)),
+        Ok(match self.reply()? {
+            Value::ServerError(error) => Err(error),
             reply => Ok(reply),
-        }
+        })
     }
 
     /// Sees that the next reply is `OK`.
