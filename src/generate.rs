@@ -7,14 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, StdoutLock, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::calendar::civil_from_days;
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::talk;
+use crate::{signal, talk};
 
 const TYPES: [&str; 4] = ["INFO", "WARNING", "ERROR", "DEBUG"];
 const MESSAGES: [&str; 5] = [
@@ -28,8 +27,8 @@ const MESSAGES: [&str; 5] = [
 /// Without an interval, lines are gathered up to about this many bytes before they are written.
 const BLOCK: usize = 64 * 1024;
 
-/// The longest sleep, so that a signal is soon noticed. Being late by no more than this is not a pause.
-const NAP: Duration = Duration::from_millis(50);
+/// A line that is late by no more than this was not paused before.
+const LATE: Duration = Duration::from_millis(50);
 
 /// Writes lines until `count` is reached or `stop` is set.
 ///
@@ -68,7 +67,7 @@ fn write_lines(options: &cli::Generate, sink: &mut Sink, stop: &AtomicBool) -> R
     let mut due = Instant::now();
     let mut lines = Vec::with_capacity(BLOCK + 256);
     while options.count.is_none_or(|count| written < count) {
-        if !wait_until(due, stop) {
+        if !signal::sleep_until(due, || stop.load(Relaxed)) {
             break;
         }
         lines.clear();
@@ -85,19 +84,11 @@ fn write_lines(options: &cli::Generate, sink: &mut Sink, stop: &AtomicBool) -> R
 /// for in a burst.
 fn next_due(last: Instant, interval: Duration, now: Instant) -> Instant {
     let due = last + interval;
-    if due + NAP < now { now + interval } else { due }
-}
-
-/// Sleeps until then. False as soon as `stop` is set.
-fn wait_until(due: Instant, stop: &AtomicBool) -> bool {
-    while !stop.load(Ordering::Relaxed) {
-        let left = due.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        thread::sleep(left.min(NAP));
+    if due + LATE < now {
+        now + interval
+    } else {
+        due
     }
-    false
 }
 
 /// Where the lines go.

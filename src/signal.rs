@@ -9,11 +9,13 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How soon a signal is noticed, and how long the program may take to end by itself.
 const TICK: Duration = Duration::from_millis(250);
 const GRACE: Duration = Duration::from_secs(1);
+/// A pause notices so soon that it is to end.
+const SLICE: Duration = Duration::from_millis(20);
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -131,6 +133,18 @@ pub fn stop_when_hung_up() {
         signal(SIGHUP, set_stop);
         signal(SIGQUIT, set_stop);
     }
+}
+
+/// Sleeps until then. False as soon as `stop` says so.
+pub fn sleep_until(due: Instant, stop: impl Fn() -> bool) -> bool {
+    while !stop() {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        thread::sleep(left.min(SLICE));
+    }
+    false
 }
 
 /// Ends the program, successfully, when a signal did not: it may hang in a write to a pipe that nobody reads.

@@ -126,12 +126,12 @@ fn a_stop_ends_the_longest_wait() {
         interval: Duration::from_secs(3600),
         ..options(path.clone(), 9)
     };
-    thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let running = scope.spawn(|| run(&slow, &stop));
         while !path.exists() || lines(&path).is_empty() {
-            thread::yield_now();
+            std::thread::yield_now();
         }
-        stop.store(true, Ordering::Relaxed);
+        stop.store(true, Relaxed);
         let asked = Instant::now();
         running.join().unwrap().unwrap();
         assert!(asked.elapsed() < Duration::from_secs(2));

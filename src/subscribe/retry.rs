@@ -1,15 +1,13 @@
 //! Sessions with Redis, one after the other: what heals is waited for, and said once.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
 use std::time::Instant;
 
-use super::TICK;
 use super::relay::Ended;
 use crate::backoff::Backoff;
 use crate::broker::{Address, Failure, MOST_MOVES, Trouble};
 use crate::error::{Error, Result};
-use crate::talk;
+use crate::{signal, talk};
 
 /// Why a session ended before its work was done.
 pub enum Break {
@@ -80,9 +78,7 @@ impl Health {
     /// Waits before the next try, until a signal at most.
     fn rest(&mut self, stop: &AtomicBool) {
         let end = Instant::now() + self.backoff.pause();
-        while !stop.load(Relaxed) && Instant::now() < end {
-            thread::sleep(TICK.min(end.saturating_duration_since(Instant::now())));
-        }
+        signal::sleep_until(end, || stop.load(Relaxed));
     }
 }
 

@@ -21,7 +21,7 @@ use super::{Answer, Shared, Work};
 use crate::broker::{Arrived, Audience, Batch, Claim, Failure, MOST_MOVES, Session, Subscriber};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
-use crate::talk;
+use crate::{signal, talk};
 
 /// One batch executes, and one is held back behind it.
 const IN_FLIGHT: usize = 2;
@@ -31,8 +31,8 @@ const TOGETHER: usize = 500;
 const REST: Duration = Duration::from_secs(1);
 /// Shorter waits for a subscriber are its daily life.
 const WORTH_SAYING: Duration = Duration::from_secs(1);
-/// How soon a pause notices that it is to end.
-const SLICE: Duration = Duration::from_millis(20);
+/// Slow subscribers are looked at so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 pub struct Publisher {
     shared: Arc<Shared>,
@@ -342,7 +342,7 @@ impl Publisher {
             if began.elapsed() > WORTH_SAYING && !self.shared.options.once {
                 self.trouble.say_waiting(&format!("{why}; waiting for it"));
             }
-            thread::sleep(SLICE);
+            thread::sleep(LOOK_AGAIN);
             let looker = match &mut looker {
                 Some(looker) => looker,
                 None => looker.insert(Audience::open(&self.shared.address, self.deadline())?),
@@ -455,9 +455,7 @@ impl Publisher {
                 other => other.to_string(),
             }),
         }
-        while Instant::now() < until && !self.shared.halts() {
-            thread::sleep(SLICE.min(until.saturating_duration_since(Instant::now())));
-        }
+        signal::sleep_until(until, || self.shared.halts());
         Ok(())
     }
 }
