@@ -5,6 +5,7 @@
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::cli::Verbosity;
 use crate::signal;
@@ -45,6 +46,61 @@ pub fn detail(text: &str) {
 pub fn detail_of(text: impl FnOnce() -> String) {
     if VERBOSITY.load(Ordering::Relaxed) >= Verbosity::Verbose as u8 {
         say(&text());
+    }
+}
+
+/// A trouble that goes on, or comes back: said once, again after a while, and when it is over.
+#[derive(Debug, Default)]
+pub struct Once {
+    /// The last words of it, and when they were said.
+    said: Option<(String, Instant)>,
+    /// The trouble goes on, and was said.
+    is_open: bool,
+}
+
+/// The same is not said again within this time.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+impl Once {
+    /// A warning; where these words were said lately, only for who asked with `--verbose`.
+    pub fn say(&mut self, text: &str) {
+        if self.is_news(text) {
+            warn(text);
+        } else {
+            detail(text);
+        }
+    }
+
+    /// The same of a trouble that is one while it goes on, in whatever words.
+    pub fn go_on(&mut self, text: &str) {
+        if self.is_open && self.is_recent() {
+            detail(text);
+        } else {
+            self.say(text);
+        }
+    }
+
+    /// Whether to say this now; then it counts as said.
+    pub fn is_news(&mut self, text: &str) -> bool {
+        let is_same = self.said.as_ref().is_some_and(|(said, _)| said == text);
+        if is_same && self.is_recent() {
+            return false;
+        }
+        self.said = Some((text.into(), Instant::now()));
+        self.is_open = true;
+        true
+    }
+
+    fn is_recent(&self) -> bool {
+        let said = self.said.as_ref();
+        said.is_some_and(|(_, at)| at.elapsed() <= SAY_AGAIN)
+    }
+
+    /// The trouble is over: worth knowing for who was told of it.
+    pub fn over(&mut self, text: &str) {
+        if std::mem::take(&mut self.is_open) {
+            note(text);
+        }
     }
 }
 
@@ -156,6 +212,21 @@ pub fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::Once;
+
+    #[test]
+    fn a_trouble_is_said_once_and_another_one_too() {
+        let mut once = Once::default();
+        let mut news = |text| once.is_news(text);
+        assert_eq!([news("a"), news("a"), news("b")], [true, false, true]);
+        assert!(once.is_open);
+        once.over("over");
+        assert!(!once.is_news("b") && !once.is_open, "it only comes back");
+        once.go_on("c");
+        once.go_on("d");
+        assert_eq!(once.said.map(|(text, _)| text).as_deref(), Some("c"));
+    }
+
     #[test]
     fn sizes_and_numbers_are_written_for_a_person() {
         let sizes = [0, 1023, 1024, 1536, 5 << 20, u64::MAX].map(super::size);

@@ -5,7 +5,6 @@
 //! before a restart; what lies in Redis is looked at anew.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Shared;
@@ -14,17 +13,14 @@ use super::trouble::out_of_time;
 use crate::broker::{self, Batch, Failure, Standing, Trim};
 use crate::cli::{self, Mode, Retain, WhenFull};
 use crate::route::Route;
-use crate::talk;
+use crate::signal;
+use crate::talk::{self, Once};
 
 /// Shorter waits for a consumer are its daily life.
 const WORTH_SAYING: Duration = Duration::from_secs(1);
-/// The same is not said again within this time.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// The first pause before one looks again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// How soon a pause notices that it is to end.
-const SLICE: Duration = Duration::from_millis(20);
 
 pub struct Backlog {
     options: cli::Backlog,
@@ -34,11 +30,10 @@ pub struct Backlog {
     link: Option<broker::Backlog>,
     /// The key that every line goes to; None: it depends on the line.
     only: Option<Vec<u8>>,
-    /// Since when we wait, and whether that was said.
-    waits: Option<(Instant, bool)>,
-    /// When it was said last that we wait, and whether for a group.
-    waiting_said: Option<(Instant, bool)>,
-    dropped_said: Option<Instant>,
+    /// Since when we wait.
+    waits: Option<Instant>,
+    waiting: Once,
+    dropping: Once,
     /// Lines that were dropped since that was last said.
     dropped: u64,
 }
@@ -54,8 +49,8 @@ impl Backlog {
             link: None,
             only: (!is_typed).then(|| options.target.clone().into_bytes()),
             waits: None,
-            waiting_said: None,
-            dropped_said: None,
+            waiting: Once::default(),
+            dropping: Once::default(),
             dropped: 0,
         }
     }
@@ -150,7 +145,7 @@ impl Backlog {
             if !shared.options.once {
                 self.say_waiting(&why, standing.slowest().is_some());
             }
-            rest(pause, shared);
+            signal::sleep_until(Instant::now() + pause, || shared.halts());
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -216,8 +211,7 @@ impl Backlog {
         standing.length = standing.length.saturating_sub(dropped).min(keep);
         shared.counters.dropped.fetch_add(dropped, Relaxed);
         self.dropped += dropped;
-        if self.dropped > 0 && is_past(self.dropped_said) {
-            self.dropped_said = Some(Instant::now());
+        if self.dropped > 0 && self.dropping.is_news("") {
             talk::warn(&format!(
                 "redis {}: {} {} was full (--max-backlog {}): {} of its oldest lines were dropped that nobody was done with \
                  (--when-full drop-oldest)",
@@ -286,21 +280,16 @@ impl Backlog {
 
     /// Said again where the group that was waited for is gone, or there is one now: what helps is something else then.
     fn say_waiting(&mut self, why: &str, for_group: bool) {
-        let (since, said) = self.waits.get_or_insert_with(|| (Instant::now(), false));
-        let is_news = match self.waiting_said {
-            Some((_, before)) if before != for_group => true,
-            last => !*said && is_past(last.map(|(when, _)| when)),
-        };
-        if is_news && since.elapsed() > WORTH_SAYING {
-            *said = true;
-            self.waiting_said = Some((Instant::now(), for_group));
+        let since = self.waits.get_or_insert_with(Instant::now);
+        let whom = if for_group { "a group" } else { "anybody" };
+        if since.elapsed() > WORTH_SAYING && self.waiting.is_news(whom) {
             talk::warn(&format!("{why}; waiting, the log file is the buffer"));
         }
     }
 
     fn say_going_on(&mut self, key: &[u8], shared: &Shared) {
-        if let Some((since, true)) = self.waits.take() {
-            talk::note(&format!(
+        if let Some(since) = self.waits.take() {
+            self.waiting.over(&format!(
                 "redis {}: {} {} has room again after {:.1} s; going on",
                 shared.address,
                 self.kind(),
@@ -308,16 +297,5 @@ impl Backlog {
                 since.elapsed().as_secs_f64()
             ));
         }
-    }
-}
-
-fn is_past(said: Option<Instant>) -> bool {
-    said.is_none_or(|said| said.elapsed() > SAY_AGAIN)
-}
-
-fn rest(pause: Duration, shared: &Shared) {
-    let until = Instant::now() + pause;
-    while Instant::now() < until && !shared.halts() {
-        thread::sleep(SLICE.min(until.saturating_duration_since(Instant::now())));
     }
 }

@@ -12,7 +12,7 @@ use super::metrics;
 use super::tally::{Lag, Tally};
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::talk;
+use crate::talk::{self, Once};
 
 /// Prometheus looks every 15 s or so; what is older than that is no news to it.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
@@ -23,8 +23,7 @@ pub struct Reporter {
     /// What the last line of figures said, and when.
     said: (Tally, Instant),
     next_metrics: Instant,
-    /// The last error in writing the metrics, which was said.
-    trouble: String,
+    trouble: Once,
 }
 
 impl Reporter {
@@ -34,7 +33,7 @@ impl Reporter {
             options: options.clone(),
             said: (Tally::default(), Instant::now()),
             next_metrics: Instant::now(),
-            trouble: String::new(),
+            trouble: Once::default(),
         };
         if let Some(path) = &options.metrics {
             write_metrics(path, &Tally::default(), &[], true)?;
@@ -77,14 +76,10 @@ impl Reporter {
         let Some(path) = &self.options.metrics else {
             return;
         };
-        let trouble = match write_metrics(path, tally, lags, is_watching) {
-            Ok(()) => String::new(),
-            Err(error) => error.to_string(),
-        };
-        if !trouble.is_empty() && trouble != self.trouble {
-            talk::warn(&format!("{trouble}; trying again"));
+        match write_metrics(path, tally, lags, is_watching) {
+            Ok(()) => self.trouble = Once::default(),
+            Err(error) => self.trouble.say(&format!("{error}; trying again")),
         }
-        self.trouble = trouble;
     }
 }
 

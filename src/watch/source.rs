@@ -8,7 +8,7 @@ use crate::broker::{Batch, Record, Removed};
 use crate::cli::Mode;
 use crate::error::{Error, Result};
 use crate::position::{Dates, Progress};
-use crate::talk;
+use crate::talk::Once;
 
 /// A source, as the publisher knows it.
 pub struct State {
@@ -26,8 +26,7 @@ pub struct State {
     /// Batches of earlier resumptions are void.
     pub epoch: u64,
     turns: Turns,
-    /// When it was last said that Redis refuses lines.
-    refusal_said: Option<Instant>,
+    refusals: Once,
 }
 
 /// Whose the source's commit record is.
@@ -53,7 +52,7 @@ impl State {
             initial: source.initial,
             epoch: 0,
             turns: Turns::default(),
-            refusal_said: None,
+            refusals: Once::default(),
         }
     }
 
@@ -105,9 +104,6 @@ impl State {
     }
 }
 
-/// How often it is said of a source that Redis refuses its lines.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
-
 impl State {
     /// Says what was refused; who logs such a line all the time is not to flood our log as well.
     pub fn say_refused(&mut self, lines: &[Removed], why: &str, kept_in: &Path) {
@@ -118,15 +114,7 @@ impl State {
             lines.last().map_or(0, |removed| removed.end),
             kept_in.display(),
         );
-        if self
-            .refusal_said
-            .is_none_or(|said| said.elapsed() > SAY_AGAIN)
-        {
-            self.refusal_said = Some(Instant::now());
-            talk::warn(&text);
-        } else {
-            talk::detail(&text);
-        }
+        self.refusals.go_on(&text);
     }
 }
 
