@@ -40,7 +40,7 @@ use crate::talk;
 use publisher::Publisher;
 use reader::Reader;
 use report::Reporter;
-use tally::{Counters, Lag, Tally};
+use tally::{Counters, Lag};
 
 pub use account::{because, place};
 pub use admission::{check_file, named_sources};
@@ -134,7 +134,7 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
         options: options.clone(),
         address,
         mailbox: Mailbox::new(cadence),
-        counters: Counters::default(),
+        counters: Counters::new(),
         stop,
         failed: AtomicBool::new(false),
     });
@@ -162,7 +162,12 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
     // Who has seen a progress line wants to see how it ended.
     let is_silent = !talk::progress("") && options.once;
     let tally = shared.counters.tally();
-    talk_last_word(is_silent, &tally, &lags, started.elapsed());
+    let last_word = report::last_word(&tally, &lags, started.elapsed());
+    if is_silent {
+        talk::detail(&last_word);
+    } else {
+        talk::note(&last_word);
+    }
     reporter.finish(tally, &lags);
     shipped.and(written)
 }
@@ -211,51 +216,5 @@ fn wait_for_publisher(ended: &mpsc::Receiver<Result<()>>, shared: &Shared) -> Re
                 return Err(Error::Failed("the publishing thread panicked".into()));
             }
         }
-    }
-}
-
-fn talk_last_word(is_silent: bool, tally: &Tally, lags: &[Lag], took: Duration) {
-    let seconds = took.as_secs_f64();
-    let ending = if tally.lines == 1 { "" } else { "s" };
-    let mut text = format!(
-        "published {} line{ending} in {seconds:.1} s",
-        talk::grouped(tally.lines)
-    );
-    if tally.lines > 0 {
-        let rate = (tally.lines as f64 / seconds.max(0.001)) as u64;
-        text += &format!(
-            " ({}, {} lines/s)",
-            talk::size(tally.bytes),
-            talk::grouped(rate)
-        );
-    }
-    if tally.unheard > 0 {
-        let unheard = talk::grouped(tally.unheard);
-        text += &format!(", of which {unheard} reached no subscriber");
-    }
-    if tally.refused > 0 {
-        text += &format!(
-            "; Redis refused {} more, which are kept in the state directory",
-            tally.refused
-        );
-    }
-    if tally.dropped > 0 {
-        text += &format!(
-            "; {} older ones were dropped to make room (--when-full drop-oldest)",
-            talk::grouped(tally.dropped)
-        );
-    }
-    if tally.gaps > 0 {
-        let places = account::count(tally.gaps, "place");
-        text += &format!("; bytes were missing in {places}, as was said");
-    }
-    let left: u64 = lags.iter().map(|lag| lag.bytes).sum();
-    if left > 0 {
-        text += &format!("; {} are there for the next run", talk::size(left));
-    }
-    if is_silent {
-        talk::detail(&text)
-    } else {
-        talk::note(&text)
     }
 }

@@ -8,18 +8,17 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::tally::{Lag, Tally};
+use super::tally::{FIGURES, Lag, Tally};
 
-/// Figures that only grow while the watcher runs, and begin at 0 with it.
 const COUNTER: &str = "counter";
 const GAUGE: &str = "gauge";
 
 /// The whole text.
 pub fn text(tally: &Tally, lags: &[Lag], is_watching: bool) -> String {
     let mut text = String::new();
-    for (name, help, value) in counters(tally) {
-        let name = format!("{name}_total");
-        family(&mut text, &name, COUNTER, help);
+    for figure in FIGURES {
+        let (name, value) = (format!("{}_total", figure.name), (figure.of)(tally));
+        family(&mut text, &name, COUNTER, figure.help);
         let _ = writeln!(text, "tailcast_{name} {value}");
     }
     let watching = u64::from(is_watching);
@@ -50,52 +49,6 @@ pub fn text(tally: &Tally, lags: &[Lag], is_watching: bool) -> String {
         let _ = writeln!(text, "tailcast_lag_bytes{{file=\"{path}\"}} {}", lag.bytes);
     }
     text
-}
-
-fn counters(tally: &Tally) -> [(&'static str, &'static str, u64); 9] {
-    [
-        ("lines", "Lines published to Redis.", tally.lines),
-        (
-            "bytes",
-            "Bytes of the logs published to Redis.",
-            tally.bytes,
-        ),
-        (
-            "batches",
-            "Batches that Redis has acknowledged.",
-            tally.batches,
-        ),
-        (
-            "reconnects",
-            "Connections to Redis after the first.",
-            tally.reconnects,
-        ),
-        (
-            "refused_lines",
-            "Lines that Redis refused, kept in the state directory.",
-            tally.refused,
-        ),
-        (
-            "dropped_lines",
-            "Lines dropped in Redis to make room (--when-full drop-oldest).",
-            tally.dropped,
-        ),
-        (
-            "unheard_lines",
-            "Lines published to no subscriber (pubsub).",
-            tally.unheard,
-        ),
-        (
-            "gaps",
-            "Places where bytes of a log could no longer be read.",
-            tally.gaps,
-        ),
-        (
-            "gap_bytes",
-            "Bytes missing in these gaps, where that is known.",
-            tally.gap_bytes,
-        ),
-    ]
 }
 
 fn family(text: &mut String, name: &str, kind: &str, help: &str) {

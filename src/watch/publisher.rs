@@ -53,6 +53,7 @@ pub struct Publisher {
     hold: Hold,
     backlog: Backlog,
     trouble: Trouble,
+    was_connected: bool,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
     /// How often in a row a node has named another one.
@@ -77,6 +78,7 @@ impl Publisher {
             doubtful: 0,
             ending: None,
             trouble: Trouble::default(),
+            was_connected: false,
             progressed: Instant::now(),
             moves: 0,
             rested: false,
@@ -130,7 +132,9 @@ impl Publisher {
     fn run_session(&mut self) -> Result<(), Failure> {
         let (options, address) = (&self.shared.options, &self.shared.address);
         let mut session = Session::open(address, options, self.deadline())?;
-        self.shared.counters.sessions.fetch_add(1, Relaxed);
+        if std::mem::replace(&mut self.was_connected, true) {
+            self.shared.counters.reconnects.fetch_add(1, Relaxed);
+        }
         talk::detail(&format!("redis {address}: connected"));
         self.lapse(options.delivery);
         self.backlog.begin(&self.shared, self.deadline())?;

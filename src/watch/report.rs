@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::account::count;
 use super::metrics;
-use super::tally::{Lag, Tally};
+use super::tally::{FIGURES, Lag, Tally};
 use crate::cli;
 use crate::error::{Error, Result};
 use crate::talk::{self, Once};
@@ -110,13 +110,11 @@ fn text_of(tally: &Tally, before: &Tally, lags: &[Lag], passed: Duration) -> Str
         talk::size(behind),
         count(lags.len() as u64, "file"),
     );
-    for (number, thing, so) in [
-        (tally.reconnects, "reconnect", ""),
-        (tally.refused, "line", " refused"),
-        (tally.dropped, "line", " dropped"),
-        (tally.unheard, "line", " to no subscriber"),
-        (tally.gaps, "gap", ""),
-    ] {
+    for figure in FIGURES.iter().filter(|figure| !figure.one.is_empty()) {
+        let number = (figure.of)(tally);
+        let (thing, so) = figure
+            .one
+            .split_at(figure.one.find(' ').unwrap_or(figure.one.len()));
         if number > 0 {
             text += &format!("; {}{so}", count(number, thing));
         }
@@ -130,25 +128,48 @@ fn text_of(tally: &Tally, before: &Tally, lags: &[Lag], passed: Duration) -> Str
 fn json_of(tally: &Tally, before: &Tally, lags: &[Lag], passed: Duration) -> serde_json::Value {
     let (behind, files) = sum(lags);
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    json!({
+    let mut json = json!({
         "time": since_1970.map_or(0.0, |since| since.as_secs_f64()),
         "interval_seconds": passed.as_secs_f64(),
-        "lines": tally.lines,
-        "bytes": tally.bytes,
-        "batches": tally.batches,
         "lines_per_second": per_second(tally.lines, before.lines, passed),
         "bytes_per_second": per_second(tally.bytes, before.bytes, passed),
         "lag_bytes": behind,
         "files": lags.len(),
         "files_behind": files,
-        "reconnects": tally.reconnects,
-        "refused_lines": tally.refused,
-        "dropped_lines": tally.dropped,
-        "unheard_lines": tally.unheard,
-        "gaps": tally.gaps,
-        "gap_bytes": tally.gap_bytes,
         "backlog": tally.backlog,
-    })
+    });
+    for figure in FIGURES {
+        json[figure.name] = (figure.of)(tally).into();
+    }
+    json
+}
+
+/// What was done in all, and what is left to do.
+pub fn last_word(tally: &Tally, lags: &[Lag], took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    let ending = if tally.lines == 1 { "" } else { "s" };
+    let mut text = format!(
+        "published {} line{ending} in {seconds:.1} s",
+        talk::grouped(tally.lines)
+    );
+    if tally.lines > 0 {
+        let rate = per_second(tally.lines, 0, took) as u64;
+        let (bytes, rate) = (talk::size(tally.bytes), talk::grouped(rate));
+        text += &format!(" ({bytes}, {rate} lines/s)");
+    }
+    if tally.unheard > 0 {
+        let unheard = talk::grouped(tally.unheard);
+        text += &format!(", of which {unheard} reached no subscriber");
+    }
+    for figure in FIGURES.iter().filter(|figure| (figure.of)(tally) > 0) {
+        if let Some(last) = figure.last {
+            text += &format!("; {}", last((figure.of)(tally)));
+        }
+    }
+    match sum(lags) {
+        (0, _) => text,
+        (left, _) => text + &format!("; {} are there for the next run", talk::size(left)),
+    }
 }
 
 #[cfg(test)]
