@@ -17,7 +17,7 @@ use crate::watch::named_sources;
 
 /// How it stands with one condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Verdict {
     Ok,
     /// It works, within a limit that is named.
     Warn,
@@ -33,37 +33,42 @@ struct Condition {
     /// The Redis, or the log.
     subject: String,
     name: &'static str,
-    state: State,
+    verdict: Verdict,
     says: String,
     /// What a person can do about it.
     mend: Option<String>,
 }
 
 impl Condition {
-    fn new(subject: &str, name: &'static str, state: State, says: impl Into<String>) -> Condition {
+    fn new(
+        subject: &str,
+        name: &'static str,
+        verdict: Verdict,
+        says: impl Into<String>,
+    ) -> Condition {
         Condition {
             subject: subject.into(),
             name,
-            state,
+            verdict,
             says: says.into(),
             mend: None,
         }
     }
 
     fn ok(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, State::Ok, says)
+        Condition::new(subject, name, Verdict::Ok, says)
     }
 
     fn warn(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, State::Warn, says)
+        Condition::new(subject, name, Verdict::Warn, says)
     }
 
     fn fail(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, State::Fail, says)
+        Condition::new(subject, name, Verdict::Fail, says)
     }
 
     fn unknown(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, State::Unknown, says)
+        Condition::new(subject, name, Verdict::Unknown, says)
     }
 
     fn mend(self, way_out: impl Into<String>) -> Condition {
@@ -95,7 +100,7 @@ pub fn run(options: &cli::Check) -> Result<()> {
     conditions.extend(files::of_patterns(watch, &sources));
     conditions.extend(files::of_what_is_gone(watch));
     print(&conditions, options.json)?;
-    let failing = conditions.iter().filter(|one| one.state == State::Fail);
+    let failing = conditions.iter().filter(|one| one.verdict == Verdict::Fail);
     match failing.count() {
         0 => Ok(()),
         1 => Err(Error::Failed("check: one condition does not hold".into())),
@@ -109,7 +114,7 @@ fn print(conditions: &[Condition], json: bool) -> Result<()> {
     let text = if json {
         table::json_text(conditions)
     } else {
-        table::table(conditions)
+        table::table_text(conditions)
     };
     let mut stdout = std::io::stdout().lock();
     stdout

@@ -9,9 +9,11 @@ mod calendar;
 mod child;
 mod cli;
 mod error;
+mod escape;
 mod fault;
 mod position;
 mod signal;
+mod table;
 mod talk;
 
 mod lines;

@@ -3,10 +3,11 @@
 //! Pure: bytes in, bytes out. Whether standard output is a terminal, and whether to use colour, is settled by
 //! the caller.
 
-mod escape;
 mod pretty;
 mod timestamp;
 mod udm;
+
+use crate::escape::push_escaped;
 
 pub use udm::{Origin, Udm, is_machine};
 
@@ -31,7 +32,7 @@ pub enum Style<'a> {
 pub fn parse_log(line: &[u8], style: Style, out: &mut Vec<u8>) {
     match style {
         Style::Bytes => out.extend_from_slice(line),
-        Style::Escaped => escape::push_escaped(line, out),
+        Style::Escaped => push_escaped(line, out),
         Style::Udm(udm) => udm::push_event(line, &udm, out),
         Style::Pretty { colour, type_field } => pretty::push_pretty(line, type_field, colour, out),
     }
@@ -187,7 +188,7 @@ mod tests {
             rest = rest.replace(&format!("\x1b[{colour}m"), "");
         }
         rest.chars()
-            .filter(|letter| escape::is_hazard(*letter))
+            .filter(|letter| crate::escape::is_hazard(*letter))
             .collect()
     }
 
@@ -211,7 +212,7 @@ mod tests {
             let line = line.to_string();
             for style in [PLAIN, Style::Escaped] {
                 let shown = parsed(line.as_bytes(), style);
-                prop_assert!(!shown.trim_end_matches('\n').contains(escape::is_hazard), "{shown:?}");
+                prop_assert!(!shown.trim_end_matches('\n').contains(crate::escape::is_hazard), "{shown:?}");
             }
             prop_assert_eq!(hazards(&parsed(line.as_bytes(), COLOURED)), "");
         }

@@ -9,8 +9,10 @@ use crate::broker::{Address, Failure, Record, count_kept, read_records};
 use crate::checkpoint::{Store, age};
 use crate::cli::{self, From};
 use crate::error::{Error, Result, describe};
+use crate::escape;
 use crate::file::{Place, Tail, unread};
 use crate::position::{Dates, Progress};
+use crate::table::{self, Column};
 use crate::talk;
 use crate::watch::{count_refused, dates_of, named_sources};
 
@@ -72,7 +74,7 @@ pub fn run(options: &cli::Status) -> Result<()> {
     let text = if options.json {
         json_text(&rows)
     } else {
-        table(&rows)
+        table_text(&rows)
     };
     let mut stdout = std::io::stdout().lock();
     stdout
@@ -139,7 +141,7 @@ fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
-fn table(rows: &[Row]) -> String {
+fn table_text(rows: &[Row]) -> String {
     let head = [
         "FILE",
         "SIZE",
@@ -167,9 +169,8 @@ fn table(rows: &[Row]) -> String {
             .map(|progress| progress.current.generation);
         let record = row.record.as_ref().map(|progress| progress.current.offset);
         let age = row.age.map(|seconds| format!("{seconds:.1}s"));
-        let name = talk::printable(&row.path.display().to_string());
         lines.push([
-            name,
+            row.path.display().to_string(),
             or_dash(row.size),
             or_dash(offset),
             or_dash(row.lag.as_ref().ok()),
@@ -182,22 +183,10 @@ fn table(rows: &[Row]) -> String {
             or_dash(row.backlog),
         ]);
     }
-    let width = |column: usize| {
-        lines
-            .iter()
-            .map(|line| line[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: [usize; 11] = std::array::from_fn(width);
-    let format = |line: &[String; 11]| {
-        let mut text = format!("{:<1$}", line[0], widths[0]);
-        for column in 1..line.len() {
-            text += &format!("  {:>1$}", line[column], widths[column]);
-        }
-        text + "\n"
-    };
-    lines.iter().map(format).collect()
+    let mut columns = [Column::Right(0); 11];
+    columns[0] = Column::Left(0);
+    let lines = table::lines(columns, &lines);
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// An array with an object for each file; what is not known is null.
@@ -223,5 +212,6 @@ fn json_text(rows: &[Row]) -> String {
             "record": position(&row.record),
         })
     };
-    format!("{:#}\n", Value::Array(rows.iter().map(object).collect()))
+    let array = Value::Array(rows.iter().map(object).collect());
+    escape::json(&format!("{array:#}\n"))
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cli::Verbosity;
+use crate::escape::escaped;
 use crate::signal;
 
 static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::Normal as u8);
@@ -20,7 +21,7 @@ pub fn set_verbosity(verbosity: Verbosity) {
 }
 
 /// A text of our own, of several lines, as it stands. A message is escaped because names and replies in it may hold
-/// anything; what is `'static` holds none of that.
+/// anything, newlines too; what is `'static` holds none of that.
 pub fn text(text: &'static str) {
     let _ = write!(std::io::stderr(), "{text}");
 }
@@ -188,26 +189,13 @@ fn say(text: &str) {
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let wipe = wipe(&mut shown);
-    let text = printable(text);
+    let text = escaped(text);
     if cfg!(test) {
         // The test harness keeps this to itself, unless the test fails.
         eprintln!("tailcast: {text}");
     } else {
         let _ = writeln!(std::io::stderr(), "{wipe}tailcast: {text}");
     }
-}
-
-/// File names, and errors of a server, may hold anything; a message stays one line that the terminal does not obey.
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -241,13 +229,5 @@ mod tests {
         assert_eq!(sizes, want);
         let numbers = [0, 999, 1000, 1234567].map(super::grouped);
         assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn a_message_is_one_line_that_no_terminal_obeys() {
-        assert_eq!(
-            super::printable("a\u{1b}[31mb\nc \u{9b} é"),
-            "a\\u{1b}[31mb\\nc \\u{9b} é"
-        );
     }
 }

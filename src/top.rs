@@ -25,7 +25,7 @@ use crate::signal;
 use frame::{Shape, View};
 use rates::{Counts, Rates};
 use screen::Screen;
-use sources::Source;
+use sources::LiveSource;
 
 /// How soon a signal, or a window of another size, is noticed.
 const SLICE: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 struct Seen {
     counts: Counts,
     /// None: they were not asked for yet.
-    sources: Option<Vec<Source>>,
+    sources: Option<Vec<LiveSource>>,
     /// Why nothing is heard, or nothing is asked, just now.
     deaf: Option<String>,
     blind: Option<String>,
@@ -45,9 +45,9 @@ struct Seen {
     fatal: Option<Error>,
 }
 
-type Shared = Arc<Mutex<Seen>>;
+type SharedSeen = Arc<Mutex<Seen>>;
 
-fn seen(shared: &Shared) -> MutexGuard<'_, Seen> {
+fn seen(shared: &SharedSeen) -> MutexGuard<'_, Seen> {
     shared
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -57,7 +57,7 @@ fn seen(shared: &Shared) -> MutexGuard<'_, Seen> {
 pub fn run(options: &cli::Top, stop: &'static AtomicBool) -> Result<()> {
     let address = Address::parse(&options.redis, &options.tls)?;
     signal::stop_when_hung_up();
-    let shared = Shared::default();
+    let shared = SharedSeen::default();
     for work in [hear, sources::look_on] {
         let (options, address, shared) = (options.clone(), address.clone(), Arc::clone(&shared));
         thread::spawn(move || work(&options, &address, &shared));
@@ -65,8 +65,8 @@ pub fn run(options: &cli::Top, stop: &'static AtomicBool) -> Result<()> {
     show(options, &address.to_string(), &shared, stop)
 }
 
-fn show(options: &cli::Top, redis: &str, shared: &Shared, stop: &AtomicBool) -> Result<()> {
-    let mut output = Output::open()?;
+fn show(options: &cli::Top, redis: &str, shared: &SharedSeen, stop: &AtomicBool) -> Result<()> {
+    let mut canvas = Canvas::open()?;
     let mut rates = Rates::new(Instant::now());
     let mut due = Instant::now() + options.interval;
     let mut left = options.count;
@@ -83,12 +83,12 @@ fn show(options: &cli::Top, redis: &str, shared: &Shared, stop: &AtomicBool) -> 
             due = Instant::now() + options.interval;
             left = left.map(|left| left - 1);
         }
-        if output.wants(is_new) {
+        if canvas.wants(is_new) {
             let trouble = seen.deaf.clone().or_else(|| seen.blind.clone());
             let sources = seen.sources.clone().unwrap_or_default();
             drop(seen);
             let trouble = trouble.as_deref();
-            output.show(&View {
+            canvas.show(&View {
                 redis,
                 trouble,
                 rates: &rates,
@@ -103,34 +103,34 @@ fn show(options: &cli::Top, redis: &str, shared: &Shared, stop: &AtomicBool) -> 
 }
 
 /// Where frames go.
-enum Output {
+enum Canvas {
     Screen(Screen),
     /// A table after the other: no terminal, or one that cannot move its cursor.
     Plain,
 }
 
-impl Output {
-    fn open() -> Result<Output> {
+impl Canvas {
+    fn open() -> Result<Canvas> {
         let term = std::env::var_os("TERM").unwrap_or_default();
         let is_dumb = term.is_empty() || term == "dumb";
         Ok(if io::stdout().is_terminal() && !is_dumb {
-            Output::Screen(Screen::open()?)
+            Canvas::Screen(Screen::open()?)
         } else {
-            Output::Plain
+            Canvas::Plain
         })
     }
 
     fn wants(&mut self, is_new: bool) -> bool {
         match self {
-            Output::Screen(screen) => screen.has_other_size() || is_new,
-            Output::Plain => is_new,
+            Canvas::Screen(screen) => screen.has_other_size() || is_new,
+            Canvas::Plain => is_new,
         }
     }
 
     fn show(&mut self, view: &View<'_>) -> Result<()> {
         match self {
-            Output::Screen(screen) => screen.draw(view),
-            Output::Plain => {
+            Canvas::Screen(screen) => screen.draw(view),
+            Canvas::Plain => {
                 let text = frame::lines(view, &Shape::plain()).join("\n") + "\n\n";
                 write(text.as_bytes())
             }
@@ -147,7 +147,7 @@ fn write(bytes: &[u8]) -> Result<()> {
 }
 
 /// Counts what is published, through every fault of Redis.
-fn hear(options: &cli::Top, address: &Address, shared: &Shared) {
+fn hear(options: &cli::Top, address: &Address, shared: &SharedSeen) {
     let patterns = options.patterns.iter();
     let patterns: Vec<_> = patterns
         .map(|pattern| pattern.as_bytes().to_vec())

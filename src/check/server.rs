@@ -210,7 +210,7 @@ fn persistence(subject: &str, options: &cli::Watch, facts: &Facts) -> Condition 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::State;
+    use crate::check::Verdict;
 
     fn facts(pairs: &[(&str, &str)]) -> Facts {
         let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
@@ -220,41 +220,44 @@ mod tests {
     #[test]
     fn versions_and_roles_are_judged() {
         for (pairs, state) in [
-            (&[("version", "6.0.16")][..], State::Fail),
-            (&[("version", "6.2.0")], State::Ok),
-            (&[("version", "10.0.1")], State::Ok),
+            (&[("version", "6.0.16")][..], Verdict::Fail),
+            (&[("version", "6.2.0")], Verdict::Ok),
+            (&[("version", "10.0.1")], Verdict::Ok),
             (
                 &[("version", "4.2"), ("info:valkey_version", "8.1.0")],
-                State::Ok,
+                Verdict::Ok,
             ),
-            (&[("version", "managed")], State::Unknown),
-            (&[], State::Unknown),
+            (&[("version", "managed")], Verdict::Unknown),
+            (&[], Verdict::Unknown),
         ] {
-            assert_eq!(version("r", &facts(pairs)).state, state, "{pairs:?}");
+            assert_eq!(version("r", &facts(pairs)).verdict, state, "{pairs:?}");
         }
-        assert_eq!(role("r", &facts(&[("role", "replica")])).state, State::Fail);
         assert_eq!(
-            role("r", &facts(&[("info:role", "slave")])).state,
-            State::Fail
+            role("r", &facts(&[("role", "replica")])).verdict,
+            Verdict::Fail
         );
-        assert_eq!(role("r", &facts(&[])).state, State::Unknown);
+        assert_eq!(
+            role("r", &facts(&[("info:role", "slave")])).verdict,
+            Verdict::Fail
+        );
+        assert_eq!(role("r", &facts(&[])).verdict, Verdict::Unknown);
     }
 
     #[test]
     fn only_a_policy_that_takes_any_key_can_take_a_record() {
         let policy = |policy, limit| {
             let pairs = [("info:maxmemory_policy", policy), ("info:maxmemory", limit)];
-            eviction("r", &facts(&pairs)).state
+            eviction("r", &facts(&pairs)).verdict
         };
-        assert_eq!(policy("allkeys-lfu", "1000"), State::Fail);
-        assert_eq!(policy("allkeys-lfu", "0"), State::Ok);
-        assert_eq!(policy("volatile-lru", "1000"), State::Ok);
-        assert_eq!(policy("noeviction", "1000"), State::Ok);
-        assert_eq!(eviction("r", &facts(&[])).state, State::Unknown);
+        assert_eq!(policy("allkeys-lfu", "1000"), Verdict::Fail);
+        assert_eq!(policy("allkeys-lfu", "0"), Verdict::Ok);
+        assert_eq!(policy("volatile-lru", "1000"), Verdict::Ok);
+        assert_eq!(policy("noeviction", "1000"), Verdict::Ok);
+        assert_eq!(eviction("r", &facts(&[])).verdict, Verdict::Unknown);
         let unlimited = [("config:maxmemory-policy", "allkeys-lru")];
         assert_eq!(
-            eviction("r", &facts(&unlimited)).state,
-            State::Fail,
+            eviction("r", &facts(&unlimited)).verdict,
+            Verdict::Fail,
             "as far as is known"
         );
     }

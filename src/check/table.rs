@@ -1,47 +1,39 @@
 //! The conditions as a table for a person, or as JSON for a program.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
-use super::{Condition, State};
-use crate::talk;
+use super::{Condition, Verdict};
+use crate::escape::{self, escaped};
+use crate::table::{self, Column};
 
 /// A row for each condition; below one that does not hold, what mends it.
-pub fn table(conditions: &[Condition]) -> String {
-    let width = |column: fn(&Condition) -> &str| {
-        let widths = conditions.iter().map(|one| column(one).chars().count());
-        widths.max().unwrap_or(0)
-    };
-    let name_width = width(|one| one.name);
-    let mut text = String::new();
-    let mut subject = "";
+pub fn table_text(conditions: &[Condition]) -> String {
+    let mut rows = Vec::new();
+    for one in conditions {
+        rows.push([word(one.verdict).into(), one.name.into(), one.says.clone()]);
+        let mend = one.mend.as_ref().map(|mend| format!("-> {mend}"));
+        rows.extend(mend.map(|mend| [String::new(), String::new(), mend]));
+    }
+    let columns = [Column::Left(4), Column::Left(0), Column::Left(0)];
+    let lines = table::lines(columns, &rows);
+    let (mut lines, mut text, mut subject) = (lines.iter(), String::new(), "");
     for one in conditions {
         if one.subject != subject {
             subject = &one.subject;
-            let _ = writeln!(text, "{}", talk::printable(subject));
+            text += &format!("{}\n", escaped(subject));
         }
-        let says = talk::printable(&one.says);
-        let _ = writeln!(
-            text,
-            "  {:<4}  {:<name_width$}  {says}",
-            word(one.state),
-            one.name
-        );
-        if let Some(mend) = &one.mend {
-            let mend = talk::printable(mend);
-            let _ = writeln!(text, "  {:<4}  {:<name_width$}  -> {mend}", "", "");
-        }
+        let own = lines.by_ref().take(1 + usize::from(one.mend.is_some()));
+        own.for_each(|line| text += &format!("  {line}\n"));
     }
     text
 }
 
-fn word(state: State) -> &'static str {
-    match state {
-        State::Ok => "ok",
-        State::Warn => "warn",
-        State::Fail => "FAIL",
-        State::Unknown => "?",
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL",
+        Verdict::Unknown => "?",
     }
 }
 
@@ -51,20 +43,18 @@ pub fn json_text(conditions: &[Condition]) -> String {
         json!({
             "subject": one.subject,
             "condition": one.name,
-            "state": match one.state {
-                State::Unknown => "unknown".to_string(),
-                state => word(state).to_lowercase(),
+            "state": match one.verdict {
+                Verdict::Unknown => "unknown".to_string(),
+                verdict => word(verdict).to_lowercase(),
             },
             "says": one.says,
             "mend": one.mend,
         })
     };
     let conditions_json: Vec<Value> = conditions.iter().map(object).collect();
-    let holds = conditions.iter().all(|one| one.state != State::Fail);
-    format!(
-        "{:#}\n",
-        json!({ "ok": holds, "conditions": conditions_json })
-    )
+    let holds = conditions.iter().all(|one| one.verdict != Verdict::Fail);
+    let all = json!({ "ok": holds, "conditions": conditions_json });
+    escape::json(&format!("{all:#}\n"))
 }
 
 #[cfg(test)]
@@ -79,9 +69,9 @@ mod tests {
             Condition::unknown("/a\u{1b}.log", "logrotate", "closed"),
         ];
         assert_eq!(
-            table(&conditions),
+            table_text(&conditions),
             "redis h\n  ok    version    Redis 7\n  FAIL  role       a replica\n                   -> name the master\n\
-             /a\\u{1b}.log\n  ?     logrotate  closed\n"
+             /a\\x1b.log\n  ?     logrotate  closed\n"
         );
         let json: Value = serde_json::from_str(&json_text(&conditions)).unwrap();
         assert_eq!(json["ok"], json!(false));

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::escape::push_escaped;
 use super::timestamp::utc_clock;
+use crate::escape::push_escaped;
 use crate::route::{json, type_in};
 
 /// Types are padded to the longest of the usual ones, so that messages stand in one column.

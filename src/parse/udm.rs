@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::escape::is_hazard;
+use crate::escape;
 use crate::position::fnv1a;
 use crate::route::{UNKNOWN, json as line_json};
 use fields::{Read, find, take, take_type};
@@ -60,16 +60,7 @@ const AGENT: usize = 1024;
 /// Appends the event, without a newline.
 pub fn push_event(line: &[u8], udm: &Udm, out: &mut Vec<u8>) {
     let event = Value::Object(Facts::read(line, udm).into_event(udm)).to_string();
-    // JSON itself lets a terminal's controls beyond ASCII through; they only stand in texts, where they can be escaped.
-    for piece in event.split_inclusive(is_hazard) {
-        let last = piece.chars().next_back().filter(|last| is_hazard(*last));
-        let plain = piece.len() - last.map_or(0, char::len_utf8);
-        out.extend_from_slice(&piece.as_bytes()[..plain]);
-        out.extend(
-            last.iter()
-                .flat_map(|last| format!("\\u{:04x}", u32::from(*last)).into_bytes()),
-        );
-    }
+    out.extend_from_slice(escape::json(&event).as_bytes());
 }
 
 /// What a line says that an event has a place for, and what else it says.

@@ -6,7 +6,9 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::rates::{Rate, Rates};
-use super::sources::Source;
+use super::sources::LiveSource;
+use crate::escape::escaped;
+use crate::table::{self, Column};
 use crate::talk;
 
 /// What there is to show.
@@ -15,7 +17,7 @@ pub struct View<'v> {
     /// Why it is old.
     pub trouble: Option<&'v str>,
     pub rates: &'v Rates,
-    pub sources: &'v [Source],
+    pub sources: &'v [LiveSource],
 }
 
 /// How it is to be shown.
@@ -52,6 +54,8 @@ const RESET: &str = "\x1b[0m";
 const AROUND: usize = 5;
 /// A name is not cut below this.
 const SHORTEST_NAME: usize = 10;
+/// What stands behind a source's name is so wide at least.
+const NUMBERS: usize = 49;
 
 /// All of it.
 pub fn lines(view: &View<'_>, shape: &Shape) -> Vec<String> {
@@ -60,9 +64,9 @@ pub fn lines(view: &View<'_>, shape: &Shape) -> Vec<String> {
     // Half of the room each, and what the other does not need.
     let for_types = types.min((room / 2).max(room.saturating_sub(sources)));
     let for_sources = sources.min(room - for_types.min(room));
-    let mut lines = vec![paint(head(view), BOLD, shape)];
+    let mut lines = vec![paint(escaped(&head(view)), BOLD, shape)];
     if let Some(trouble) = view.trouble {
-        lines.push(paint(talk::printable(trouble), RED, shape));
+        lines.push(paint(escaped(trouble), RED, shape));
     } else {
         lines.push(String::new());
     }
@@ -89,71 +93,71 @@ fn head(view: &View<'_>) -> String {
 
 fn type_lines(rates: &Rates, most: usize, shape: &Shape) -> Vec<String> {
     let mut types: Vec<(&String, &Rate)> = rates.types.iter().collect();
+    let all = types.len();
     // Rows that change places all the time cannot be read; only where not all are shown, the largest come first.
     if types.len() > most {
         types.sort_by_key(|(_, rate)| Reverse(rate.total));
     }
-    let names = types.iter().map(|(name, _)| name.chars().count());
-    let width = names.max().unwrap_or(0).clamp(SHORTEST_NAME, 64);
-    let title = format!("{:<width$} {:>10} {:>14}", "TYPE", "LINES/S", "TOTAL");
-    let mut lines = vec![paint(title, BOLD, shape)];
-    for (name, rate) in types.iter().take(most) {
-        let numbers = format!(
-            "{name:<width$} {:>10} {:>14}",
-            talk::grouped(rate.now().round() as u64),
-            talk::grouped(rate.total)
-        );
-        let room = shape.width.saturating_sub(numbers.chars().count() + 2);
-        let past = if shape.is_plain() {
-            String::new()
-        } else {
-            format!("  {}", sparkline(&rate.history, room, shape.is_unicode))
-        };
-        lines.push(cut(numbers + past.trim_end(), shape.width));
+    types.truncate(most);
+    let titles = ["TYPE", "LINES/S", "TOTAL"].map(String::from);
+    let row = |(name, rate): &(&String, &Rate)| {
+        let numbers = [rate.now().round() as u64, rate.total].map(talk::grouped);
+        let [now, total] = numbers;
+        [name.to_string(), now, total]
+    };
+    let rows: Vec<_> = std::iter::once(titles)
+        .chain(types.iter().map(row))
+        .collect();
+    let columns = [
+        Column::Left(SHORTEST_NAME),
+        Column::Right(9),
+        Column::Right(13),
+    ];
+    let mut lines = table::lines(columns, &rows);
+    lines[0] = paint(std::mem::take(&mut lines[0]), BOLD, shape);
+    for (line, (_, rate)) in lines[1..].iter_mut().zip(&types) {
+        if !shape.is_plain() {
+            let room = shape.width.saturating_sub(line.chars().count() + 2);
+            *line += &format!("  {}", sparkline(&rate.history, room, shape.is_unicode));
+        }
+        *line = cut(line.trim_end().to_string(), shape.width);
     }
-    more(types.len(), most, "types", &mut lines);
+    more(all, most, "types", &mut lines);
     lines
 }
 
-fn source_lines(sources: &[Source], most: usize, shape: &Shape) -> Vec<String> {
+fn source_lines(sources: &[LiveSource], most: usize, shape: &Shape) -> Vec<String> {
     let mut sources: Vec<_> = sources.iter().collect();
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     if sources.len() > most {
         sources.sort_by_key(|source| Reverse(source.lag));
     }
-    let numbers = |source: &Source| {
-        let rate = source
-            .rate
-            .map_or("-".into(), |rate| talk::size(rate.round() as u64));
-        let lag = source.lag.map_or("-".into(), talk::size);
-        format!(
-            " {:>5} {:>16} {rate:>12} {lag:>12}",
-            source.generation,
-            talk::grouped(source.offset)
-        )
+    let room = shape.width.saturating_sub(NUMBERS).max(SHORTEST_NAME);
+    let row = |source: &&LiveSource| {
+        [
+            cut_front(&escaped(&source.name), room),
+            source.generation.to_string(),
+            talk::grouped(source.offset),
+            source
+                .rate
+                .map_or("-".into(), |rate| talk::size(rate.round() as u64)),
+            source.lag.map_or("-".into(), talk::size),
+        ]
     };
-    const TITLES: [&str; 4] = ["GEN", "OFFSET", "PER SECOND", "LAG"];
-    let title = format!(
-        " {:>5} {:>16} {:>12} {:>12}",
-        TITLES[0], TITLES[1], TITLES[2], TITLES[3]
-    );
-    let names = sources
-        .iter()
-        .map(|source| talk::printable(&source.name).chars().count());
-    let longest = names.max().unwrap_or(0).max(SHORTEST_NAME);
-    let width = longest.min(shape.width.saturating_sub(title.len()).max(SHORTEST_NAME));
-    let mut lines = vec![paint(
-        cut(format!("{:<width$}{title}", "SOURCE"), shape.width),
-        BOLD,
-        shape,
-    )];
-    for source in sources.iter().take(most) {
-        let name = cut_front(&talk::printable(&source.name), width);
-        lines.push(cut(
-            format!("{name:<width$}{}", numbers(source)),
-            shape.width,
-        ));
-    }
+    let titles = ["SOURCE", "GEN", "OFFSET", "PER SECOND", "LAG"].map(String::from);
+    let rows: Vec<_> = std::iter::once(titles)
+        .chain(sources.iter().take(most).map(row))
+        .collect();
+    let columns = [
+        Column::Left(SHORTEST_NAME),
+        Column::Right(4),
+        Column::Right(15),
+        Column::Right(11),
+        Column::Right(11),
+    ];
+    let lines = table::lines(columns, &rows).into_iter();
+    let mut lines: Vec<_> = lines.map(|line| cut(line, shape.width)).collect();
+    lines[0] = paint(std::mem::take(&mut lines[0]), BOLD, shape);
     more(sources.len(), most, "sources", &mut lines);
     lines
 }
@@ -213,6 +217,7 @@ fn cut_front(text: &str, width: usize) -> String {
 mod tests {
     use super::super::rates::Counts;
     use super::*;
+    use crate::escape::is_hazard;
     use std::time::{Duration, Instant};
 
     fn rates(counts: &[(&str, u64)]) -> Rates {
@@ -225,8 +230,8 @@ mod tests {
         rates
     }
 
-    fn source(name: &str, lag: Option<u64>) -> Source {
-        Source {
+    fn source(name: &str, lag: Option<u64>) -> LiveSource {
+        LiveSource {
             name: name.into(),
             generation: 3,
             offset: 1234567,
@@ -235,7 +240,7 @@ mod tests {
         }
     }
 
-    fn view<'v>(rates: &'v Rates, sources: &'v [Source]) -> View<'v> {
+    fn view<'v>(rates: &'v Rates, sources: &'v [LiveSource]) -> View<'v> {
         View {
             redis: "h:1",
             trouble: None,
@@ -318,9 +323,10 @@ x:/b.log       3        1,234,567      2.0 KiB            -";
         let sources = [source("h:/a\u{1b}[2J.log", None)];
         let mut view = view(&rates, &sources);
         view.trouble = Some("redis h:1: gone\u{1b}");
+        view.redis = "h\u{202e}:1";
         let text = lines(&view, &shape(100, 20)).join("\n");
         assert!(
-            !text.contains('\u{1b}') && text.contains("redis h:1: gone"),
+            !text.replace('\n', "").contains(is_hazard) && text.contains("redis h:1: gone"),
             "{text}"
         );
     }

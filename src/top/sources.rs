@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{PAUSE, Shared, seen};
+use super::{PAUSE, SharedSeen, seen};
 use crate::broker::{Address, Failure, Record, Records};
 use crate::child::host_name;
 use crate::cli;
@@ -13,7 +13,7 @@ use crate::position::{Dates, Position};
 
 /// A source, as it was at the last look.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Source {
+pub struct LiveSource {
     pub name: String,
     pub generation: u64,
     pub offset: u64,
@@ -24,9 +24,9 @@ pub struct Source {
 }
 
 /// Looks again and again, through every fault of Redis.
-pub fn look_on(options: &cli::Top, address: &Address, shared: &Shared) {
+pub fn look_on(options: &cli::Top, address: &Address, shared: &SharedSeen) {
     let host = host_name("").ok();
-    let mut before: (Vec<Source>, Instant) = (Vec::new(), Instant::now());
+    let mut before: (Vec<LiveSource>, Instant) = (Vec::new(), Instant::now());
     loop {
         let looked = Records::open(address).and_then(|mut records| {
             loop {
@@ -54,13 +54,13 @@ fn look(
     records: &[(String, Record)],
     options: &cli::Top,
     host: Option<&str>,
-    before: &(Vec<Source>, Instant),
-) -> Vec<Source> {
+    before: &(Vec<LiveSource>, Instant),
+) -> Vec<LiveSource> {
     let seconds = before.1.elapsed();
     let of_record = |(name, record): &(String, Record)| {
         let current = &record.progress.current;
         let old = before.0.iter().find(|old| old.name == *name);
-        Source {
+        LiveSource {
             name: name.clone(),
             generation: current.generation,
             offset: current.offset,
@@ -72,7 +72,7 @@ fn look(
 }
 
 /// Bytes a second. None: it has gone back, as after a reset.
-fn rate(old: &Source, current: &Position, passed: Duration) -> Option<f64> {
+fn rate(old: &LiveSource, current: &Position, passed: Duration) -> Option<f64> {
     let more = if current.generation > old.generation {
         // What the file before had beyond the last look is not in the record.
         current.offset
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_source_moves_by_its_offset_and_begins_anew_with_its_generation() {
-        let old = Source {
+        let old = LiveSource {
             name: "h:/a".into(),
             generation: 1,
             offset: 100,

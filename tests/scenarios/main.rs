@@ -56,6 +56,7 @@ mod signals;
 mod starting_point;
 mod stats;
 mod status;
+mod strange_words;
 mod strangers;
 mod subscribe;
 mod symlinks;

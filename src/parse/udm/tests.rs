@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::time::Time;
 use super::*;
+use crate::escape::is_hazard;
 
 const CAME: u64 = 1_769_900_000_123;
 
