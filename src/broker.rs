@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisResult, ServerError,
-    Value,
+    Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
+    ServerError, Value, from_redis_value_ref,
 };
 
 use crate::cli::{self, Mode};
@@ -42,6 +42,7 @@ pub use audience::{Audience, Subscriber};
 #[cfg(test)]
 pub use backlog::Group;
 pub use backlog::{Backlog, Standing, Trim, count_kept};
+pub use cluster::Moves;
 pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use entry::{Delivery, Entry, Id};
@@ -57,9 +58,6 @@ pub use taking::{Shelf, Taking, Turn};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often in a row a node is believed that another one has the keys: in a sound cluster it is right, or the next is.
-pub const MOST_MOVES: u32 = 5;
 
 /// Why Redis did not do what it was asked to.
 #[derive(Debug)]
@@ -172,6 +170,11 @@ impl Address {
     /// An error reply, as what it means for us.
     fn error_reply(&self, error: &ServerError) -> Failure {
         self.refusal(error.code(), error.details().unwrap_or_default())
+    }
+
+    /// A reply as what it is to be.
+    fn read<T: FromRedisValue>(&self, reply: &Value) -> Result<T, Failure> {
+        from_redis_value_ref(reply).map_err(|_| self.unexpected(reply))
     }
 
     fn unexpected(&self, reply: &Value) -> Failure {

@@ -3,15 +3,15 @@
 //! Has a connection of its own: while a transaction is under way, the session's cannot ask. What a look finds may be
 //! outdated when it is read, and that does no harm: groups only ever acknowledge more.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use redis::Value;
+use redis::{FromRedisValue, Value, from_redis_value_ref};
 
 use super::connection::Connection;
-use super::encode::push_command;
 use super::entry::Id;
 use super::take_over::READER;
-use super::{Address, Failure, MOST_MOVES};
+use super::{Address, Failure, cluster};
 use crate::cli::Mode;
 
 /// A consumer group.
@@ -72,14 +72,8 @@ impl Backlog {
 
     /// Redis's own clock, which is the one in entries' ids, as the time since 1970.
     pub fn time(&mut self) -> Result<Duration, Failure> {
-        let reply = self.connection.ask(&[b"TIME"])?;
-        let parts = items(&reply).iter().map(number);
-        match parts.collect::<Option<Vec<_>>>().as_deref() {
-            Some([seconds, micros]) => {
-                Ok(Duration::from_secs(*seconds) + Duration::from_micros(*micros))
-            }
-            _ => Err(self.unexpected(&reply)),
-        }
+        let (seconds, micros) = self.connection.ask_for(&[b"TIME"])?;
+        Ok(Duration::from_secs(seconds) + Duration::from_micros(micros))
     }
 
     pub fn look(&mut self, key: &[u8]) -> Result<Standing, Failure> {
@@ -95,42 +89,30 @@ impl Backlog {
             return Ok(Standing { length, groups });
         }
         let reply = self.connection.ask(&[b"XINFO", b"GROUPS", key])?;
-        let groups = items(&reply).iter().map(read_group);
-        let groups: Option<Vec<Group>> = groups.collect();
-        let mut groups = groups.ok_or_else(|| self.unexpected(&reply))?;
+        let groups = read_groups(&reply);
+        let mut groups = groups.ok_or_else(|| self.connection.address().unexpected(&reply))?;
         self.find_pending(key, &mut groups)?;
         Ok(Standing { length, groups })
     }
 
     /// A key that holds something else is nobody's backlog: who writes to it is told what it is.
     fn length(&mut self, command: &[u8], key: &[u8]) -> Result<u64, Failure> {
-        let mut out = Vec::new();
-        push_command(&[command, key], &mut out);
-        self.connection.write(&out)?;
-        match self.connection.reply()? {
-            Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(0),
-            reply => number(&reply).ok_or_else(|| self.unexpected(&reply)),
+        match self.connection.try_ask(&[command, key])? {
+            Err(error) if error.code() == "WRONGTYPE" => Ok(0),
+            Err(error) => Err(self.connection.address().error_reply(&error)),
+            Ok(reply) => self.connection.address().read(&reply),
         }
     }
 
     /// Asked after the groups' last delivered entries, so that what is delivered in between lies behind these.
     fn find_pending(&mut self, key: &[u8], groups: &mut [Group]) -> Result<(), Failure> {
-        let mut out = Vec::new();
-        let is_behind = |group: &&mut Group| group.pending > 0;
-        for group in groups.iter_mut().filter(is_behind) {
-            push_command(&[b"XPENDING", key, &group.name], &mut out);
-        }
-        self.connection.write(&out)?;
-        for group in groups.iter_mut().filter(is_behind) {
-            match self.connection.reply()? {
-                Value::ServerError(error) if error.code() == "NOGROUP" => {}
-                Value::ServerError(error) => {
-                    return Err(self.connection.address().error_reply(&error));
-                }
-                reply => {
-                    if let Some(first) = read_first_pending(&reply) {
-                        group.done_before = group.done_before.min(first);
-                    }
+        for group in groups.iter_mut().filter(|group| group.pending > 0) {
+            match self.connection.try_ask(&[b"XPENDING", key, &group.name])? {
+                Err(error) if error.code() == "NOGROUP" => {}
+                Err(error) => return Err(self.connection.address().error_reply(&error)),
+                Ok(reply) => {
+                    let first = read_first_pending(&reply).unwrap_or(group.done_before);
+                    group.done_before = group.done_before.min(first);
                 }
             }
         }
@@ -146,12 +128,17 @@ impl Backlog {
             Trim::Cheaply { before, at_most } => {
                 let (before, at_most) = (before.to_string(), number(at_most));
                 let before = before.as_bytes();
-                self.number(&[b"XTRIM", key, b"MINID", b"~", before, b"LIMIT", &at_most])
+                self.connection
+                    .ask_for(&[b"XTRIM", key, b"MINID", b"~", before, b"LIMIT", &at_most])
             }
             Trim::Exactly { before } => {
-                self.number(&[b"XTRIM", key, b"MINID", before.to_string().as_bytes()])
+                self.connection
+                    .ask_for(&[b"XTRIM", key, b"MINID", before.to_string().as_bytes()])
             }
-            Trim::Newest { keep } => self.number(&[b"XTRIM", key, b"MAXLEN", &number(keep)]),
+            Trim::Newest { keep } => {
+                self.connection
+                    .ask_for(&[b"XTRIM", key, b"MAXLEN", &number(keep)])
+            }
         }
     }
 
@@ -162,39 +149,14 @@ impl Backlog {
             0 => ("1".to_string(), "0"),
             keep => (format!("-{keep}"), "-1"),
         };
-        let mut out = Vec::new();
-        push_command(&[b"MULTI"], &mut out);
-        push_command(&[b"LLEN", key], &mut out);
-        push_command(
+        let (length, trim): (&[&[u8]], &[&[u8]]) = (
+            &[b"LLEN", key],
             &[b"LTRIM", key, first.as_bytes(), last.as_bytes()],
-            &mut out,
         );
-        push_command(&[b"LLEN", key], &mut out);
-        push_command(&[b"EXEC"], &mut out);
-        self.connection.write(&out)?;
-        let mut refused = None;
-        for _ in 0..4 {
-            if let Value::ServerError(error) = self.connection.reply()? {
-                refused.get_or_insert(error);
-            }
-        }
-        let reply = self.connection.reply()?;
-        if let Some(error) = refused {
-            return Err(self.connection.address().error_reply(&error));
-        }
-        match items(&reply) {
-            [Value::Int(before), _, Value::Int(after)] => Ok(before.saturating_sub(*after) as u64),
-            _ => Err(self.unexpected(&reply)),
-        }
-    }
-
-    fn number(&mut self, words: &[&[u8]]) -> Result<u64, Failure> {
-        let reply = self.connection.ask(words)?;
-        number(&reply).ok_or_else(|| self.unexpected(&reply))
-    }
-
-    fn unexpected(&self, reply: &Value) -> Failure {
-        self.connection.address().unexpected(reply)
+        let all = [&[b"MULTI".as_slice()], length, trim, length, &[b"EXEC"]];
+        let replies = self.connection.ask_all(&all)?;
+        let (before, _, after): (u64, Value, u64) = self.connection.address().read(&replies[4])?;
+        Ok(before.saturating_sub(after))
     }
 }
 
@@ -202,80 +164,50 @@ impl Backlog {
 /// not ask.
 pub fn count_kept(address: &Address, key: &[u8]) -> Result<Option<u64>, Failure> {
     let mut connection = Connection::open(address, READER, None)?;
-    let mut kept = ask_kept(&mut connection, key);
-    for _ in 0..MOST_MOVES {
-        let Err(Failure::Moved { to, .. }) = kept else {
-            break;
-        };
-        to.follow(&to);
-        connection = Connection::open(&to, READER, None)?;
-        kept = ask_kept(&mut connection, key);
-    }
-    kept
+    cluster::ask_where_they_are(&mut connection, |connection| ask_kept(connection, key))
 }
 
 fn ask_kept(connection: &mut Connection, key: &[u8]) -> Result<Option<u64>, Failure> {
-    let command: &[u8] = match ask_if_allowed(connection, &[b"TYPE", key])? {
-        Some(Value::SimpleString(kind)) if kind == "list" => b"LLEN",
-        Some(Value::SimpleString(kind)) if kind == "stream" => b"XLEN",
-        _ => return Ok(None),
-    };
-    let length = ask_if_allowed(connection, &[command, key])?;
-    Ok(length.as_ref().and_then(number))
+    let kind: Option<String> = ask_if_allowed(connection, &[b"TYPE", key])?;
+    match kind.as_deref() {
+        Some("list") => ask_if_allowed(connection, &[b"LLEN", key]),
+        Some("stream") => ask_if_allowed(connection, &[b"XLEN", key]),
+        _ => Ok(None),
+    }
 }
 
 /// None: the user may not, or the key has become another meanwhile.
-fn ask_if_allowed(connection: &mut Connection, words: &[&[u8]]) -> Result<Option<Value>, Failure> {
-    let mut out = Vec::new();
-    push_command(words, &mut out);
-    connection.write(&out)?;
-    match connection.reply()? {
-        Value::ServerError(error) if ["NOPERM", "WRONGTYPE"].contains(&error.code()) => Ok(None),
-        Value::ServerError(error) => Err(connection.address().error_reply(&error)),
-        reply => Ok(Some(reply)),
+fn ask_if_allowed<T: FromRedisValue>(
+    connection: &mut Connection,
+    words: &[&[u8]],
+) -> Result<Option<T>, Failure> {
+    match connection.try_ask(words)? {
+        Err(error) if ["NOPERM", "WRONGTYPE"].contains(&error.code()) => Ok(None),
+        Err(error) => Err(connection.address().error_reply(&error)),
+        Ok(reply) => connection.address().read(&reply).map(Some),
     }
 }
 
-fn items(reply: &Value) -> &[Value] {
-    match reply {
-        Value::Array(items) => items,
-        _ => &[],
-    }
-}
-
-fn number(reply: &Value) -> Option<u64> {
-    match reply {
-        Value::Int(number) => u64::try_from(*number).ok(),
-        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
-        _ => None,
-    }
-}
-
-fn text(reply: &Value) -> Option<&[u8]> {
-    match reply {
-        Value::BulkString(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// A group as `XINFO GROUPS` gives it: names and values, of which later versions have more.
-fn read_group(reply: &Value) -> Option<Group> {
-    let fields = items(reply).chunks_exact(2);
-    let field = |name: &[u8]| {
-        let mut fields = fields.clone();
-        fields.find_map(|pair| (text(&pair[0]) == Some(name)).then_some(&pair[1]))
+/// The groups as `XINFO GROUPS` gives them: names and values, of which later versions have more. A group's name is bytes,
+/// and may be no text.
+fn read_groups(reply: &Value) -> Option<Vec<Group>> {
+    let groups: Vec<HashMap<String, Value>> = from_redis_value_ref(reply).ok()?;
+    let read = |fields: HashMap<String, Value>| {
+        let last: Vec<u8> = from_redis_value_ref(fields.get("last-delivered-id")?).ok()?;
+        Some(Group {
+            name: from_redis_value_ref(fields.get("name")?).ok()?,
+            done_before: Id::parse(&last)?.next(),
+            pending: from_redis_value_ref(fields.get("pending")?).ok()?,
+        })
     };
-    Some(Group {
-        name: text(field(b"name")?)?.to_vec(),
-        done_before: Id::parse(text(field(b"last-delivered-id")?)?)?.next(),
-        pending: number(field(b"pending")?)?,
-    })
+    groups.into_iter().map(read).collect()
 }
 
 /// The oldest entry in the summary that `XPENDING` gives: their number, the oldest, the newest, and by consumer. None:
 /// there is none.
 fn read_first_pending(reply: &Value) -> Option<Id> {
-    Id::parse(text(items(reply).get(1)?)?)
+    let (_, first, _, _): (u64, Vec<u8>, Value, Value) = from_redis_value_ref(reply).ok()?;
+    Id::parse(&first)
 }
 
 #[cfg(test)]
@@ -327,16 +259,18 @@ mod tests {
             done_before: id("5-2"),
             pending: 3,
         };
-        assert_eq!(
-            read_group(&Value::Array(fields.clone())),
-            Some(group.clone())
-        );
+        let read = |fields: &[Value]| read_groups(&Value::Array(vec![Value::Array(fields.into())]));
+        assert_eq!(read(&fields), Some(vec![group.clone()]));
         let later = [bulk("entries-read"), Value::Nil, bulk("lag"), Value::Nil];
         fields.extend(later);
-        assert_eq!(read_group(&Value::Array(fields.clone())), Some(group));
-        fields.truncate(6);
-        assert_eq!(read_group(&Value::Array(fields)), None);
-        assert_eq!(read_group(&Value::Nil), None);
+        fields[1] = Value::BulkString(b"\xff".into());
+        let group = Group {
+            name: b"\xff".into(),
+            ..group
+        };
+        assert_eq!(read(&fields), Some(vec![group]));
+        assert_eq!(read(&fields[..6]), None);
+        assert_eq!(read_groups(&Value::Int(1)), None);
     }
 
     #[test]

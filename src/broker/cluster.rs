@@ -3,13 +3,16 @@
 //! A cluster is known by a server's own word at its greeting. One connection is enough for a watcher, as all its keys
 //! share a slot; the node that has the slot is named by `MOVED`, and gone to at the next connect. The other nodes are
 //! remembered for the day on which it is gone.
+//!
+//! The crate's feature `cluster` is not used: what it sends again after a reconnect has lost its `WATCH`, it cannot hold
+//! an `EXEC` back behind the next batch, and it has no pub/sub.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use redis::{ConnectionAddr, Value};
+use redis::{ConnectionAddr, Value, from_redis_value_ref};
 
 use super::connection::Connection;
-use super::encode::push_command;
+use super::take_over::READER;
 use super::{Address, Failure};
 use crate::route::Route;
 
@@ -71,11 +74,6 @@ impl Address {
         nodes.into_iter().map(|node| self.at(node)).collect()
     }
 
-    /// The next connect goes to this node, which `MOVED` has named.
-    pub fn follow(&self, node: &Address) {
-        self.nodes.known().named = Some(node.info.addr().clone());
-    }
-
     fn at(&self, node: ConnectionAddr) -> Address {
         Address {
             info: self.info.clone().set_addr(node),
@@ -115,13 +113,48 @@ impl Address {
     }
 }
 
+/// How often in a row a node has named another one that has the keys.
+#[derive(Debug, Default)]
+pub struct Moves(u32);
+
+/// In a sound cluster the first node that is named is right, or the next.
+const MOST_MOVES: u32 = 5;
+
+impl Moves {
+    /// Whether a failure names another node, to which the next connect goes. Nodes that go on naming each other are to
+    /// be waited for.
+    pub fn follow(&mut self, failure: &Failure) -> bool {
+        let Failure::Moved { to, .. } = failure else {
+            self.0 = 0;
+            return false;
+        };
+        to.nodes.known().named = Some(to.info.addr().clone());
+        self.0 += 1;
+        self.0 <= MOST_MOVES
+    }
+}
+
+/// Asks where the keys are: of the node that is connected to, or of the one that it names.
+pub fn ask_where_they_are<T>(
+    connection: &mut Connection,
+    ask: impl Fn(&mut Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut moves = Moves::default();
+    loop {
+        match ask(connection) {
+            Err(failure) if moves.follow(&failure) => {
+                *connection = Connection::open(&connection.address().clone(), READER, None)?;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Asks a node for the others. A user who may not ask knows those that `MOVED` names.
 pub fn learn_nodes(connection: &mut Connection) -> Result<(), Failure> {
-    let address = connection.address().clone();
-    let mut command = Vec::new();
-    push_command(&[b"CLUSTER", b"SLOTS"], &mut command);
-    connection.write(&command)?;
-    let nodes = read_slots(&connection.reply()?);
+    let reply = connection.try_ask(&[b"CLUSTER", b"SLOTS"])?;
+    let nodes = reply.map_or(Vec::new(), |slots| read_slots(&slots));
+    let address = connection.address();
     let nodes = nodes.iter().map(|(host, port)| address.node(host, *port));
     let nodes = nodes.map(|node| node.info.addr().clone());
     address.nodes.learn(address.info.addr(), nodes);
@@ -131,27 +164,16 @@ pub fn learn_nodes(connection: &mut Connection) -> Result<(), Failure> {
 /// Host and port of each node in the reply to `CLUSTER SLOTS`: ranges of slots, each `[first, last, node, node, ...]`,
 /// a node being `[host, port, id, ...]`.
 fn read_slots(reply: &Value) -> Vec<(String, u16)> {
-    let mut nodes = Vec::new();
-    for range in items(reply) {
-        for node in items(range).iter().skip(2) {
-            let [host, Value::Int(port), ..] = items(node) else {
-                continue;
-            };
-            let host = match host {
-                Value::BulkString(host) => String::from_utf8_lossy(host).into_owned(),
-                _ => String::new(),
-            };
-            nodes.extend(u16::try_from(*port).ok().map(|port| (host, port)));
-        }
-    }
-    nodes
-}
-
-fn items(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(items) => items,
-        _ => &[],
-    }
+    let ranges: Vec<Vec<Value>> = from_redis_value_ref(reply).unwrap_or_default();
+    let nodes = ranges.iter().flat_map(|range| range.iter().skip(2));
+    let read_node = |node: &Value| {
+        let [host, port, ..] = node.as_sequence()? else {
+            return None;
+        };
+        let host: Option<String> = from_redis_value_ref(host).ok()?;
+        Some((host.unwrap_or_default(), from_redis_value_ref(port).ok()?))
+    };
+    nodes.filter_map(read_node).collect()
 }
 
 /// What of a key decides its slot: what stands in its first braces, else all of it
@@ -223,7 +245,8 @@ mod tests {
         }
         let named = address.named_by_moved("1 b:2").unwrap();
         assert_eq!(named.info.redis_settings().password(), Some("p"));
-        address.follow(&named);
+        let (to, why) = (Box::new(named.clone()), String::new());
+        Moves::default().follow(&Failure::Moved { to, why });
         let tries = || -> Vec<_> { address.to_try().iter().map(Address::to_string).collect() };
         assert_eq!(tries(), ["b:2"], "and no other, once");
         assert_eq!(tries(), ["h:1"]);

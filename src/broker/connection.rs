@@ -1,11 +1,15 @@
 //! A connection to Redis: the crate's own, greeted, and with errors that say what they mean for us.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{ErrorKind, RedisConnectionInfo, RedisError, ServerError, Value};
+use redis::{
+    ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, ServerError, Value,
+    from_redis_value_ref,
+};
 
 use super::encode::push_command;
 use super::{Address, Failure, REPLY_TIMEOUT, cluster, lower, sentinel, tls};
@@ -197,6 +201,28 @@ impl Connection {
         })
     }
 
+    /// The same, as what it is to be.
+    pub fn ask_for<T: FromRedisValue>(&mut self, words: &[&[u8]]) -> Result<T, Failure> {
+        let reply = self.ask(words)?;
+        self.address.read(&reply)
+    }
+
+    /// Several commands at once, and their replies; the first error reply is the failure.
+    pub fn ask_all(&mut self, commands: &[&[&[u8]]]) -> Result<Vec<Value>, Failure> {
+        let mut bytes = Vec::new();
+        for words in commands {
+            push_command(words, &mut bytes);
+        }
+        self.write(&bytes)?;
+        let replies = commands.iter().map(|_| self.reply());
+        let replies: Vec<_> = replies.collect::<Result<_, _>>()?;
+        let is_error = |reply: &&Value| matches!(reply, Value::ServerError(_));
+        match replies.iter().find(is_error) {
+            Some(error) => Err(self.address.unexpected(error)),
+            None => Ok(replies),
+        }
+    }
+
     /// Sees that the next reply is `OK`.
     pub fn expect_ok(&mut self) -> Result<(), Failure> {
         match self.reply()? {
@@ -209,12 +235,8 @@ impl Connection {
 /// Whether the reply to `HELLO`, names and values, says so. One that does not know it, or denies it, is taken for a lone
 /// Redis.
 fn is_of_cluster(reply: &Value) -> bool {
-    let Value::Array(words) = reply else {
-        return false;
-    };
-    let is = |value: &Value, word: &str| *value == Value::BulkString(word.into());
-    let mut pairs = words.chunks_exact(2);
-    pairs.any(|pair| is(&pair[0], "mode") && is(&pair[1], "cluster"))
+    let fields = from_redis_value_ref::<HashMap<String, Value>>(reply);
+    fields.is_ok_and(|fields| fields.get("mode") == Some(&Value::BulkString("cluster".into())))
 }
 
 /// The time that an answer has.

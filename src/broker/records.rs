@@ -2,8 +2,6 @@
 //!
 //! In a Redis Cluster these are the records of the node that is asked.
 
-use redis::Value;
-
 use super::connection::Connection;
 use super::take_over::read_all;
 use super::{Address, Failure, Record};
@@ -48,22 +46,13 @@ impl Records {
                 b"COUNT",
                 AT_ONCE,
             ];
-            let reply = self.connection.ask(&scan)?;
-            let Value::Array(parts) = &reply else {
-                return Err(self.connection.address().unexpected(&reply));
-            };
-            let [Value::BulkString(next), Value::Array(found)] = &parts[..] else {
-                return Err(self.connection.address().unexpected(&reply));
-            };
-            let text = |value: &Value| match value {
-                Value::BulkString(key) => String::from_utf8(key.clone()).ok(),
-                _ => None,
-            };
-            keys.extend(found.iter().filter_map(text));
-            if next == b"0" {
+            let found: Vec<Vec<u8>>;
+            (cursor, found) = self.connection.ask_for(&scan)?;
+            let names = found.into_iter();
+            keys.extend(names.filter_map(|key| String::from_utf8(key).ok()));
+            if cursor == b"0" {
                 break;
             }
-            cursor.clone_from(next);
         }
         // One may be found twice.
         keys.sort_unstable();

@@ -1,8 +1,11 @@
 //! Where the master is, as the sentinels say: asked anew at each connect, and not believed before its own `ROLE` agrees.
+//!
+//! The crate's feature `sentinel` is not used: it asks them without a limit in time, on which `--timeout` and a signal
+//! would wait, and brings two more crates for a few lines less.
 
 use std::time::Instant;
 
-use redis::{ConnectionAddr, Value};
+use redis::{ConnectionAddr, Value, from_redis_value_ref};
 
 use super::cluster::Nodes;
 use super::connection::Connection;
@@ -80,44 +83,28 @@ impl Sentinels {
     fn ask(&self, sentinel: &Address, deadline: Option<Instant>) -> Result<(String, u16), Failure> {
         let mut connection = Connection::open(sentinel, "tailcast", deadline)?;
         let master = self.master.as_bytes();
-        let reply = connection.ask(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", master])?;
-        if reply == Value::Nil {
-            return Err(Failure::Fatal(Error::Failed(format!(
+        let place: Option<(String, u16)> =
+            connection.ask_for(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", master])?;
+        place.ok_or_else(|| {
+            Failure::Fatal(Error::Failed(format!(
                 "redis {sentinel}: this sentinel knows no master {}; name the one that it monitors in the URL of --redis",
                 self.master
-            ))));
-        }
-        let unexpected = || sentinel.unexpected(&reply);
-        let Value::Array(words) = &reply else {
-            return Err(unexpected());
-        };
-        let words: Vec<_> = words.iter().filter_map(text).collect();
-        match words.as_slice() {
-            [host, port] => Ok((host.clone(), port.parse().map_err(|_| unexpected())?)),
-            _ => Err(unexpected()),
-        }
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        _ => None,
+            )))
+        })
     }
 }
 
 /// Sees that a connection leads to the master: the sentinels may not have noticed yet that another one is.
 pub fn expect_master(connection: &mut Connection) -> Result<(), Failure> {
-    let reply = connection.ask(&[b"ROLE"])?;
-    let Value::Array(words) = &reply else {
-        return Err(connection.address().unexpected(&reply));
-    };
-    match words.first().and_then(text).as_deref() {
-        Some("master") => Ok(()),
+    let words: Vec<Value> = connection.ask_for(&[b"ROLE"])?;
+    let role: Option<String> = words
+        .first()
+        .and_then(|role| from_redis_value_ref(role).ok());
+    match role.as_deref().unwrap_or("stranger") {
+        "master" => Ok(()),
         role => Err(Failure::Wait(format!(
-            "redis {}: it is a {}, and no sentinel knows of another master yet",
-            connection.address(),
-            role.unwrap_or("stranger")
+            "redis {}: it is a {role}, and no sentinel knows of another master yet",
+            connection.address()
         ))),
     }
 }

@@ -12,7 +12,7 @@ use super::commit::Session;
 use super::connection::Connection;
 use super::encode::push_command;
 use super::record::{self, Place, Record};
-use super::{Address, Failure, MOST_MOVES, cluster};
+use super::{Address, Failure, cluster};
 use crate::cli::Delivery;
 use crate::error::Result;
 use crate::position::{Dates, Progress};
@@ -193,7 +193,9 @@ pub fn read_records(
     let mut furthest: Vec<_> = sources.iter().map(|_| Ok(None)).collect();
     for place in places {
         let keys = sources.iter().map(|source| record::key_of(source, &place));
-        let records = read_where_they_are(&mut connection, &keys.collect::<Vec<_>>())?;
+        let keys: Vec<_> = keys.collect();
+        let read = |connection: &mut Connection| read_all(connection, &keys);
+        let records = cluster::ask_where_they_are(&mut connection, read)?;
         let both = furthest.into_iter().zip(records);
         furthest = both.map(|(one, other)| Ok(later(one?, other?))).collect();
     }
@@ -208,23 +210,6 @@ fn later(one: Option<Record>, other: Option<Record>) -> Option<Record> {
         }
         (one, other) => one.or(other),
     }
-}
-
-/// Reads records that are together, and in a cluster on one of its nodes.
-fn read_where_they_are(
-    connection: &mut Connection,
-    keys: &[String],
-) -> Result<Vec<Result<Option<Record>>>, Failure> {
-    let mut read = read_all(connection, keys);
-    for _ in 0..MOST_MOVES {
-        let Err(Failure::Moved { to, .. }) = read else {
-            break;
-        };
-        to.follow(&to);
-        *connection = Connection::open(&to, READER, None)?;
-        read = read_all(connection, keys);
-    }
-    read
 }
 
 pub fn read_all(

@@ -66,9 +66,8 @@ impl<'a> Grouped<'a> {
 
     /// Receives until `--count` lines, a signal, or an error that does not heal.
     pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
-        let address = self.address;
         let what = format!("{} as {}", self.consumer, self.consumer.name);
-        let result = retry(address, what, stop, |health| self.session(health));
+        let result = retry(what, stop, |health| self.session(health));
         if result.is_ok() && !self.out.is_empty() {
             talk::warn(&format!(
                 "{}: {} entries are out, and could not be acknowledged: they come again",

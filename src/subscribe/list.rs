@@ -39,9 +39,8 @@ impl<'a> Taker<'a> {
 
     /// Receives until `--count` lines, a signal, or an error that does not heal.
     pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
-        let address = self.address;
         let what = format!("the list {}", self.shelf.list.escape_ascii());
-        retry(address, what, stop, |health| self.session(health))
+        retry(what, stop, |health| self.session(health))
     }
 
     fn session(&mut self, health: &mut Health) -> Result<(), Break> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::relay::Ended;
 use crate::backoff::Backoff;
-use crate::broker::{Address, Failure, MOST_MOVES, Trouble};
+use crate::broker::{Address, Failure, Moves, Trouble};
 use crate::error::{Error, Result};
 use crate::{signal, talk};
 
@@ -47,14 +47,14 @@ pub struct Health {
     is_known: bool,
     away: Option<Instant>,
     backoff: Backoff,
-    moves: u32,
+    moves: Moves,
 }
 
 impl Health {
     /// A session has begun: Redis serves.
     pub fn is_well(&mut self, address: &Address) {
         self.backoff = Backoff::default();
-        self.moves = 0;
+        self.moves = Moves::default();
         let away = self.away.take();
         if !std::mem::replace(&mut self.is_known, true) {
             // Scripts wait for it.
@@ -84,7 +84,6 @@ impl Health {
 
 /// Runs sessions until one has done its work, an error does not heal, or a signal comes while Redis is away.
 pub fn retry(
-    address: &Address,
     what: String,
     stop: &AtomicBool,
     mut session: impl FnMut(&mut Health) -> Result<(), Break>,
@@ -94,7 +93,7 @@ pub fn retry(
         is_known: false,
         away: None,
         backoff: Backoff::default(),
-        moves: 0,
+        moves: Moves::default(),
     };
     loop {
         let failure = match session(&mut health) {
@@ -111,11 +110,7 @@ pub fn retry(
             }
             // The next session sees the signal, once it has acknowledged what is out.
             Failure::Interrupted => continue,
-            Failure::Moved { to, .. } if health.moves < MOST_MOVES => {
-                address.follow(&to);
-                health.moves += 1;
-                continue;
-            }
+            other if health.moves.follow(&other) => continue,
             other => health.is_away(&other),
         }
         if stop.load(Relaxed) {

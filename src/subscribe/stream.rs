@@ -47,9 +47,8 @@ impl<'a> Follower<'a> {
 
     /// Receives until `--count` lines, a signal, or an error that does not heal.
     pub fn run(mut self, stop: &std::sync::atomic::AtomicBool) -> Result<()> {
-        let address = self.address;
         let what = format!("the stream {}", self.key.escape_ascii());
-        retry(address, what, stop, |health| self.session(health))
+        retry(what, stop, |health| self.session(health))
     }
 
     fn session(&mut self, health: &mut Health) -> Result<(), Break> {

@@ -18,7 +18,7 @@ use super::refused::Refused;
 use super::source::{Stage, State};
 use super::trouble::{Trouble, out_of_time};
 use super::{Answer, Shared, Work};
-use crate::broker::{Arrived, Audience, Batch, Claim, Failure, MOST_MOVES, Session, Subscriber};
+use crate::broker::{Arrived, Audience, Batch, Claim, Failure, Moves, Session, Subscriber};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::{signal, talk};
@@ -56,8 +56,7 @@ pub struct Publisher {
     was_connected: bool,
     /// When Redis last did something for us, or was last asked to.
     progressed: Instant,
-    /// How often in a row a node has named another one.
-    moves: u32,
+    moves: Moves,
     /// It has not been asked for a while, and may have closed the connection for that (its `timeout`).
     rested: bool,
 }
@@ -80,7 +79,7 @@ impl Publisher {
             trouble: Trouble::default(),
             was_connected: false,
             progressed: Instant::now(),
-            moves: 0,
+            moves: Moves::default(),
             rested: false,
         }
     }
@@ -95,7 +94,7 @@ impl Publisher {
                 Err(failure) => {
                     self.land_all();
                     let rested = std::mem::take(&mut self.rested);
-                    let is_led_on = self.is_led_on(&failure);
+                    let is_led_on = self.moves.follow(&failure);
                     let waits = !rested && !is_led_on && !matches!(failure, Failure::Interrupted);
                     if !waits {
                         talk::detail(&format!("{failure}; connecting again"));
@@ -115,17 +114,6 @@ impl Publisher {
         while let Some((batch, _)) = self.flying.pop_back() {
             self.again.push_front(batch);
         }
-    }
-
-    /// Whether the failure names another node, to go on with at once. Nodes that go on naming each other are waited for.
-    fn is_led_on(&mut self, failure: &Failure) -> bool {
-        let Failure::Moved { to, .. } = failure else {
-            self.moves = 0;
-            return false;
-        };
-        self.shared.address.follow(to);
-        self.moves += 1;
-        self.moves <= MOST_MOVES
     }
 
     /// Publishes with one session. Ok: there is nothing more to do.
@@ -403,7 +391,7 @@ impl Publisher {
     fn has_progressed(&mut self) {
         self.progressed = Instant::now();
         self.rested = false;
-        self.moves = 0;
+        self.moves = Moves::default();
         self.trouble.end(&self.shared.address);
     }
 
