@@ -123,15 +123,16 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads a URL: `redis://[user:password@]host[:port][/db]`, the same with `rediss://`, or `redis+unix:///path`.
-    pub fn parse(url: &str, files: &cli::Tls) -> Result<Address> {
+    /// Reads its URL: `redis://[user:password@]host[:port][/db]`, the same with `rediss://`, or `redis+unix:///path`.
+    pub fn parse(server: &cli::Server) -> Result<Address> {
+        let url = server.url.as_str();
         let fail = |cause: String| {
             let takes = "it takes redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, \
                 redis+unix:///path/to/socket, or redis+sentinel://host[:port],.../MASTER[/db]";
             Error::Failed(format!("--redis: not a Redis URL: {cause}; {takes}"))
         };
         let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
-        let certificates = tls::read(is_tls, files)?;
+        let certificates = tls::read(is_tls, server)?;
         let (sentinels, url) = match sentinel::split(url).transpose().map_err(fail)? {
             Some((sentinels, lone)) => (Some(sentinels), lone),
             None => (None, url.to_string()),
@@ -271,7 +272,10 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Address> {
-        Address::parse(url, &cli::Tls::default())
+        Address::parse(&cli::Server {
+            url: url.to_owned(),
+            ..cli::Server::default()
+        })
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Condition {
 /// Prints every condition. An error when one fails.
 pub fn run(options: &cli::Check) -> Result<()> {
     let watch = &options.watch;
-    let address = Address::parse(&watch.redis, &watch.tls)?;
+    let address = Address::parse(&watch.server)?;
     let sources = named_sources(
         &watch.files,
         &watch.exclude,

@@ -4,20 +4,35 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use args::{Arg, Args, closest, shown, usage};
 use completions::Shell;
 
+pub use check::Check;
+pub use generate::Generate;
+pub use server::Server;
+pub use status::Status;
+pub use subscribe::Subscribe;
+pub use top::Top;
+pub use values::{Delivery, Format, From, Hold, Mode, Retain, Verbosity, WhenFull};
+pub use watch::{Backlog, Report, Watch};
+
 mod args;
+mod check;
 mod completions;
-mod consuming;
+mod flags;
+mod generate;
 mod help;
 mod man;
-mod options;
 mod outline;
+mod server;
+mod status;
+mod subscribe;
+mod top;
+mod values;
+mod watch;
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,267 +43,57 @@ pub enum Command {
     Status(Status),
     Check(Box<Check>),
     Top(Top),
-    /// Print this help text and exit 0.
-    Help(&'static str),
-    /// Print what was made of the help texts: the manual page, or a shell's completions.
+    /// Print a help text, or what is made of them all: the manual page, or a shell's completions.
     Page(String),
     Version,
-}
-
-/// `tailcast generate [FILE]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Generate {
-    /// `-` is standard output.
-    pub file: PathBuf,
-    /// Zero: as fast as it goes, in blocks.
-    pub interval: Duration,
-    /// None: until a signal.
-    pub count: Option<u64>,
-    pub seed: Option<u64>,
-    pub quiet: bool,
-}
-
-/// How a line becomes a Redis command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Pubsub,
-    Stream,
-    List,
-}
-
-/// Whether lines and position are one transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    ExactlyOnce,
-    AtLeastOnce,
-}
-
-/// Where to begin in a file that has neither checkpoint nor commit record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    Start,
-    End,
-}
-
-/// Which subscribers are waited for (`pubsub`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// Those who have much to read.
-    Slow,
-    /// These, and the first one where there is none.
-    Absent,
-    Off,
-}
-
-/// What to do when a stream or list is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    Wait,
-    DropOldest,
-}
-
-/// What of a stream is kept that every group has acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retain {
-    Lines(u64),
-    Age(Duration),
-}
-
-/// How much may lie in Redis (`stream` and `list`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backlog {
-    /// So many lines that nobody has taken or acknowledged make a key full.
-    pub max: u64,
-    pub when_full: WhenFull,
-    pub retain: Retain,
-    /// Whether a flag says so: then it is not done without.
-    pub is_asked_for: bool,
-}
-
-/// The files that `rediss://` takes, in PEM. None: the system's authorities, and no certificate of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tls {
-    /// The authorities that may have signed the server's certificate.
-    pub ca: Option<PathBuf>,
-    pub cert: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-}
-
-/// How much is said on standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
-    Quiet,
-    Normal,
-    Verbose,
-}
-
-/// What a watcher says of itself while it runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Report {
-    /// How often a line of figures is written to standard error.
-    pub stats: Option<Duration>,
-    /// The line is JSON.
-    pub is_json: bool,
-    /// Where the figures are kept for Prometheus.
-    pub metrics: Option<PathBuf>,
-}
-
-/// `tailcast watch FILE...`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Watch {
-    /// As given: paths, or globs. Never empty.
-    pub files: Vec<PathBuf>,
-    /// Globs of what a glob of `files` leaves out.
-    pub exclude: Vec<PathBuf>,
-    /// Where rotated files are, besides beside the log; relative ones are relative to the log's folder.
-    pub rotated: Vec<PathBuf>,
-    pub once: bool,
-    pub redis: String,
-    pub tls: Tls,
-    pub mode: Mode,
-    /// May hold `{type}`.
-    pub target: String,
-    /// Several have commas between them.
-    pub type_field: String,
-    pub source: Option<String>,
-    pub state_dir: PathBuf,
-    pub from: From,
-    pub reset: bool,
-    pub poll: Duration,
-    pub rotate_wait: Duration,
-    /// How long the state of a log that is gone is kept.
-    pub forget_after: Duration,
-    pub checkpoint_lines: u64,
-    pub checkpoint_interval: Duration,
-    pub batch_lines: usize,
-    /// Bytes, without the newline.
-    pub max_line: u64,
-    pub delivery: Delivery,
-    pub hold: Hold,
-    /// How long a subscriber that does not move is waited for.
-    pub hold_for: Duration,
-    pub backlog: Backlog,
-    pub timeout: Duration,
-    pub report: Report,
-    pub verbosity: Verbosity,
-}
-
-/// How `subscribe` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Raw,
-    Pretty,
-    Udm,
-}
-
-/// `tailcast subscribe [PATTERN...]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subscribe {
-    /// What to read. In `stream` and `list` mode it is one, the key. Never empty.
-    pub patterns: Vec<OsString>,
-    pub mode: Mode,
-    /// Only in `stream` mode.
-    pub group: Option<String>,
-    /// None: the name of the host.
-    pub consumer: Option<String>,
-    /// How long a consumer of the group is silent before others take what it left.
-    pub claim_after: Duration,
-    /// Where to begin in a stream.
-    pub from: From,
-    /// Where the lines go; neither this nor `exec`: standard output.
-    pub output: Option<PathBuf>,
-    pub exec: Option<OsString>,
-    pub redis: String,
-    pub tls: Tls,
-    /// None: `Pretty` on a terminal, `Raw` elsewhere.
-    pub format: Option<Format>,
-    /// Empty: every type.
-    pub types: Vec<String>,
-    pub type_field: String,
-    /// With `Udm`: the machine that lines come from, where nothing else tells.
-    pub udm_host: Option<String>,
-    pub count: Option<u64>,
-}
-
-/// `tailcast status FILE...`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Status {
-    pub files: Vec<PathBuf>,
-    pub exclude: Vec<PathBuf>,
-    pub rotated: Vec<PathBuf>,
-    pub redis: String,
-    pub tls: Tls,
-    pub source: Option<String>,
-    /// The watcher's, where it keeps the lines in a Redis Cluster: the record is with them.
-    pub target: String,
-    pub state_dir: PathBuf,
-    pub json: bool,
-    /// Bytes.
-    pub max_lag: Option<u64>,
-}
-
-/// `tailcast check FILE...`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Check {
-    /// As `watch` would be run.
-    pub watch: Watch,
-    /// Where logrotate's configuration begins.
-    pub logrotate: PathBuf,
-    pub json: bool,
-}
-
-/// `tailcast top [PATTERN...]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Top {
-    pub patterns: Vec<OsString>,
-    pub redis: String,
-    pub tls: Tls,
-    pub type_field: String,
-    pub rotated: Vec<PathBuf>,
-    pub interval: Duration,
-    /// Refreshes, then the end. None: until a signal.
-    pub count: Option<u64>,
 }
 
 /// A command: its name, its help text, and what reads the arguments behind it.
 struct Entry {
     name: &'static str,
-    help: &'static str,
+    help: fn() -> String,
     parse: fn(Args, Env) -> Result<Command>,
 }
 
 const ENTRIES: [Entry; 6] = [
     Entry {
         name: "generate",
-        help: help::GENERATE,
-        parse: |args, _| options::generate(args).map(Command::Generate),
+        help: || flags::help(&Generate::default()),
+        parse: |args, _| generate::parse(args).map(Command::Generate),
     },
     Entry {
         name: "watch",
-        help: help::WATCH,
-        parse: |args, env| options::watch(args, env).map(|watch| Command::Watch(Box::new(watch))),
+        help: || flags::help(&Watch::default()),
+        parse: |args, env| Ok(Command::Watch(Box::new(watch::parse(args, env)?))),
     },
     Entry {
         name: "subscribe",
-        help: help::SUBSCRIBE,
-        parse: |args, env| options::subscribe(args, env).map(Command::Subscribe),
+        help: || flags::help(&Subscribe::default()),
+        parse: |args, env| subscribe::parse(args, env).map(Command::Subscribe),
     },
     Entry {
         name: "status",
-        help: help::STATUS,
-        parse: |args, env| options::status(args, env).map(Command::Status),
+        help: || flags::help(&Status::default()),
+        parse: |args, env| status::parse(args, env).map(Command::Status),
     },
     Entry {
         name: "check",
-        help: help::CHECK,
-        parse: |args, env| options::check(args, env).map(|check| Command::Check(Box::new(check))),
+        help: || flags::help(&Check::default()),
+        parse: |args, env| Ok(Command::Check(Box::new(check::parse(args, env)?))),
     },
     Entry {
         name: "top",
-        help: help::TOP,
-        parse: |args, env| options::top(args, env).map(Command::Top),
+        help: || flags::help(&Top::default()),
+        parse: |args, env| top::parse(args, env).map(Command::Top),
     },
 ];
+
+/// What is read and written where no FILE is named, and what is listened to without a PATTERN.
+const DEFAULT_FILE: &str = "app.log";
+const DEFAULT_PATTERN: &str = "logs:*";
+
+const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG_STATE_HOME and \
+    HOME is set; give a folder for checkpoints";
 
 const SHELLS: &[(&str, Shell)] = &[
     ("bash", Shell::Bash),
@@ -308,7 +113,7 @@ pub fn parse(args: Vec<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Res
     };
     let rest: Vec<OsString> = args.collect();
     match name.to_str() {
-        Some("-h" | "--help") => Ok(Command::Help(help::TAILCAST)),
+        Some("-h" | "--help") => Ok(Command::Page(help::TAILCAST.to_owned())),
         Some("-V" | "--version") => Ok(Command::Version),
         Some("help") => help_on(&rest),
         _ => {
@@ -319,12 +124,12 @@ pub fn parse(args: Vec<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Res
 }
 
 /// Help or version asked for behind a command: whatever else stands there, that is what is wanted.
-fn asked_instead(rest: &[OsString], help: &'static str) -> Option<Command> {
+fn asked_instead(rest: &[OsString], help: fn() -> String) -> Option<Command> {
     let flags = rest.iter().take_while(|arg| *arg != "--");
     flags
         .filter_map(|arg| arg.to_str())
         .find_map(|arg| match arg {
-            "-h" | "--help" => Some(Command::Help(help)),
+            "-h" | "--help" => Some(Command::Page(help())),
             "-V" | "--version" => Some(Command::Version),
             _ => None,
         })
@@ -332,12 +137,12 @@ fn asked_instead(rest: &[OsString], help: &'static str) -> Option<Command> {
 
 fn help_on(topics: &[OsString]) -> Result<Command> {
     match topics {
-        [] => Ok(Command::Help(help::TAILCAST)),
+        [] => Ok(Command::Page(help::TAILCAST.to_owned())),
         [flag, ..] if flag.as_bytes().starts_with(b"--") && flag != "--help" => page(topics),
         [topic] if ["help", "-h", "--help"].iter().any(|word| topic == word) => {
-            Ok(Command::Help(help::TAILCAST))
+            Ok(Command::Page(help::TAILCAST.to_owned()))
         }
-        [topic] => Ok(Command::Help(find_entry(topic)?.help)),
+        [topic] => Ok(Command::Page((find_entry(topic)?.help)())),
         [_, extra, ..] => Err(usage(format!(
             "help: takes one COMMAND; too many: {}",
             shown(extra)
@@ -347,7 +152,7 @@ fn help_on(topics: &[OsString]) -> Result<Command> {
 
 /// `tailcast help --man` and `--completions SHELL`.
 fn page(topics: &[OsString]) -> Result<Command> {
-    let texts = ENTRIES.map(|entry| (entry.name, entry.help));
+    let texts = ENTRIES.map(|entry| (entry.name, (entry.help)()));
     let mut args = Args::new(topics.to_vec());
     let mut page = None;
     while let Some(arg) = args.next()? {
@@ -371,7 +176,9 @@ fn page(topics: &[OsString]) -> Result<Command> {
             }
         });
     }
-    Ok(page.map_or(Command::Help(help::TAILCAST), Command::Page))
+    Ok(Command::Page(
+        page.unwrap_or_else(|| help::TAILCAST.to_owned()),
+    ))
 }
 
 fn find_entry(name: &OsStr) -> Result<&'static Entry> {
@@ -392,6 +199,45 @@ fn unknown_command(name: &OsStr) -> Error {
         "unknown command: {}; {meant}the commands are {list}, help",
         shown(name)
     ))
+}
+
+fn files_or_default(command: &str, operands: Vec<OsString>) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = operands.into_iter().map(PathBuf::from).collect();
+    if files.iter().any(|file| file == Path::new("-")) {
+        return Err(usage(format!(
+            "{command}: standard input has no offset to go on from; give a file, or ./- if it is one"
+        )));
+    }
+    if files.is_empty() {
+        files.push(PathBuf::from(DEFAULT_FILE));
+    }
+    Ok(files)
+}
+
+/// An environment variable; an empty one counts as unset.
+fn variable(env: Env, name: &str) -> Option<OsString> {
+    env(name).filter(|value| !value.is_empty())
+}
+
+fn state_dir_or_default(given: PathBuf, env: Env) -> Result<PathBuf> {
+    let systemd = || variable(env, "STATE_DIRECTORY").and_then(|list| first_of_list(&list));
+    // A relative one is to be ignored, says the XDG Base Directory Specification.
+    let xdg = || {
+        variable(env, "XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+    };
+    let home = || variable(env, "HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    Some(given)
+        .filter(|given| !given.as_os_str().is_empty())
+        .or_else(systemd)
+        .or_else(|| xdg().or_else(home).map(|dir| dir.join("tailcast")))
+        .ok_or_else(|| usage(NO_STATE_DIR.to_owned()))
+}
+
+/// systemd separates several with a colon: see `StateDirectory=` in systemd.exec(5).
+fn first_of_list(list: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(list).find(|dir| !dir.as_os_str().is_empty())
 }
 
 #[cfg(test)]

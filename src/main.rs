@@ -76,7 +76,6 @@ fn run() -> Result<()> {
         Command::Status(options) => status::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Top(options) => top::run(&options, stop),
-        Command::Help(text) => print(text),
         Command::Page(text) => print(&text),
         Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
     }

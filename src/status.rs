@@ -37,7 +37,7 @@ struct Row {
 
 /// Prints a row for each file. An error when a lag is over `--max-lag`.
 pub fn run(options: &cli::Status) -> Result<()> {
-    let address = Address::parse(&options.redis, &options.tls)?;
+    let address = Address::parse(&options.server)?;
     let store = Store::at(&options.state_dir);
     let sources = named_sources(
         &options.files,

@@ -39,7 +39,7 @@ const WAIT: Duration = Duration::from_millis(250);
 
 /// Passes on what arrives until a signal, `--count` lines, or a closed pipe.
 pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
-    let address = Address::parse(&options.redis, &options.tls)?;
+    let address = Address::parse(&options.server)?;
     if let Some(host) = options.udm_host.as_ref().filter(|host| !is_machine(host)) {
         return Err(Error::Usage(format!(
             "--udm-host: neither a host name nor an address: {host:?}; give one, as in web-1.example.com"

@@ -55,7 +55,7 @@ fn seen(shared: &SharedSeen) -> MutexGuard<'_, Seen> {
 
 /// Shows what is found until a signal, `--count` looks, or a closed pipe.
 pub fn run(options: &cli::Top, stop: &'static AtomicBool) -> Result<()> {
-    let address = Address::parse(&options.redis, &options.tls)?;
+    let address = Address::parse(&options.server)?;
     signal::stop_when_hung_up();
     let shared = SharedSeen::default();
     for work in [hear, sources::look_on] {

@@ -124,7 +124,7 @@ impl Shared {
 
 /// Watches until a signal, or with `--once` to the end of every file.
 pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
-    let address = Address::parse(&options.redis, &options.tls)?;
+    let address = Address::parse(&options.server)?;
     let store = Store::create(&options.state_dir, options.delivery)?;
     let cadence = Cadence {
         lines: options.checkpoint_lines,

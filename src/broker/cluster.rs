@@ -231,7 +231,11 @@ mod tests {
 
     #[test]
     fn moved_names_the_node_to_go_to() {
-        let address = Address::parse("redis://u:p@h:1", &cli::Tls::default()).unwrap();
+        let address = Address::parse(&cli::Server {
+            url: "redis://u:p@h:1".to_owned(),
+            ..cli::Server::default()
+        })
+        .unwrap();
         for (detail, node) in [
             ("3999 127.0.0.1:6381", Some("127.0.0.1:6381")),
             ("3999 :6381", Some("h:6381")),

@@ -35,7 +35,7 @@ mod built {
     #[derive(Clone)]
     pub struct Certificates;
 
-    pub fn read(is_tls: bool, _: &cli::Tls) -> Result<Certificates> {
+    pub fn read(is_tls: bool, _: &cli::Server) -> Result<Certificates> {
         if is_tls {
             let text = "--redis: TLS is not built in; build with --features tls, as scripts/build-static.sh does";
             return Err(Error::Failed(text.into()));
@@ -60,7 +60,7 @@ mod built {
 
     pub type Certificates = Option<TlsCertificates>;
 
-    pub fn read(is_tls: bool, files: &cli::Tls) -> Result<Certificates> {
+    pub fn read(is_tls: bool, files: &cli::Server) -> Result<Certificates> {
         if !is_tls {
             return Ok(None);
         }

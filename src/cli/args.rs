@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use super::Retain;
+use super::values::Retain;
 use crate::error::{Error, Result};
 
 const DURATION: &str = "give a number and a unit, as in 250ms, 3s, 5m";
@@ -72,6 +72,11 @@ impl Args {
         }
         self.split_flag(&arg);
         Ok(Some(Arg::Flag(self.flag.clone())))
+    }
+
+    /// The flag that was met last, as it was given.
+    pub fn flag(&self) -> &str {
+        &self.flag
     }
 
     fn split_flag(&mut self, arg: &OsStr) {

@@ -45,7 +45,7 @@ impl Value<'_> {
 }
 
 /// The completions of `commands` (name and help text) for a shell; `program` is the program's own help text.
-pub fn script(shell: Shell, program: &str, commands: &[(&str, &str)]) -> String {
+pub fn script(shell: Shell, program: &str, commands: &[(&str, String)]) -> String {
     let menu = menu(program);
     match shell {
         Shell::Bash => bash(&menu, commands),
@@ -78,12 +78,12 @@ fn long(flag: &Flag) -> String {
     format!("--{}", flag.long)
 }
 
-fn names(commands: &[(&str, &str)]) -> String {
+fn names(commands: &[(&str, String)]) -> String {
     let names: Vec<&str> = commands.iter().map(|(name, _)| *name).collect();
     names.join(" ")
 }
 
-fn bash(menu: &[(String, String)], commands: &[(&str, &str)]) -> String {
+fn bash(menu: &[(String, String)], commands: &[(&str, String)]) -> String {
     let first: Vec<&str> = menu.iter().map(|(name, _)| name.as_str()).collect();
     let mut cases = String::new();
     for (name, text) in commands {
@@ -131,7 +131,7 @@ fn bash(menu: &[(String, String)], commands: &[(&str, &str)]) -> String {
     )
 }
 
-fn zsh(menu: &[(String, String)], commands: &[(&str, &str)]) -> String {
+fn zsh(menu: &[(String, String)], commands: &[(&str, String)]) -> String {
     let menu: Vec<String> = menu
         .iter()
         .map(|(name, gist)| format!("        {}\n", quoted(&format!("{name}:{gist}"))))
@@ -191,7 +191,7 @@ fn zsh_flag(flag: &Flag, entry: &Entry) -> String {
     quoted(&format!("{star}{long}=[{gist}]:{value}"))
 }
 
-fn fish(menu: &[(String, String)], commands: &[(&str, &str)]) -> String {
+fn fish(menu: &[(String, String)], commands: &[(&str, String)]) -> String {
     let mut out =
         "# fish completion for tailcast; made by: tailcast help --completions fish\n".to_owned();
     for (name, gist) in menu.iter().filter(|(name, _)| !name.starts_with('-')) {
@@ -262,7 +262,7 @@ Flags:
 
     #[test]
     fn each_shell_is_told_the_flags_and_their_values() {
-        let script = |shell| script(shell, PROGRAM, &[("run", RUN)]);
+        let script = |shell| script(shell, PROGRAM, &[("run", RUN.to_owned())]);
         for (shell, lines) in [
             (
                 Shell::Bash,

@@ -5,7 +5,7 @@
 use super::outline::{Part, parts};
 
 /// The page: the program's own text, then a section for each command.
-pub fn page(program: &str, commands: &[(&str, &str)]) -> String {
+pub fn page(program: &str, commands: &[(&str, String)]) -> String {
     let mut out = format!(
         ".TH TAILCAST 1 \"\" \"tailcast {}\" \"User Commands\"\n.nh\n.ad l\n",
         env!("CARGO_PKG_VERSION")
@@ -84,7 +84,7 @@ mod tests {
             "tool: does it\n\nUsage: tool RUN\n\nFlags:\n  -q, --quiet   say \\x1b less\n",
             &[(
                 "run",
-                "Usage: tool run\n\n.hidden files.\n\nExamples:\n  'a' b\n",
+                "Usage: tool run\n\n.hidden files.\n\nExamples:\n  'a' b\n".to_owned(),
             )],
         );
         for want in [

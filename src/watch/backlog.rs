@@ -42,7 +42,7 @@ impl Backlog {
     pub fn new(options: &cli::Watch) -> Backlog {
         let is_typed = Route::new(&options.target, "").is_typed();
         Backlog {
-            options: options.backlog,
+            options: options.backlog.clone(),
             mode: options.mode,
             is_bounded: options.mode != Mode::Pubsub,
             rooms: Rooms::new(options.backlog.max),

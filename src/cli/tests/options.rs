@@ -1,10 +1,10 @@
-//! Command lines and what is made of them: defaults, every flag, complaints, and the help texts held to the flags.
+//! Command lines and what is made of them: defaults, every flag, and complaints.
 
 mod complaints;
 
-use super::*;
-use crate::cli::{Backlog, Retain, WhenFull};
-use crate::cli::{Command, help, parse};
+use std::time::Duration;
+
+use crate::cli::*;
 
 /// Like a login shell's, unless a test says otherwise.
 fn home(name: &str) -> Option<OsString> {
@@ -26,6 +26,13 @@ fn subscribe_of(line: &str) -> Subscribe {
     match parse(words(&format!("subscribe {line}")), &home) {
         Ok(Command::Subscribe(options)) => options,
         other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn server(url: &str) -> Server {
+    Server {
+        url: url.to_owned(),
+        ..Server::default()
     }
 }
 
@@ -51,11 +58,10 @@ fn without_flags_the_defaults_hold() {
     );
     let watch = Watch {
         files: vec!["app.log".into()],
-        redis: "redis://127.0.0.1:6379/".to_owned(),
-        tls: Tls::default(),
+        server: server("redis://127.0.0.1:6379/"),
         target: "logs:{type}".to_owned(),
         state_dir: "/home/ann/.local/state/tailcast".into(),
-        ..watch_defaults()
+        ..Watch::default()
     };
     assert_eq!(watch_of(""), watch);
     let subscribe = Subscribe {
@@ -67,8 +73,7 @@ fn without_flags_the_defaults_hold() {
         from: From::Start,
         output: None,
         exec: None,
-        redis: "redis://127.0.0.1:6379/".to_owned(),
-        tls: Tls::default(),
+        server: server("redis://127.0.0.1:6379/"),
         format: None,
         types: vec![],
         type_field: "type".to_owned(),
@@ -80,8 +85,7 @@ fn without_flags_the_defaults_hold() {
         files: vec!["app.log".into()],
         exclude: vec![],
         rotated: vec![],
-        redis: "redis://127.0.0.1:6379/".to_owned(),
-        tls: Tls::default(),
+        server: server("redis://127.0.0.1:6379/"),
         source: None,
         target: "logs".to_owned(),
         state_dir: "/home/ann/.local/state/tailcast".into(),
@@ -141,8 +145,8 @@ fn every_flag_of_watch_is_read() {
         exclude: vec!["*.gz".into(), "/x/**".into()],
         rotated: vec!["old".into(), "/y".into()],
         once: true,
-        redis: "redis://h/".to_owned(),
-        tls: Tls {
+        server: Server {
+            url: "redis://h/".to_owned(),
             ca: Some("/ca".into()),
             cert: Some("c".into()),
             key: Some("k".into()),
@@ -206,8 +210,7 @@ fn every_flag_of_the_others_is_read() {
         from: From::Start,
         output: Some("o".into()),
         exec: None,
-        redis: "r".to_owned(),
-        tls: Tls::default(),
+        server: server("r"),
         format: Some(Format::Pretty),
         types: vec!["ERROR".to_owned(), "WARN".to_owned()],
         type_field: "level,lvl".to_owned(),
@@ -220,8 +223,7 @@ fn every_flag_of_the_others_is_read() {
         files: vec!["a".into()],
         exclude: vec!["b*".into()],
         rotated: vec!["old".into()],
-        redis: "r".to_owned(),
-        tls: Tls::default(),
+        server: server("r"),
         source: Some("s".to_owned()),
         target: "t".to_owned(),
         state_dir: "/d".into(),
@@ -276,7 +278,7 @@ fn the_target_follows_the_mode() {
 fn the_redis_url_is_the_flags_then_the_environments() {
     let set = |value: &'static str| move |name: &str| (name == "REDIS_URL").then(|| value.into());
     let url = |line: &str, value| match parse(words(line), &set(value)) {
-        Ok(Command::Subscribe(options)) => options.redis,
+        Ok(Command::Subscribe(options)) => options.server.url,
         other => panic!("{other:?}"),
     };
     assert_eq!(url("subscribe", "redis://env/"), "redis://env/");
@@ -341,26 +343,75 @@ fn a_consumer_reads_the_key_that_watch_sends_to() {
 }
 
 #[test]
-fn help_names_every_flag_and_the_parser_knows_each() {
-    for (command, flags, text) in [
-        ("generate", GENERATE_FLAGS, help::GENERATE),
-        ("watch", WATCH_FLAGS, help::WATCH),
-        ("subscribe", SUBSCRIBE_FLAGS, help::SUBSCRIBE),
-        ("status", STATUS_FLAGS, help::STATUS),
+fn a_watcher_is_told_what_to_say_of_itself() {
+    let line = "watch --stats 10s --stats-format json --metrics-file /m.prom";
+    let Ok(Command::Watch(options)) = parse(words(line), &home) else {
+        panic!("{line}");
+    };
+    let want = Report {
+        stats: Some(Duration::from_secs(10)),
+        is_json: true,
+        metrics: Some("/m.prom".into()),
+    };
+    assert_eq!(options.report, want);
+    for (line, says) in [
+        ("watch --stats 0", "must be more than 0"),
+        ("watch --stats-format json", "there is no --stats"),
+        (
+            "watch --stats 1s --stats-format xml",
+            "give one of text, json",
+        ),
     ] {
-        for flag in flags {
-            let named = |line: &str| line.split([' ', ',']).any(|word| word == *flag);
-            assert!(text.lines().any(named), "{command} {flag}");
-            let parsed = parse(words(&format!("{command} {flag}")), &home);
-            assert!(
-                !parsed.is_err_and(|error| error.to_string().contains("unknown flag")),
-                "{flag}"
-            );
-        }
-        let in_help = text.split([' ', ',', ':', '\n']);
-        let in_help = in_help.filter(|word| word.starts_with("--") && word.len() > 2);
-        for word in in_help.filter(|word| *word != "--help") {
-            assert!(flags.contains(&word), "{command}: {word}");
+        assert!(complaint(line).contains(says), "{line}");
+    }
+}
+
+#[test]
+fn check_takes_the_flags_of_watch_and_two_of_its_own() {
+    let line = "check a.log --mode list --json --from end --logrotate-conf /l";
+    let Ok(Command::Check(options)) = parse(words(line), &home) else {
+        panic!("{line}");
+    };
+    assert_eq!(options.watch.files, [PathBuf::from("a.log")]);
+    assert_eq!(
+        (options.watch.mode, options.watch.from),
+        (Mode::List, From::End)
+    );
+    assert_eq!(options.watch.target, "logs");
+    assert_eq!((options.json, options.logrotate), (true, "/l".into()));
+    let error = complaint("check --logrotate-con /l");
+    assert!(error.contains("check: unknown flag") && error.contains("--logrotate-conf"));
+    complaint("watch --json");
+}
+
+#[test]
+fn top_is_told_what_to_show_and_how_often() {
+    let line = "top a* --redis r --type-field level --rotated old --interval 2s --count 3 b";
+    let Ok(Command::Top(options)) = parse(words(line), &home) else {
+        panic!("{line}");
+    };
+    let want = Top {
+        patterns: vec!["a*".into(), "b".into()],
+        server: server("r"),
+        type_field: "level".into(),
+        rotated: vec!["old".into()],
+        interval: Duration::from_secs(2),
+        count: Some(3),
+    };
+    assert_eq!(options, want);
+}
+
+#[test]
+fn every_flag_that_a_help_text_names_is_one() {
+    for entry in ENTRIES {
+        let help = (entry.help)();
+        for word in help.split([' ', ',', ':', '\n']) {
+            if word == "--help" || !word.starts_with("--") || word.len() == 2 {
+                continue;
+            }
+            let parsed = parse(words(&format!("{} {word}", entry.name)), &home);
+            let is_unknown = |error: Error| error.to_string().contains("unknown flag");
+            assert!(!parsed.is_err_and(is_unknown), "{} {word}", entry.name);
         }
     }
 }
