@@ -60,7 +60,12 @@ enum Work {
     /// Sources to be taken over together; each gets an `Answer`.
     Open(Vec<Source>),
     Batch(Box<Batch>),
-    /// The source is not watched any more: its state goes once its batches are through.
+    End(Ending),
+}
+
+/// What is done once the batches before it are through.
+enum Ending {
+    /// The source is not watched any more: its state goes.
     Close(usize),
     /// The files of these sources (by name) have been gone for long: their commit records go too.
     Forget(Vec<String>),

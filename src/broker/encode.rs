@@ -71,6 +71,12 @@ impl Batch {
         };
     }
 
+    /// Where it leads a source, unless it is of an earlier resumption.
+    pub fn leads(&self, source: usize, epoch: u64) -> Option<&Progress> {
+        let (end, _) = self.end.as_ref()?;
+        (self.source == source && self.epoch == epoch).then_some(end)
+    }
+
     /// Bytes of the commands.
     pub fn len(&self) -> usize {
         self.commands.len() + self.unsealed

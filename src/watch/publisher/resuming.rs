@@ -1,36 +1,36 @@
 //! Where each source goes on: what its record and its checkpoint say, and what has arrived of what is under way.
 
 use super::{Publisher, TOGETHER};
-use crate::broker::{Batch, Candidate, Failure, Session, Taken};
+use crate::broker::{Candidate, Failure, Session, Taken};
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::file::born;
 use crate::position::{Dates, Progress};
 use crate::talk;
 use crate::watch::source::Stage;
-use crate::watch::{Answer, Resume, Work, account};
+use crate::watch::{Answer, Ending, Resume, account};
 
 impl Publisher {
-    /// Takes over what waits for it, and tells the reader where it goes on. Nothing may be in flight.
+    /// Takes over the sources that wait for it, and tells the reader where they go on. Nothing may be in flight.
     pub(super) fn take_over(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let is_due = !self.waiting.is_empty();
-        while !self.waiting.is_empty() && !self.shared.halts() {
+        let mut missing = 0;
+        while !self.flow.is_open() && !self.shared.halts() {
             self.gather();
-            let together: Vec<usize> = self.waiting.iter().copied().take(TOGETHER).collect();
+            let together: Vec<_> = self.flow.opening().take(TOGETHER).collect();
             self.name_records(session, &together);
             let taken = session.take_over(&self.candidates(&together))?;
             self.say_taken_over(together.len());
             for (source, taken) in together.into_iter().zip(taken) {
-                self.waiting.remove(&source);
+                self.flow.opened(source);
                 self.taken(source, taken);
             }
-            self.has_progressed();
-            session.set_deadline(self.deadline())?;
+            self.trouble.end(&self.shared.address);
+            session.set_deadline(self.trouble.deadline())?;
+            missing = self.flow.settle();
         }
-        if is_due && self.doubtful > 0 {
-            let batches = account::count(self.doubtful as u64, "batch");
+        if missing > 0 {
+            let batches = account::count(missing as u64, "batch");
             talk::detail(&format!("{batches} had not arrived: sending again"));
-            self.doubtful = 0;
         }
         Ok(())
     }
@@ -47,10 +47,10 @@ impl Publisher {
 
     /// Looks at what else is here, so that it need not be waited for by itself.
     fn gather(&mut self) {
-        while self.ending.is_none()
+        while self.flow.may_take_in()
             && let Ok(work) = self.work.try_recv()
         {
-            self.put_off(work);
+            self.take_in(work);
         }
     }
 
@@ -97,39 +97,20 @@ impl Publisher {
 
     /// Whether a record stands where a batch of ours ends, the reply to which was lost. Those up to it are done with.
     fn has_arrived(&mut self, source: usize, progress: &Progress) -> bool {
-        let epoch = self.sources.get(&source).map(|state| state.epoch);
-        let is_ours = |batch: &Batch| batch.source == source && Some(batch.epoch) == epoch;
-        let leads_there =
-            |batch: &Batch| batch.end.as_ref().is_some_and(|(end, _)| end == progress);
-        let mut batches = self.again.iter();
-        let Some(last) = batches.position(|batch| is_ours(batch) && leads_there(batch)) else {
+        let Some(state) = self.sources.get(&source) else {
             return false;
         };
-        let end = self.again[last].end.clone();
-        let rest = self.again.split_off(last + 1);
-        for batch in std::mem::replace(&mut self.again, rest).into_iter().rev() {
-            // Of other sources' batches nothing is known yet.
-            if is_ours(&batch) {
-                // They come newest first, and a position never goes back.
-                self.arrived_unseen(batch, end.clone());
-            } else {
-                self.again.push_front(batch);
-            }
-        }
-        true
-    }
-
-    fn arrived_unseen(&mut self, mut batch: Box<Batch>, end: Option<(Progress, Dates)>) {
-        self.doubtful = self.doubtful.saturating_sub(1);
-        if let Some(state) = self.sources.get(&batch.source) {
+        let path = state.path.display().to_string();
+        let arrived = self.flow.take_arrived(source, state.epoch, progress);
+        let has_arrived = !arrived.is_empty();
+        for batch in arrived {
             talk::detail(&format!(
-                "{}: the reply to a batch of {} lines was lost, but its commit record says that it has arrived",
-                state.path.display(),
+                "{path}: the reply to a batch of {} lines was lost, but its commit record says that it has arrived",
                 batch.lines
             ));
+            self.acknowledge(batch, false);
         }
-        batch.end = end;
-        self.acknowledge(batch, false);
+        has_arrived
     }
 
     /// The record is somewhere else: another watcher has gone further, or Redis has lost what it had.
@@ -176,23 +157,23 @@ impl Publisher {
 
     /// Drops what is not watched any more, once everything before it is through.
     pub(super) fn end_sources(&mut self, session: &mut Session) -> Result<(), Failure> {
-        if !self.again.is_empty() {
-            return Ok(());
-        }
-        match &self.ending {
-            Some(Work::Close(source)) => _ = self.sources.remove(source),
-            Some(Work::Forget(names)) => {
+        match self.flow.next_ending() {
+            None => {}
+            Some(Ending::Close(source)) => _ = self.sources.remove(&source),
+            Some(Ending::Forget(names)) => {
                 let keys: Vec<_> = names.iter().map(|name| session.key_of(name)).collect();
                 let keys: Vec<_> = keys.iter().map(String::as_str).collect();
                 match session.forget(&keys) {
+                    Ok(()) => {}
                     // A user who may not delete leaves them there; nobody is worse off.
                     Err(Failure::Fatal(error)) => talk::detail(&error.to_string()),
-                    other => other?,
+                    Err(failure) => {
+                        self.flow.end(Ending::Forget(names));
+                        return Err(failure);
+                    }
                 }
             }
-            _ => {}
         }
-        self.ending = None;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::file::{Limits, Place, Tail, identify, link_target, logs_of, weak_log_
 use crate::position::FileId;
 use crate::watch::admission::Found;
 use crate::watch::globs::matches;
-use crate::watch::{Resume, Source, Work, account};
+use crate::watch::{Ending, Resume, Source, Work, account};
 use crate::{cli, talk};
 
 impl<'w> Reader<'w> {
@@ -281,7 +281,7 @@ impl<'w> Reader<'w> {
             ));
             self.numbers.remove(&entry.path);
             drop(entry.lock);
-            let _ = work.send(Work::Close(number));
+            let _ = work.send(Work::End(Ending::Close(number)));
         }
     }
 
@@ -305,7 +305,7 @@ impl<'w> Reader<'w> {
             }
         }
         if !names.is_empty() {
-            let _ = work.send(Work::Forget(names));
+            let _ = work.send(Work::End(Ending::Forget(names)));
         }
     }
 }
