@@ -4,7 +4,7 @@
 //! the caller.
 
 mod pretty;
-mod timestamp;
+mod time;
 mod udm;
 
 use crate::escape::push_escaped;
@@ -91,6 +91,10 @@ mod tests {
             (
                 r#"{"timestamp":1769847330,"type":"AUDIT_TRAIL","message":{"a":1}}"#,
                 r#"1769847330 AUDIT_TRAIL {"a":1}"#,
+            ),
+            (
+                r#"{"timestamp":"2026-02-29T08:15:30Z","message":"there is no such day"}"#,
+                "2026-02-29T08:15:30Z there is no such day",
             ),
             (r#"{"type":"INFO"}"#, "INFO"),
             (r#"{"message":"alone"}"#, "alone"),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::timestamp::utc_clock;
+use super::time::Time;
 use crate::escape::push_escaped;
 use crate::route::{json, type_in};
 
@@ -116,8 +116,8 @@ impl Painter<'_> {
 
     fn time(&mut self, time: &RawValue) {
         let text = meaning(time);
-        match utc_clock(text.as_bytes()) {
-            Some(clock) => self.out.extend_from_slice(clock.as_bytes()),
+        match Time::parse(&text) {
+            Some(time) => self.out.extend_from_slice(time.clock().as_bytes()),
             None => push_escaped(text.as_bytes(), self.out),
         }
     }

@@ -9,7 +9,6 @@ mod additional;
 mod fields;
 mod names;
 mod network;
-mod time;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -17,13 +16,13 @@ use std::net::IpAddr;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::time::Time;
 use crate::escape;
 use crate::position::fnv1a;
 use crate::route::{UNKNOWN, json as line_json};
 use fields::{Read, find, take, take_type};
 use names::Login;
 use network::{Machine, Url};
-use time::Time;
 
 /// What a line does not say of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

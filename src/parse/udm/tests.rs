@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::time::Time;
 use super::*;
 use crate::escape::is_hazard;
 

@@ -6,6 +6,8 @@ use std::fmt;
 use crate::calendar::{civil_from_days, days_from_civil};
 
 /// A moment since 1970-01-01 in UTC, before the year 10000. Displayed by RFC 3339.
+///
+/// A leap second is the second before it, with a billion nanoseconds and more: so it stands between its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
     seconds: u64,
@@ -15,6 +17,7 @@ pub struct Time {
 /// The first second that has no year of four digits.
 const END: u64 = 253_402_300_800;
 const NANOS: u128 = 1_000_000_000;
+const LEAP: u32 = 1_000_000_000;
 
 impl Time {
     pub fn from_millis(millis: u64) -> Time {
@@ -36,10 +39,10 @@ impl Time {
         )?;
         let hour = below(digits(clock.get(..2)?)?, 24)?;
         let minute = below(part(clock, 2, ':')?, 60)?;
-        // A leap second is not in every reader's clock: it is taken for the one before.
-        let second = below(part(clock, 5, ':')?, 61)?.min(59);
+        let second = below(part(clock, 5, ':')?, 61)?;
         let (nanos, zone) = split_fraction(rest)?;
-        let local = day * 86_400 + hour * 3600 + minute * 60 + second;
+        let nanos = if second == 60 { nanos + LEAP } else { nanos };
+        let local = day * 86_400 + hour * 3600 + minute * 60 + second.min(59);
         let seconds = local.checked_add_signed(-seconds_east(zone)?)?;
         (seconds < END).then_some(Time { seconds, nanos })
     }
@@ -66,19 +69,32 @@ impl Time {
         let nanos = (nanos % NANOS) as u32;
         (seconds < END).then_some(Time { seconds, nanos })
     }
+
+    /// The time of day, as in `08:15:30.123`: cut off, not rounded, so that no second is shown early.
+    pub fn clock(self) -> String {
+        let (hour, minute, second) = self.of_day();
+        let (leap, millis) = (self.nanos / LEAP, self.nanos % LEAP / 1_000_000);
+        let second = second + u64::from(leap);
+        format!("{hour:02}:{minute:02}:{second:02}.{millis:03}")
+    }
+
+    fn of_day(self) -> (u64, u64, u64) {
+        let seconds = self.seconds % 86_400;
+        (seconds / 3600, seconds / 60 % 60, seconds % 60)
+    }
 }
 
 impl fmt::Display for Time {
-    /// With 0, 3, 6 or 9 digits of a second, as JSON of protocol buffers has it.
+    /// With 0, 3, 6 or 9 digits of a second, as JSON of protocol buffers has it. A leap second, which not every reader's
+    /// clock has, is the one before.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil_from_days(self.seconds / 86_400);
-        let of_day = self.seconds % 86_400;
-        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        let (hour, minute, second) = self.of_day();
         write!(
             f,
             "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
         )?;
-        match self.nanos {
+        match self.nanos % LEAP {
             0 => {}
             nanos if nanos % 1_000_000 == 0 => write!(f, ".{:03}", nanos / 1_000_000)?,
             nanos if nanos % 1000 == 0 => write!(f, ".{:06}", nanos / 1000)?,
@@ -153,7 +169,7 @@ mod tests {
             ),
             ("2026-01-01T01:00:00+02:30", "2025-12-31T22:30:00Z"),
             ("2024-02-28T20:00:00-08:00", "2024-02-29T04:00:00Z"),
-            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+            ("2016-12-31T23:59:60.5Z", "2016-12-31T23:59:59.500Z"),
             ("1970-01-01T00:00:00-00:00", "1970-01-01T00:00:00Z"),
             ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
         ] {
@@ -189,6 +205,21 @@ mod tests {
             "2026-01-31T08:15:30+é:00",
         ] {
             assert_eq!(Time::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_day_is_in_utc_and_milliseconds() {
+        for (timestamp, want) in [
+            ("2026-01-31T08:15:30.123456Z", "08:15:30.123"),
+            ("2026-01-31 08:15:30.9999Z", "08:15:30.999"),
+            ("2026-01-31T01:15:30.5+05:45", "19:30:30.500"),
+            ("2026-01-31T20:15:30-08:00", "04:15:30.000"),
+            ("2016-12-31T23:59:60.25Z", "23:59:60.250"),
+            ("2017-01-01T01:29:60+01:30", "23:59:60.000"),
+        ] {
+            let time = Time::parse(timestamp).map(Time::clock);
+            assert_eq!(time.as_deref(), Some(want), "{timestamp}");
         }
     }
 
