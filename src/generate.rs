@@ -62,7 +62,8 @@ fn pace(interval: Duration) -> String {
 /// written.
 fn write_lines(options: &cli::Generate, sink: &mut Sink, stop: &AtomicBool) -> Result<u64> {
     let block = if options.interval.is_zero() { BLOCK } else { 1 };
-    let mut writer = LineWriter::new(options.seed);
+    let seed = options.seed;
+    let mut random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
     let mut written = 0;
     let mut due = Instant::now();
     let mut lines = Vec::with_capacity(BLOCK + 256);
@@ -72,7 +73,7 @@ fn write_lines(options: &cli::Generate, sink: &mut Sink, stop: &AtomicBool) -> R
         }
         lines.clear();
         let left = options.count.map_or(u64::MAX, |count| count - written);
-        written += writer.push_lines(block, left, &mut lines);
+        written += push_lines(&mut random, block, left, &mut lines);
         sink.append(&lines)?;
         due = next_due(due, options.interval, Instant::now());
     }
@@ -184,86 +185,32 @@ fn open_error(path: &Path, cause: &io::Error) -> Error {
     }
 }
 
-/// Makes random lines.
-struct LineWriter {
-    random: fastrand::Rng,
-    clock: Clock,
+/// Appends random lines until there are `most` of them or `bytes` bytes. Returns how many.
+fn push_lines(random: &mut fastrand::Rng, bytes: usize, most: u64, out: &mut Vec<u8>) -> u64 {
+    let mut count = 0;
+    while count < most && out.len() < bytes {
+        // A clock before 1970 is wrong anyway.
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        push_line(random, now, out);
+        count += 1;
+    }
+    count
 }
 
-impl LineWriter {
-    fn new(seed: Option<u64>) -> LineWriter {
-        let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        LineWriter {
-            random,
-            clock: Clock::new(),
-        }
-    }
-
-    /// Appends lines until there are `most` of them or `bytes` bytes. Returns how many.
-    fn push_lines(&mut self, bytes: usize, most: u64, out: &mut Vec<u8>) -> u64 {
-        let mut count = 0;
-        while count < most && out.len() < bytes {
-            // A clock before 1970 is wrong anyway.
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            self.push_line(now, out);
-            count += 1;
-        }
-        count
-    }
-
-    /// Appends one line, stamped with this time since 1970.
-    fn push_line(&mut self, now: Duration, out: &mut Vec<u8>) {
-        let kind = TYPES[self.random.usize(..TYPES.len())];
-        let message = MESSAGES[self.random.usize(..MESSAGES.len())];
-        out.extend_from_slice(b"{\"timestamp\":\"");
-        self.clock.push(now, out);
-        out.extend_from_slice(b"\",\"type\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\",\"message\":\"");
-        out.extend_from_slice(message.as_bytes());
-        out.extend_from_slice(b"\"}\n");
-    }
-}
-
-/// Writes times as RFC 3339 in UTC. Keeps the text of the last second, as a million lines fall into few of them.
-struct Clock {
-    second: u64,
-    text: String,
-}
-
-impl Clock {
-    fn new() -> Clock {
-        Clock {
-            second: 0,
-            text: format_second(0),
-        }
-    }
-
-    fn push(&mut self, now: Duration, out: &mut Vec<u8>) {
-        if now.as_secs() != self.second {
-            self.second = now.as_secs();
-            self.text = format_second(self.second);
-        }
-        out.extend_from_slice(self.text.as_bytes());
-        out.push(b'.');
-        let mut micros = now.subsec_micros();
-        let mut digits = [b'0'; 6];
-        for digit in digits.iter_mut().rev() {
-            *digit += (micros % 10) as u8;
-            micros /= 10;
-        }
-        out.extend_from_slice(&digits);
-        out.push(b'Z');
-    }
-}
-
-/// `2026-01-31T08:15:30` for seconds since 1970.
-fn format_second(second: u64) -> String {
-    let (year, month, day) = civil_from_days(second / 86_400);
-    let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+/// Appends one line, stamped with this time since 1970.
+fn push_line(random: &mut fastrand::Rng, now: Duration, out: &mut Vec<u8>) {
+    let kind = TYPES[random.usize(..TYPES.len())];
+    let message = MESSAGES[random.usize(..MESSAGES.len())];
+    let (seconds, micros) = (now.as_secs(), now.subsec_micros());
+    let (year, month, day) = civil_from_days(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let line = format!(
+        "{{\"timestamp\":\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z\",\
+         \"type\":\"{kind}\",\"message\":\"{message}\"}}\n"
+    );
+    out.extend_from_slice(line.as_bytes());
 }
 
 #[cfg(test)]

@@ -27,11 +27,11 @@ fn lines(path: &Path) -> Vec<serde_json::Value> {
 
 #[test]
 fn a_line_is_as_the_design_shows_it() {
-    let mut writer = LineWriter::new(Some(1));
+    let mut random = fastrand::Rng::with_seed(1);
     let mut out = Vec::new();
     let now = Duration::from_micros(1_769_847_330_000_000);
     for micros in [123_456, 7, 1_000_000] {
-        writer.push_line(now + Duration::from_micros(micros), &mut out);
+        push_line(&mut random, now + Duration::from_micros(micros), &mut out);
     }
     let text = String::from_utf8(out).unwrap();
     let stamps = [
@@ -58,8 +58,8 @@ fn a_line_is_as_the_design_shows_it() {
 fn a_seed_repeats_a_run() {
     let texts = |seed| {
         let mut out = Vec::new();
-        let mut writer = LineWriter::new(Some(seed));
-        (0..50).for_each(|_| writer.push_line(Duration::ZERO, &mut out));
+        let mut random = fastrand::Rng::with_seed(seed);
+        (0..50).for_each(|_| push_line(&mut random, Duration::ZERO, &mut out));
         out
     };
     assert_eq!(texts(1), texts(1));
@@ -69,8 +69,8 @@ fn a_seed_repeats_a_run() {
 #[test]
 fn every_type_and_message_comes_up() {
     let mut out = Vec::new();
-    let mut writer = LineWriter::new(Some(3));
-    (0..500).for_each(|_| writer.push_line(Duration::ZERO, &mut out));
+    let mut random = fastrand::Rng::with_seed(3);
+    (0..500).for_each(|_| push_line(&mut random, Duration::ZERO, &mut out));
     let text = String::from_utf8(out).unwrap();
     for word in TYPES.iter().chain(&MESSAGES) {
         assert!(text.contains(word), "{word}");
