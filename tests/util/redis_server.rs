@@ -1,7 +1,8 @@
 //! A redis-server of the test's own: a port below the ephemeral range, a folder that goes with it, ended by its pid.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -272,14 +273,18 @@ fn comes_up(child: &mut Child, port: u16) -> bool {
 
 /// Looks for the port among the sockets of the process, so that another test's Redis is never taken for ours.
 fn listens(pid: u32, port: u16) -> bool {
-    let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else {
+    let Ok(table) = File::open("/proc/net/tcp") else {
         return false;
     };
+    // Listening sockets (0A) come first. The others are thousands, and the kernel takes long to list them.
+    let rows = BufReader::with_capacity(4096, table).lines().skip(1);
+    let mut listening = rows
+        .map_while(Result::ok)
+        .map(|row| row.split_whitespace().map(String::from).collect::<Vec<_>>())
+        .take_while(|fields| fields[3] == "0A");
     let local = format!("0100007F:{port:04X}");
-    let inode = table.lines().skip(1).find_map(|row| {
-        let fields: Vec<&str> = row.split_whitespace().collect();
-        (fields[1] == local && fields[3] == "0A").then(|| format!("socket:[{}]", fields[9]))
-    });
+    let inode = listening
+        .find_map(|fields| (fields[1] == local).then(|| format!("socket:[{}]", fields[9])));
     let Some(inode) = inode else { return false };
     let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
