@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 use writer::{Log, Writer};
@@ -323,32 +324,75 @@ proptest! {
     }
 }
 
-/// `PROPTEST_CASES` plays more of them: most of their time they wait for the clock.
-fn wide_cases() -> u32 {
-    let is_asked = std::env::var_os("PROPTEST_CASES").is_some();
-    let asked = ProptestConfig::default().cases;
-    if is_asked { asked } else { 40 }
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: wide_cases(), failure_persistence: None, max_shrink_iters: 3_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Nothing is destroyed, and whoever comes at last finds it all.
     #[test]
-    fn what_is_destroyed_is_said_and_nothing_else(
-        events in prop::collection::vec(any_event(), 1..40),
+    fn who_saw_each_step_and_who_saw_none_read_the_same_lines(
+        events in prop::collection::vec(event(), 1..40),
         batch in 1_usize..5,
         chunk in 80_usize..400,
-        has_older in any::<bool>(),
-        waits in any::<bool>(),
     ) {
+        let steps = events.into_iter().filter_map(|event| match event {
+            Event::Poll(_) | Event::Restart(_) => None,
+            Event::Truncate(_) => Some(Event::Truncate(0)),
+            event => Some(event),
+        });
+        let unseen: Vec<_> = steps.collect();
+        let seen: Vec<_> = unseen.iter().flat_map(|step| [step.clone(), Event::Poll(2)]).collect();
+        let lines_of = |events: &[Event]| {
+            let mut history = History::new(batch, true);
+            history.play(events, chunk);
+            history.check()?;
+            history.told.committed.sort();
+            Ok::<_, TestCaseError>(history.told.committed)
+        };
+        prop_assert_eq!(lines_of(&seen)?, lines_of(&unseen)?);
+    }
+}
+
+/// `PROPTEST_CASES` plays more of them. Most of their time they wait for the clock, and so they are played side by side.
+#[test]
+fn what_is_destroyed_is_said_and_nothing_else() {
+    const SIDE_BY_SIDE: u32 = 8;
+    let is_asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let cases = if is_asked {
+        ProptestConfig::default().cases
+    } else {
+        40
+    };
+    let config = ProptestConfig {
+        cases: cases.div_ceil(SIDE_BY_SIDE),
+        failure_persistence: None,
+        max_shrink_iters: 3_000,
+        ..ProptestConfig::default()
+    };
+    let events = prop::collection::vec(any_event(), 1..40);
+    let input = (
+        events,
+        1_usize..5,
+        80_usize..400,
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let play = |(events, batch, chunk, has_older, waits): (Vec<Event>, _, _, _, _)| {
         let mut history = History::new(batch, waits);
         history.is_destructive = true;
         if has_older {
             history.writer.leave_older();
         }
         history.play(&events, chunk);
-        history.check()?;
-    }
+        history.check()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                let played = TestRunner::new(config.clone()).run(&input, play);
+                played.unwrap_or_else(|failure| panic!("{failure}"));
+            });
+        }
+    });
 }
 
 #[test]
