@@ -531,25 +531,25 @@ fn who_may_not_look_publishes_without_a_bound_or_is_told() {
     assert_exactly(&lines(0..10), &scene.redis.stream("logs"));
 }
 
-/// The memory of Redis, and not only the number of entries; as the issue asks for.
+/// The memory of Redis, and not only the number of entries.
 #[test]
-fn a_million_lines_past_a_group_that_sleeps_take_no_more_memory_than_the_bound() {
+fn lines_without_end_past_a_group_that_sleeps_take_no_more_memory_than_the_bound() {
     let scene = Scene::new();
     let mut consumer = Consumer::new(&scene.redis, "sleeper");
-    const TOTAL: usize = 1_000_000;
-    scene.append("app.log", text(0..TOTAL));
+    let total = if is_long() { 1_000_000 } else { 100_000 };
+    scene.append("app.log", text(0..total));
     let before = memory(&scene.redis);
-    let watcher = watch(&scene, "stream", "10000").spawn();
+    let watcher = watch(&scene, "stream", "5000").spawn();
     watcher.wait_says("waiting,");
     let full = memory(&scene.redis) - before;
     let mut most = full;
     wait_within(Duration::from_secs(120), "every line is taken", || {
         most = most.max(memory(&scene.redis) - before);
-        consumer.take(5000);
-        consumer.taken.len() >= TOTAL
+        consumer.take(2500);
+        consumer.taken.len() >= total
     });
     watcher.sigterm();
-    println!("10000 entries take {full} bytes, and the most was {most}");
+    println!("5000 entries take {full} bytes, and the most was {most}");
     assert!(most < full * 3, "full {full}, most {most}");
-    assert_exactly(&lines(0..TOTAL), &consumer.taken);
+    assert_exactly(&lines(0..total), &consumer.taken);
 }

@@ -28,9 +28,9 @@ fn rotate_and_compress(scene: &Scene, first: usize, times: usize, packer: Packer
 
 #[test]
 fn what_was_rotated_and_compressed_unseen_is_read_from_the_archive() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             rotate_and_compress(scene, 10, 1, packer)
         });
     }
@@ -38,9 +38,9 @@ fn what_was_rotated_and_compressed_unseen_is_read_from_the_archive() {
 
 #[test]
 fn what_was_packed_in_its_own_place_is_read_on_there() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             scene.append("app.log", text(10..20));
             scene.compress("app.log", packer);
             scene.append("app.log", text(20..30));
@@ -85,9 +85,9 @@ fn an_archive_that_was_made_beside_a_file_says_only_how_that_began() {
 
 #[test]
 fn several_archives_are_read_in_order() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             rotate_and_compress(scene, 10, 3, packer)
         });
     }
@@ -95,13 +95,13 @@ fn several_archives_are_read_in_order() {
 
 #[test]
 fn a_file_of_which_nothing_was_read_is_read_from_its_archive() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
         let empty = |scene: &Scene| {
             scene.append("app.log", "");
             0
         };
-        unseen(watch, empty, |scene| {
+        unseen_while(absence, watch, empty, |scene| {
             rotate_and_compress(scene, 0, 2, packer)
         });
     }
@@ -109,10 +109,10 @@ fn a_file_of_which_nothing_was_read_is_read_from_its_archive() {
 
 #[test]
 fn archives_with_nothing_in_them_hold_up_nothing() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
         let watch = |scene: &Scene| watch(scene).args(["--rotate-wait", "0s"]);
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             for _ in 0..2 {
                 scene.rotate("app.log");
                 scene.append("app.log", "");
@@ -128,9 +128,9 @@ fn archives_with_nothing_in_them_hold_up_nothing() {
 
 #[test]
 fn with_delaycompress_the_plain_file_and_the_archives_behind_it_are_read_in_order() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             for round in 1..4 {
                 scene.append("app.log", text(round * 10..round * 10 + 10));
                 if round > 1 {
@@ -146,9 +146,9 @@ fn with_delaycompress_the_plain_file_and_the_archives_behind_it_are_read_in_orde
 
 #[test]
 fn several_files_that_are_compressed_at_once_are_read_in_order() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             for round in 1..4 {
                 scene.append("app.log", text(round * 10..round * 10 + 10));
                 scene.rotate("app.log");
@@ -164,9 +164,9 @@ fn several_files_that_are_compressed_at_once_are_read_in_order() {
 
 #[test]
 fn a_large_archive_is_read_on_from_the_place_in_it() {
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             scene.append("app.log", text(10..40_000));
             scene.rotate("app.log");
             scene.append("app.log", text(40_000..40_010));
@@ -216,9 +216,9 @@ fn a_kill_while_an_archive_is_read_loses_and_repeats_nothing() {
 #[test]
 fn an_archive_beside_its_file_repeats_nothing() {
     // While gzip works, and for a moment behind it, both are there.
-    for packer in packers() {
+    for (packer, absence) in paired(&packers(), &Absence::ALL) {
         println!("{packer:?}");
-        unseen(watch, ten, |scene| {
+        unseen_while(absence, watch, ten, |scene| {
             scene.append("app.log", text(10..20));
             scene.rotate("app.log");
             scene.append("app.log", text(20..30));

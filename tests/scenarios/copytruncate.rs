@@ -103,17 +103,17 @@ fn several_copytruncates_of_a_file_of_which_nothing_was_read_lose_nothing() {
 
 #[test]
 fn a_copytruncate_of_a_file_of_which_nothing_was_read_with_compress_loses_nothing() {
-    for compress in compressions() {
+    for (compress, absence) in paired(&compressions(), &Absence::ALL) {
         println!("{compress:?}");
-        unseen(watch, empty, |scene| rounds(scene, 0, 1, compress));
+        unseen_while(absence, watch, empty, |scene| rounds(scene, 0, 1, compress));
     }
 }
 
 #[test]
 fn copytruncates_of_a_file_that_was_read_with_compress_lose_nothing() {
-    for compress in compressions() {
+    for (compress, absence) in paired(&compressions(), &Absence::ALL) {
         println!("{compress:?}");
-        unseen(watch, ten, |scene| rounds(scene, 10, 3, compress));
+        unseen_while(absence, watch, ten, |scene| rounds(scene, 10, 3, compress));
     }
 }
 

@@ -16,9 +16,11 @@ fn ten(scene: &Scene) -> usize {
 
 #[test]
 fn a_sibling_that_is_a_symlink_is_never_followed() {
-    for link in ["app.log.2", "app.log-20260131", "app.1.log", "app.log.2.gz"] {
+    let links = ["app.log.2", "app.log-20260131", "app.1.log", "app.log.2.gz"];
+    for (link, absence) in paired(&links, &Absence::ALL) {
         println!("{link}");
-        unseen(
+        unseen_while(
+            absence,
             |scene| scene.watch("app.log"),
             ten,
             |scene| {
@@ -57,9 +59,11 @@ fn make_fifo(scene: &Scene, name: &str) {
 
 #[test]
 fn a_fifo_among_the_siblings_does_not_hang_it() {
-    for fifo in ["app.log.2", "app.log.2.gz", "app-20260131.log"] {
+    let fifos = ["app.log.2", "app.log.2.gz", "app-20260131.log"];
+    for (fifo, absence) in paired(&fifos, &Absence::ALL) {
         println!("{fifo}");
-        unseen(
+        unseen_while(
+            absence,
             |scene| scene.watch("app.log"),
             ten,
             |scene| {

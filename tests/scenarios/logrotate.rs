@@ -5,30 +5,24 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::util::*;
 
 /// A configuration for one scene's app.log, and the way to run it.
 struct Logrotate<'a> {
     scene: &'a Scene,
-    /// The files are called by the second.
-    dated: bool,
-    /// When it ran last, in seconds.
-    last: Cell<u64>,
+    style: String,
+    /// How often it ran.
+    ran: Cell<usize>,
 }
 
-/// logrotate's `time(2)` lags behind the precise clock by a tick of the system's.
-const LAG: Duration = Duration::from_millis(100);
-
-fn seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH);
-    since.expect("a time behind 1970").as_secs()
-}
+/// Dates are of the hour. No two rotations of a scene wait for another one: these say which each is called by.
+const DATES: [&str; 3] = ["dateyesterday", "datehourago", ""];
 
 impl<'a> Logrotate<'a> {
     /// None, with a notice, where there is no logrotate.
@@ -37,41 +31,41 @@ impl<'a> Logrotate<'a> {
             skip("logrotate is not installed (scripts/test.sh installs it)");
             return None;
         }
-        let config = format!(
-            "{:?} {{\n  rotate 50\n  {style}\n}}\n",
-            scene.path("app.log")
-        );
-        let path = scene.home().join("logrotate.conf");
-        fs::write(&path, config).expect("write a configuration");
         fs::create_dir(scene.path("old")).expect("create a folder");
         // logrotate refuses what others could write to.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
         for folder in [".", "old"] {
             fs::set_permissions(scene.path(folder), fs::Permissions::from_mode(0o755))
                 .expect("chmod");
         }
         Some(Logrotate {
             scene,
-            dated: style.contains("dateext"),
-            last: Cell::new(0),
+            style: style.into(),
+            ran: Cell::new(0),
         })
     }
 
+    fn configuration(&self) -> PathBuf {
+        let (log, style) = (self.scene.path("app.log"), &self.style);
+        let date = match style.contains("dateext") {
+            true => DATES[self.ran.get()],
+            false => "",
+        };
+        let path = self.scene.home().join("logrotate.conf");
+        let text = format!("{log:?} {{\n  rotate 50\n  {style}\n  {date}\n}}\n");
+        fs::write(&path, text).expect("write a configuration");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
+        path
+    }
+
     fn rotate(&self) {
-        if self.dated {
-            wait_until("the second is over", || {
-                seconds(SystemTime::now() - LAG) > self.last.get()
-            });
-        }
-        let home = self.scene.home();
         let mut command = Command::new("logrotate");
         command
             .arg("--force")
             .arg("--state")
-            .arg(home.join("logrotate.state"))
-            .arg(home.join("logrotate.conf"));
+            .arg(self.scene.home().join("logrotate.state"))
+            .arg(self.configuration());
         let output = command.output().expect("run logrotate");
-        self.last.set(seconds(SystemTime::now()));
+        self.ran.set(self.ran.get() + 1);
         assert!(
             output.status.success(),
             "{}",
@@ -274,19 +268,21 @@ fn finish(
 const NAMINGS: [&str; 5] = [
     "",
     "extension .log",
-    "dateext\n  dateformat -%Y%m%d-%s",
-    "dateext\n  dateformat -%Y%m%d-%s\n  extension .log",
+    "dateext\n  dateformat -%Y%m%d%H",
+    "dateext\n  dateformat -%Y%m%d%H\n  extension .log",
     "olddir old",
 ];
 const COMPRESSIONS: [&str; 3] = ["nocompress", "compress", "compress\n  delaycompress"];
 
-/// Every way of naming with every way of compressing.
+/// Every way of naming and every way of compressing; with one another where it runs.
 fn all_styles(base: &str, watching: Watching, times: usize) {
-    for naming in NAMINGS {
-        for compression in COMPRESSIONS {
-            let style = format!("{base}\n  {naming}\n  {compression}");
-            rotate_under_a_writer(&style, watching, times);
-        }
+    let styles = match watching {
+        Watching::Live => each_with_each(&NAMINGS, &COMPRESSIONS),
+        _ => paired(&NAMINGS, &COMPRESSIONS),
+    };
+    for (naming, compression) in styles {
+        let style = format!("{base}\n  {naming}\n  {compression}");
+        rotate_under_a_writer(&style, watching, times);
     }
 }
 

@@ -198,6 +198,8 @@ fn three_thousand_files_are_begun_within_seconds() {
     let spent = watcher.cpu();
     // A debug build; the release build's limit is 2 s.
     assert!(spent < 8.0, "{spent} s");
-    watcher.sigterm();
+    // A disk that others use as well takes its time for three thousand checkpoints.
+    watcher.signal("TERM");
+    watcher.finish().assert_success();
     assert_eq!(oracle.settle().len(), 3000);
 }

@@ -11,7 +11,7 @@ path, first, count, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), f
 if seconds:
     handler = logging.handlers.TimedRotatingFileHandler(path, when='S', backupCount=300)
 else:
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=200 * 1024, backupCount=300)
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=50 * 1024, backupCount=300)
 logger = logging.getLogger()
 logger.addHandler(handler)
 logger.setLevel(logging.INFO)
@@ -90,12 +90,12 @@ fn play(seconds: f64, count: usize, down: bool, rotations: usize) {
 
 #[test]
 fn a_rotating_file_handler_at_full_speed_is_exact_also_while_the_watcher_stands_still() {
-    play(0.0, 80_000, false, 10);
+    play(0.0, 20_000, false, 10);
 }
 
 #[test]
 fn a_rotating_file_handler_at_full_speed_is_exact_also_while_nobody_watches() {
-    play(0.0, 80_000, true, 10);
+    play(0.0, 20_000, true, 10);
 }
 
 #[test]

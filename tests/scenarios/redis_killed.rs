@@ -4,8 +4,6 @@ use std::path::Path;
 
 use crate::util::*;
 
-const ROUNDS: usize = 50;
-
 const KEEPS_ALL: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 fn killed_over_and_over(mode: &str) {
@@ -16,7 +14,7 @@ fn killed_over_and_over(mode: &str) {
         .args(["--mode", mode, "--batch-lines", "10"])
         .spawn();
     let mut written = 1;
-    for _ in 0..ROUNDS {
+    for _ in 0..if is_long() { 50 } else { 15 } {
         // Killed at some moment while a few hundred lines go in.
         scene.append("app.log", text(written..written + 400));
         written += 400;

@@ -121,9 +121,10 @@ fn three_rotations(scene: &Scene, naming: Naming) -> usize {
 
 #[test]
 fn three_rotations_unseen_are_read_in_order_whatever_their_names() {
-    for naming in NAMINGS {
+    for (naming, absence) in paired(&NAMINGS, &Absence::ALL) {
         println!("{}", naming.what);
-        unseen(
+        unseen_while(
+            absence,
             |scene| scene.watch("app.log"),
             ten,
             |scene| three_rotations(scene, naming),
@@ -133,15 +134,12 @@ fn three_rotations_unseen_are_read_in_order_whatever_their_names() {
 
 #[test]
 fn names_that_a_glob_matches_are_no_new_logs() {
-    for naming in NAMINGS {
-        println!("{}", naming.what);
-        unseen(
-            |scene| scene.watch("*.log"),
-            ten,
-            |scene| three_rotations(scene, naming),
-        );
-        unseen(
-            |scene| scene.watch("app*"),
+    let ways = each_with_each(&["*.log", "app*"], &Absence::ALL);
+    for (naming, (glob, absence)) in paired(&NAMINGS, &ways) {
+        println!("{}, {glob}", naming.what);
+        unseen_while(
+            absence,
+            |scene| scene.watch(glob),
             ten,
             |scene| three_rotations(scene, naming),
         );
@@ -186,9 +184,11 @@ fn a_running_watcher_under_a_glob_publishes_no_rotated_file_again() {
 
 #[test]
 fn compressed_files_are_found_whatever_their_names() {
-    for naming in NAMINGS.into_iter().filter(|n| !n.shifts) {
+    let kept: Vec<_> = NAMINGS.into_iter().filter(|n| !n.shifts).collect();
+    for (naming, absence) in paired(&kept, &Absence::ALL) {
         println!("{}", naming.what);
-        unseen(
+        unseen_while(
+            absence,
             |scene| scene.watch("app.log"),
             ten,
             |scene| {

@@ -26,33 +26,30 @@ fn copy(scene: &Scene, to: &str, keep_times: bool) {
 
 #[test]
 fn a_backup_beside_the_log_is_not_published_after_a_rotation() {
-    for to in [
+    let names = [
         "app.log.bak",
         "app.log~",
         "app.log.orig",
         "app.log.1~",
         "app.log.save",
         "app.log.2026",
-    ] {
-        for keep_times in [false, true] {
-            for by_copy in [false, true] {
-                println!("{to}, times kept: {keep_times}, copytruncate: {by_copy}");
-                for absence in [Absence::Frozen, Absence::Stopped] {
-                    unseen_while(absence, watch, ten, |scene| {
-                        scene.append("app.log", text(10..20));
-                        copy(scene, to, keep_times);
-                        scene.append("app.log", text(20..25));
-                        if by_copy {
-                            scene.rotate_by_copy("app.log");
-                        } else {
-                            scene.rotate("app.log");
-                        }
-                        scene.append("app.log", text(25..30));
-                        30
-                    });
-                }
+    ];
+    let ways = each_with_each(&[false, true], &[false, true]);
+    let ways = each_with_each(&ways, &[Absence::Frozen, Absence::Stopped]);
+    for (to, ((keep_times, by_copy), absence)) in paired(&names, &ways) {
+        println!("{to}, times kept: {keep_times}, copytruncate: {by_copy}");
+        unseen_while(absence, watch, ten, |scene| {
+            scene.append("app.log", text(10..20));
+            copy(scene, to, keep_times);
+            scene.append("app.log", text(20..25));
+            if by_copy {
+                scene.rotate_by_copy("app.log");
+            } else {
+                scene.rotate("app.log");
             }
-        }
+            scene.append("app.log", text(25..30));
+            30
+        });
     }
 }
 

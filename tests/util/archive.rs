@@ -76,7 +76,7 @@ impl Scene {
     fn packing(&self, name: &str, packer: Packer) -> Command {
         let from = File::open(self.path(name)).unwrap_or_else(|e| panic!("open {name}: {e}"));
         let mut command = Command::new(packer.program);
-        command.arg("-c").stdin(from).stderr(Stdio::null());
+        command.args(["-c", "-1"]).stdin(from).stderr(Stdio::null());
         command
     }
 

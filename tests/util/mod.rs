@@ -41,6 +41,31 @@ pub fn number(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
+/// Whether this is the long run of `scripts/test.sh --long`.
+pub fn is_long() -> bool {
+    std::env::var_os("TAILCAST_LONG").is_some()
+}
+
+/// Each of `some` beside one of `others` at least, and each of those beside one of `some`: enough where a fault of one shows
+/// beside any other. In a long run it is each beside each.
+pub fn paired<A: Copy, B: Copy>(some: &[A], others: &[B]) -> Vec<(A, B)> {
+    if is_long() {
+        return each_with_each(some, others);
+    }
+    let pair = |n: usize| (some[n % some.len()], others[n % others.len()]);
+    (0..some.len().max(others.len())).map(pair).collect()
+}
+
+pub fn each_with_each<A: Copy, B: Copy>(some: &[A], others: &[B]) -> Vec<(A, B)> {
+    let beside_all = |one: &A| {
+        others
+            .iter()
+            .map(|other| (*one, *other))
+            .collect::<Vec<_>>()
+    };
+    some.iter().flat_map(beside_all).collect()
+}
+
 /// How long a condition may take on a loaded machine. Only a failing test waits this long; `TAILCAST_PATIENCE` shortens it
 /// (in seconds) for somebody who hunts a failure.
 pub fn patience() -> Duration {
