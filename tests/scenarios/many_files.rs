@@ -200,6 +200,6 @@ fn three_thousand_files_are_begun_within_seconds() {
     assert!(spent < 8.0, "{spent} s");
     // A disk that others use as well takes its time for three thousand checkpoints.
     watcher.signal("TERM");
-    watcher.finish().assert_success();
+    assert_eq!(watcher.finish().code, 0);
     assert_eq!(oracle.settle().len(), 3000);
 }
