@@ -1,8 +1,10 @@
-//! logrotate's configuration, as far as it decides what a watcher can read: which logs it rotates, how, and where to.
+//! What logrotate does to a log, going by the words of its configuration.
 //!
-//! The format is logrotate(8)'s: directives outside of sections are the defaults of those that come behind, and `include`
-//! reads another file, or all of a folder. `parse` is pure. What cannot be read is not known, and no failure.
+//! A plain scan of the files that name the log, and of the first one, which has the defaults. Sections are not told apart,
+//! nor is what a later word takes back: so a warning may be given once too often. What cannot be read is not known, and no
+//! failure.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,382 +14,231 @@ use crate::error::describe;
 use crate::file::packing_program;
 use crate::watch::{Glob, matches};
 
-/// How a log is rotated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Rules {
-    compress: bool,
-    delays: bool,
-    copytruncate: bool,
-    olddir: Option<PathBuf>,
-    /// How many rotated files are kept; below 0: all.
-    rotate: i64,
-    ending: String,
-}
-
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules {
-            compress: false,
-            delays: false,
-            copytruncate: false,
-            olddir: None,
-            rotate: 0,
-            ending: ".gz".into(),
-        }
-    }
-}
-
-/// Logs with the same rules.
-#[derive(Debug, PartialEq, Eq)]
-struct Section {
-    patterns: Vec<String>,
-    rules: Rules,
-    /// Where it begins.
-    file: PathBuf,
-    line: usize,
-}
-
-/// What a file says.
-#[derive(Debug, PartialEq, Eq)]
-enum Item {
-    Section(Section),
-    Include(PathBuf),
-}
+const NAME: &str = "logrotate";
+/// Files that include each other have an end.
+const MOST: usize = 1000;
+/// Names in a folder that an editor or a package manager has left behind: logrotate's `tabooext`, in short.
+const LEFT_BEHIND: [&str; 6] = [".dpkg-", ".rpm", ".bak", ".old", ".disabled", "~"];
 
 /// All that is configured.
 #[derive(Debug, Default)]
 pub struct Configuration {
-    sections: Vec<Section>,
+    /// The words of each file's lines.
+    files: Vec<(PathBuf, Vec<Vec<String>>)>,
     /// What could not be read, and why.
     unread: Vec<(PathBuf, String)>,
 }
 
-/// Files that include each other without end.
-const DEEPEST: usize = 10;
-/// Files in an included folder that are left out: logrotate's `tabooext`.
-const TABOO: [&str; 12] = [
-    ".bak",
-    ".disabled",
-    ".dpkg-old",
-    ".dpkg-dist",
-    ".dpkg-new",
-    ".rpmnew",
-    ".rpmorig",
-    ".rpmsave",
-    ".swp",
-    ".old",
-    ",v",
-    "~",
-];
-
 impl Configuration {
     /// Reads a file and all that it includes.
     pub fn read(path: &Path) -> Configuration {
-        let mut all = Configuration::default();
-        all.read_file(path, &mut Rules::default(), 0);
-        all
-    }
-
-    fn read_file(&mut self, path: &Path, defaults: &mut Rules, depth: usize) {
-        let text = match fs::read(path) {
-            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => return self.unread.push((path.into(), describe(&error))),
-        };
-        // An included file changes the defaults of what stands behind the include, so the order is kept.
-        parse(&text, path, defaults, &mut |item, defaults| match item {
-            Item::Section(section) => self.sections.push(section),
-            Item::Include(_) if depth == DEEPEST => {}
-            Item::Include(other) if other.is_dir() => self.read_folder(&other, defaults, depth),
-            Item::Include(other) => self.read_file(&other, defaults, depth + 1),
-        });
-    }
-
-    fn read_folder(&mut self, folder: &Path, defaults: &mut Rules, depth: usize) {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => return self.unread.push((folder.into(), describe(&error))),
-        };
-        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let is_taboo = name.starts_with('.') || TABOO.iter().any(|end| name.ends_with(end));
-            if !is_taboo && path.is_file() {
-                self.read_file(&path, defaults, depth + 1);
+        let (mut all, mut todo) = (
+            Configuration::default(),
+            VecDeque::from([path.to_path_buf()]),
+        );
+        while let Some(path) = todo.pop_front().filter(|_| all.files.len() < MOST) {
+            let read = if path.is_dir() {
+                fs::read_dir(&path).map(|entries| {
+                    let paths = entries.flatten().map(|entry| entry.path());
+                    todo.extend(paths.filter(|path| !is_left_behind(path)));
+                })
+            } else {
+                fs::read(&path).map(|text| {
+                    let lines: Vec<_> = String::from_utf8_lossy(&text).lines().map(words).collect();
+                    let others = lines
+                        .iter()
+                        .filter(|words| words.len() > 1 && words[0] == "include");
+                    todo.extend(others.map(|words| PathBuf::from(&words[1])));
+                    all.files.push((path.clone(), lines));
+                })
+            };
+            if let Err(error) = read {
+                all.unread.push((path, describe(&error)));
             }
         }
+        all
     }
 
     /// What could not be read.
     pub fn troubles(&self) -> Vec<Condition> {
-        let unread = self.unread.iter();
-        unread
-            .map(|(path, why)| {
-                let says = format!("{why}: how logs are rotated by it is not known");
-                Condition::unknown(&format!("logrotate's {}", path.display()), "readable", says)
-            })
-            .collect()
+        let unread = self.unread.iter().map(|(path, why)| {
+            let says = format!("{why}: how logs are rotated by it is not known");
+            Condition::unknown(&format!("logrotate's {}", path.display()), "readable", says)
+        });
+        unread.collect()
     }
 
-    /// What the rules for a log mean to a watcher that looks for rotated files in these folders too.
+    /// Where a log is named first, and each word that may be about it with the one behind it. None: nothing names it.
+    fn words_about(&self, log: &Path) -> Option<(String, BTreeSet<(&str, &str)>)> {
+        let names = [Some(log.to_path_buf()), fs::canonicalize(log).ok()];
+        let is_it = |word: &String| {
+            let is_one = |glob: Glob| names.iter().flatten().any(|name| matches(&glob, name));
+            word.starts_with('/') && is_one(Glob::new(word.into()))
+        };
+        let (mut place, mut pairs) = (None, BTreeSet::new());
+        for (number, (path, lines)) in self.files.iter().enumerate() {
+            let named = lines.iter().position(|words| words.iter().any(is_it));
+            place = place.or(named.map(|line| format!("{}:{}", path.display(), line + 1)));
+            for words in lines.iter().filter(|_| number == 0 || named.is_some()) {
+                let behind = words.iter().skip(1).map(String::as_str).chain([""]);
+                pairs.extend(words.iter().map(String::as_str).zip(behind));
+            }
+        }
+        place.map(|place| (place, pairs))
+    }
+
+    /// What that means to a watcher that looks for rotated files in these folders too.
     pub fn of_log(&self, log: &Path, rotated: &[PathBuf]) -> Vec<Condition> {
         let subject = log.display().to_string();
-        let target = fs::canonicalize(log).ok();
-        let is_of = |section: &&Section| {
-            let mut globs = section
-                .patterns
-                .iter()
-                .map(|pattern| Glob::new(pattern.into()));
-            globs.any(|glob| {
-                matches(&glob, log) || target.as_ref().is_some_and(|path| matches(&glob, path))
-            })
+        let Some((place, pairs)) = self.words_about(log) else {
+            let says = "not all of its configuration could be read";
+            return vec![match self.unread.is_empty() {
+                true => Condition::ok(&subject, NAME, "it does not rotate this log"),
+                false => Condition::unknown(&subject, NAME, says),
+            }];
         };
-        match self.sections.iter().find(is_of) {
-            Some(section) => section.conditions(&subject, log, rotated),
-            None if self.unread.is_empty() => {
-                vec![Condition::ok(&subject, NAME, "it does not rotate this log")]
-            }
-            None => vec![Condition::unknown(
-                &subject,
-                NAME,
-                "not all of its configuration could be read",
-            )],
-        }
-    }
-}
-
-const NAME: &str = "logrotate";
-
-impl Section {
-    fn conditions(&self, subject: &str, log: &Path, rotated: &[PathBuf]) -> Vec<Condition> {
-        let place = format!("{}:{}", self.file.display(), self.line);
-        let rules = &self.rules;
+        let values = |name: &'static str| {
+            pairs
+                .iter()
+                .filter(move |(word, _)| *word == name)
+                .map(|(_, value)| *value)
+        };
+        let has = |name| values(name).next().is_some();
+        let fail = |what: String| Condition::fail(&subject, NAME, format!("{place}: {what}"));
+        let warn = |what: &str| Condition::warn(&subject, NAME, format!("{place}: {what}"));
         let mut all = Vec::new();
-        if let Some(olddir) = &rules.olddir
-            && !is_among(olddir, rotated, log)
-        {
-            let olddir = olddir.display();
-            let says = format!("{place}: olddir {olddir}: rotated files are not looked for there");
-            let mend = format!("watch with --rotated {olddir}");
-            all.push(Condition::fail(subject, NAME, says).mend(mend));
+        for olddir in values("olddir").filter(|olddir| !is_among(olddir, rotated, log)) {
+            let what = format!("olddir {olddir}: rotated files are not looked for there");
+            all.push(fail(what).mend(format!("watch with --rotated {olddir}")));
         }
-        if rules.copytruncate {
-            let says = format!(
-                "{place}: copytruncate loses what is written between the copy and the truncation"
+        if has("copytruncate") {
+            let what = "copytruncate loses what is written between the copy and the truncation";
+            all.push(
+                warn(what).mend("use create, and have the program open its log anew in postrotate"),
             );
-            let mend = "use create, and have the program open its log anew in postrotate";
-            all.push(Condition::warn(subject, NAME, says).mend(mend));
         }
-        all.extend(self.packing(subject, &place));
-        if rules.rotate == 0 {
-            let says = format!(
-                "{place}: rotate 0: a rotated file is removed at once, and with it what no watcher has read by then"
-            );
-            all.push(Condition::warn(subject, NAME, says).mend("rotate 2, or more"));
+        if has("compress") {
+            let ending = values("compressext").next().unwrap_or(".gz");
+            match packing_program(ending) {
+                None => {
+                    let mend = "compresscmd gzip, zstd, xz or bzip2, with its compressext";
+                    all.push(
+                        fail(format!("archives that end in {ending} cannot be read")).mend(mend),
+                    );
+                }
+                Some(program) if !is_installed(program) => {
+                    let what =
+                        format!("compress, and there is no {program} here to read archives with");
+                    all.push(fail(what).mend(format!("install {program}")));
+                }
+                Some(_) if !has("delaycompress") => {
+                    let what = "compress without delaycompress: what the program still writes to the old file is lost, \
+                        and a watcher that comes late reads archives";
+                    all.push(warn(what).mend("add delaycompress"));
+                }
+                Some(_) => {}
+            }
+        }
+        if !has("rotate") || pairs.contains(&("rotate", "0")) {
+            let what = "rotate 0: a rotated file is removed at once, and with it what no watcher has read by then";
+            all.push(warn(what).mend("rotate 2, or more"));
         }
         if all.is_empty() {
-            all.push(Condition::ok(
-                subject,
-                NAME,
-                format!("{place}: nothing that stands in the way"),
-            ));
+            let says = format!("{place}: nothing that stands in the way");
+            all.push(Condition::ok(&subject, NAME, says));
         }
         all
     }
+}
 
-    fn packing(&self, subject: &str, place: &str) -> Option<Condition> {
-        let rules = &self.rules;
-        if !rules.compress {
-            return None;
-        }
-        let ending = &rules.ending;
-        match packing_program(ending) {
-            None => {
-                let says = format!("{place}: archives that end in {ending} cannot be read");
-                let mend = "compresscmd gzip, zstd, xz or bzip2, with its compressext";
-                Some(Condition::fail(subject, NAME, says).mend(mend))
-            }
-            Some(program) if !is_installed(program) => {
-                let says = format!(
-                    "{place}: compress, and there is no {program} here to read archives with"
-                );
-                Some(Condition::fail(subject, NAME, says).mend(format!("install {program}")))
-            }
-            Some(_) if !rules.delays => {
-                let says = format!(
-                    "{place}: compress without delaycompress: what the program still writes to the old file is lost, \
-                     and a watcher that comes late reads archives"
-                );
-                Some(Condition::warn(subject, NAME, says).mend("add delaycompress"))
-            }
-            Some(_) => None,
-        }
-    }
+fn is_left_behind(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !path.is_file() || name.starts_with('.') || LEFT_BEHIND.iter().any(|end| name.contains(end))
+}
+
+/// A line's words, up to a comment: quotes keep one together, braces and `=` stand between two.
+fn words(line: &str) -> Vec<String> {
+    let plain = line.split('#').next().unwrap_or_default();
+    let parts = plain.split(['"', '\'']).enumerate();
+    let words = parts.flat_map(|(index, part)| match index % 2 {
+        1 => vec![part],
+        _ => part.split([' ', '\t', '{', '}', '=']).collect(),
+    });
+    words
+        .filter(|word| !word.is_empty())
+        .map(String::from)
+        .collect()
 }
 
 /// Whether `olddir`, which is relative to the log's folder as `--rotated` is, is one of these.
-fn is_among(olddir: &Path, rotated: &[PathBuf], log: &Path) -> bool {
+fn is_among(olddir: &str, rotated: &[PathBuf], log: &Path) -> bool {
     let folder = log.parent().unwrap_or(Path::new("/"));
     let whole = |dir: &Path| {
         let dir = folder.join(dir);
         fs::canonicalize(&dir).unwrap_or_else(|_| dir.components().collect())
     };
-    rotated.iter().any(|dir| whole(dir) == whole(olddir))
-}
-
-/// Where in a file the parser is.
-enum Within {
-    Nothing,
-    /// Patterns, until their `{`; they began in this line.
-    Patterns(Vec<String>, usize),
-    Section(Section),
-    /// A script, until its `endscript`.
-    Script(Box<Within>),
-}
-
-/// Reads a file's text; calls `found` for what it finds, in order, with the defaults as they are there.
-fn parse(text: &str, file: &Path, defaults: &mut Rules, found: &mut dyn FnMut(Item, &mut Rules)) {
-    let mut within = Within::Nothing;
-    for (index, line) in text.lines().enumerate() {
-        let mut rest = line.trim();
-        while !rest.is_empty() && !rest.starts_with('#') {
-            (within, rest) = step(within, rest, (file, index + 1), defaults, found);
-        }
-    }
-}
-
-/// Takes what stands first in a line. Returns where the parser is then, and the line's rest.
-fn step<'t>(
-    within: Within,
-    line: &'t str,
-    (file, number): (&Path, usize),
-    defaults: &mut Rules,
-    found: &mut dyn FnMut(Item, &mut Rules),
-) -> (Within, &'t str) {
-    match within {
-        Within::Script(outer) if line.split_whitespace().next() == Some("endscript") => {
-            (*outer, "")
-        }
-        Within::Script(outer) => (Within::Script(outer), ""),
-        Within::Nothing if line.starts_with(['/', '"', '\'', '~']) => {
-            (Within::Patterns(Vec::new(), number), line)
-        }
-        Within::Nothing => {
-            let words = words(line);
-            match &words[..] {
-                [name, other, ..] if name == "include" => {
-                    found(Item::Include(other.into()), defaults);
-                    (Within::Nothing, "")
-                }
-                _ if is_script(&words) => (Within::Script(Box::new(Within::Nothing)), ""),
-                _ => {
-                    defaults.set(&words);
-                    (Within::Nothing, "")
-                }
-            }
-        }
-        Within::Patterns(mut patterns, began) => match line.split_once('{') {
-            None => {
-                patterns.extend(words(line));
-                (Within::Patterns(patterns, began), "")
-            }
-            Some((before, behind)) => {
-                patterns.extend(words(before));
-                let section = Section {
-                    patterns,
-                    rules: defaults.clone(),
-                    file: file.into(),
-                    line: began,
-                };
-                (Within::Section(section), behind.trim_start())
-            }
-        },
-        Within::Section(section) => step_in_section(section, line, defaults, found),
-    }
-}
-
-/// The same, between the braces.
-fn step_in_section<'t>(
-    mut section: Section,
-    line: &'t str,
-    defaults: &mut Rules,
-    found: &mut dyn FnMut(Item, &mut Rules),
-) -> (Within, &'t str) {
-    if let Some(behind) = line.strip_prefix('}') {
-        found(Item::Section(section), defaults);
-        return (Within::Nothing, behind.trim_start());
-    }
-    let (directive, behind) = match line.split_once('}') {
-        Some((directive, _)) => (directive, &line[directive.len()..]),
-        None => (line, ""),
-    };
-    let words = words(directive);
-    if is_script(&words) {
-        return (Within::Script(Box::new(Within::Section(section))), "");
-    }
-    section.rules.set(&words);
-    (Within::Section(section), behind)
-}
-
-fn is_script(words: &[String]) -> bool {
-    const SCRIPTS: [&str; 5] = [
-        "prerotate",
-        "postrotate",
-        "firstaction",
-        "lastaction",
-        "preremove",
-    ];
-    words
-        .first()
-        .is_some_and(|word| SCRIPTS.contains(&word.as_str()))
-}
-
-impl Rules {
-    fn set(&mut self, words: &[String]) {
-        let [name, values @ ..] = words else {
-            return;
-        };
-        match (name.as_str(), values.first()) {
-            ("compress", _) => self.compress = true,
-            ("nocompress", _) => self.compress = false,
-            ("delaycompress", _) => self.delays = true,
-            ("nodelaycompress", _) => self.delays = false,
-            ("copytruncate", _) => self.copytruncate = true,
-            ("nocopytruncate", _) => self.copytruncate = false,
-            ("olddir", Some(folder)) => self.olddir = Some(folder.into()),
-            ("noolddir", _) => self.olddir = None,
-            ("rotate", Some(count)) => self.rotate = count.parse().unwrap_or(self.rotate),
-            ("compressext", Some(ending)) => self.ending = ending.clone(),
-            _ => {}
-        }
-    }
-}
-
-/// Words as logrotate splits them: at blanks and `=`, but not in quotes or behind a backslash; up to a comment.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote, mut began) = (Vec::new(), String::new(), None, false);
-    let mut letters = line.chars();
-    while let Some(letter) = letters.next() {
-        match (letter, quote) {
-            (_, Some(end)) if letter == end => quote = None,
-            ('\\', _) => word.extend(letters.next()),
-            (_, Some(_)) => word.push(letter),
-            ('"' | '\'', None) => (quote, began) = (Some(letter), true),
-            ('#', None) if word.is_empty() && !began => break,
-            (' ' | '\t' | '=', None) => {
-                if began || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                began = false;
-            }
-            (_, None) => word.push(letter),
-        }
-    }
-    if began || !word.is_empty() {
-        words.push(word);
-    }
-    words
+    rotated
+        .iter()
+        .any(|dir| whole(dir) == whole(Path::new(olddir)))
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_log_stands_in_the_files_that_name_it_and_in_the_first() {
+        let file = |name: &str, text: &str| (name.into(), text.lines().map(words).collect());
+        let all = Configuration {
+            files: vec![
+                file("/conf", "# it isn't\nweekly\nrotate 4\ncompress\n"),
+                file(
+                    "/d/a",
+                    "\n/var/log/a.log \"/var/log/with space.log\" {\n rotate=7\n delaycompress # so\n}\n/srv/*/b.log{copytruncate}\n",
+                ),
+                file("/d/b", "/c.log {\n olddir '/x y'\n"),
+            ],
+            unread: Vec::new(),
+        };
+        for (log, place, has, has_not) in [
+            (
+                "/var/log/a.log",
+                "/d/a:2",
+                ("rotate", "7"),
+                ("olddir", "/x y"),
+            ),
+            (
+                "/var/log/with space.log",
+                "/d/a:2",
+                ("delaycompress", ""),
+                ("so", ""),
+            ),
+            (
+                "/srv/x/b.log",
+                "/d/a:6",
+                ("copytruncate", ""),
+                ("olddir", "/x y"),
+            ),
+            ("/c.log", "/d/b:1", ("olddir", "/x y"), ("copytruncate", "")),
+            ("/c.log", "/d/b:1", ("rotate", "4"), ("rotate", "7")),
+        ] {
+            let (at, pairs) = all.words_about(Path::new(log)).unwrap();
+            assert_eq!(at, place, "{log}");
+            assert!(
+                pairs.contains(&has) && !pairs.contains(&has_not),
+                "{log}: {pairs:?}"
+            );
+        }
+        assert!(all.words_about(Path::new("/e.log")).is_none());
+    }
+
+    #[test]
+    fn olddir_is_one_of_the_folders_however_it_is_written() {
+        let log = Path::new("/no/such/app.log");
+        let is = |olddir: &str, rotated: &str| is_among(olddir, &[rotated.into()], log);
+        assert!(is("old", "/no/such/old"));
+        assert!(is("/no/such/old", "old/"));
+        assert!(!is("old", "older"));
+        assert!(!is_among("old", &[], log));
+    }
+}
