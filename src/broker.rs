@@ -47,7 +47,7 @@ pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
 pub use entry::{Delivery, Entry, Id};
 pub use group::{Consumer, Member, Trouble};
-pub use inspect::{Denied, Facts, Inspector, denied};
+pub use inspect::{Denied, ServerFacts, Survey, denied};
 pub use reading::Reading;
 pub use record::{Record, source_name};
 pub use records::Records;

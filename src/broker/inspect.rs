@@ -1,11 +1,13 @@
 //! What `check` asks a Redis: what it is, what it keeps, and what our user may do there.
 //!
-//! Nothing is changed. A command is tried inside a `MULTI` that never gets its `EXEC`: Redis judges who may run what when it
-//! queues it. What a server does not tell is not known, and no failure.
+//! Nothing is changed. Who may run what is asked (`ACL DRYRUN`, Redis 7); a user who may not ask has each command tried
+//! inside a `MULTI` that never gets its `EXEC`, as Redis judges when it queues. A proxy, or a Redis in which `MULTI` has
+//! another name, would run it: so a command is sent only right behind one that was seen to be queued, and to be harmless.
+//! What a server does not tell is not known, and no failure.
 
 use std::collections::BTreeMap;
 
-use redis::Value;
+use redis::{ServerError, Value};
 
 use super::connection::Connection;
 use super::record::{self, Place};
@@ -19,39 +21,39 @@ const NAME: &str = "tailcast-check";
 const UNKNOWN: &[u8] = b"UNKNOWN";
 
 /// A connection to ask on.
-pub struct Inspector {
+pub struct Survey {
     connection: Connection,
-    pub facts: Facts,
+    pub facts: ServerFacts,
 }
 
 /// What a server says of itself: `server`, `version`, `role` of its greeting, else `info:NAME` or `config:NAME`.
 #[derive(Debug, Default)]
-pub struct Facts(BTreeMap<String, String>);
+pub struct ServerFacts(BTreeMap<String, String>);
 
-impl Facts {
+impl ServerFacts {
     /// None: it does not say.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 }
 
-impl FromIterator<(String, String)> for Facts {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Facts {
-        Facts(pairs.into_iter().collect())
+impl FromIterator<(String, String)> for ServerFacts {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> ServerFacts {
+        ServerFacts(pairs.into_iter().collect())
     }
 }
 
 /// The settings that matter, as `CONFIG` calls them.
 const SETTINGS: [&str; 4] = ["maxmemory", "maxmemory-policy", "appendonly", "appendfsync"];
 
-impl Inspector {
-    pub fn open(address: &Address) -> Result<Inspector, Failure> {
-        let mut inspector = Inspector {
+impl Survey {
+    pub fn open(address: &Address) -> Result<Survey, Failure> {
+        let mut survey = Survey {
             connection: Connection::open(address, NAME, None)?,
-            facts: Facts::default(),
+            facts: ServerFacts::default(),
         };
-        inspector.ask_all()?;
-        Ok(inspector)
+        survey.ask_all()?;
+        Ok(survey)
     }
 
     fn ask_all(&mut self) -> Result<(), Failure> {
@@ -87,13 +89,7 @@ impl Inspector {
 
     /// The reply to a command; None: it is refused, or is not there.
     fn answer(&mut self, words: &[&[u8]]) -> Result<Option<Value>, Failure> {
-        let mut out = Vec::new();
-        super::encode::push_command(words, &mut out);
-        self.connection.write(&out)?;
-        Ok(match self.connection.reply()? {
-            Value::ServerError(_) => None,
-            reply => Some(reply),
-        })
+        Ok(self.connection.try_ask(words)?.ok())
     }
 
     pub fn is_cluster(&self) -> bool {
@@ -110,11 +106,19 @@ impl Inspector {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Denied {
     /// Commands, each with Redis' own words.
-    pub commands: Vec<(String, String)>,
+    pub commands: Vec<(&'static str, String)>,
     /// Commands without which a watcher publishes all the same, but does less.
-    pub spared: Vec<String>,
-    /// Without this nothing else could be tried.
-    pub multi: bool,
+    pub optional: Vec<&'static str>,
+    /// Some could not even be asked for.
+    pub has_unasked: bool,
+}
+
+/// A command that a watcher runs.
+struct Need<'w> {
+    name: &'static str,
+    args: Vec<&'w [u8]>,
+    /// Nothing is published without it.
+    is_required: bool,
 }
 
 /// What our user may not do of what a watcher with these options does for a source.
@@ -122,128 +126,117 @@ pub fn denied(address: &Address, options: &cli::Watch, source: &str) -> Result<D
     let mut connection = Connection::open(address, NAME, None)?;
     let place = commit::place(&connection, options).unwrap_or(Place::Alone);
     let key = record::key_of(source, &place);
+    let target = Route::new(&options.target, "").target(UNKNOWN).into_owned();
+    let dry_run = [b"ACL", b"DRYRUN".as_slice(), address.user().as_bytes()];
+    let is_told = connection.try_ask(&[&dry_run[..], &[b"GET", key.as_bytes()]].concat())?;
+    let is_told = is_told.is_ok();
+    let multi = match is_told {
+        true => None,
+        false => refusal(connection.try_ask(&[b"MULTI"])?),
+    };
     let mut denied = Denied::default();
-    if options.mode == Mode::Pubsub && options.hold != Hold::Off {
-        denied.spare(
-            &mut connection,
-            &[b"CLIENT", b"LIST", b"TYPE", b"pubsub"],
-            2,
-        )?;
-    }
-    let is_exact = options.delivery == Delivery::ExactlyOnce;
-    if is_exact {
-        denied.note(&mut connection, &[b"WATCH", key.as_bytes()])?;
-    }
-    if let Some(why) = try_one(&mut connection, &[b"MULTI"])? {
-        denied.commands.push(("MULTI".into(), why));
-        denied.multi = true;
-        return Ok(denied);
-    }
-    for words in tried(options, key.as_bytes()) {
-        let words: Vec<_> = words.iter().map(Vec::as_slice).collect();
-        denied.note(&mut connection, &words)?;
-    }
-    for (words, name) in bounding(options) {
-        let words: Vec<_> = words.iter().map(Vec::as_slice).collect();
-        denied.spare(&mut connection, &words, name)?;
+    for need in needs(options, key.as_bytes(), &target) {
+        let name = need.name.split(' ').map(str::as_bytes);
+        let words: Vec<&[u8]> = name.chain(need.args).collect();
+        let refused = match need.name {
+            _ if is_told => told(connection.try_ask(&[&dry_run[..], &words].concat())?),
+            "MULTI" => multi.clone(),
+            "EXEC" => try_exec(address)?,
+            _ if is_queueing(&mut connection)? => refusal(connection.try_ask(&words)?),
+            _ => {
+                denied.has_unasked = true;
+                None
+            }
+        };
+        match refused {
+            Some(why) if need.is_required => denied.commands.push((need.name, why)),
+            Some(_) => denied.optional.push(need.name),
+            None => {}
+        }
     }
     // What was queued goes with the connection.
-    drop(connection);
-    if is_exact {
-        denied.note_exec(address)?;
-    }
     Ok(denied)
 }
 
-/// The commands of a batch, and of taking over and forgetting a record.
-fn tried(options: &cli::Watch, key: &[u8]) -> Vec<Vec<Vec<u8>>> {
-    let target = Route::new(&options.target, "").target(UNKNOWN).into_owned();
-    let command = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect();
-    let mut all = vec![
-        command(&[b"GET", key]),
-        command(&[b"DEL", key]),
-        match options.mode {
-            Mode::Pubsub => command(&[b"PUBLISH", &target, b"x"]),
-            Mode::List => command(&[b"RPUSH", &target, b"x"]),
-            Mode::Stream => command(&[b"XADD", &target, b"*", b"line", b"x"]),
-        },
-    ];
-    if options.delivery == Delivery::ExactlyOnce {
-        all.push(command(&[b"SET", key, b"x"]));
-        if options.mode != Mode::Pubsub {
-            all.push(command(&[b"TYPE", &target]));
+/// The commands of a batch, of taking over and forgetting a record, and of looking at what piles up and trimming it.
+fn needs<'w>(options: &cli::Watch, key: &'w [u8], target: &'w [u8]) -> Vec<Need<'w>> {
+    let command = |is_required, name, args: &[&'w [u8]]| Need {
+        name,
+        args: args.to_vec(),
+        is_required,
+    };
+    let is_exact = options.delivery == Delivery::ExactlyOnce;
+    let mut all = vec![command(true, "GET", &[key]), command(true, "DEL", &[key])];
+    if is_exact {
+        all.extend([
+            command(true, "MULTI", &[]),
+            command(true, "EXEC", &[]),
+            command(true, "WATCH", &[key]),
+            command(true, "SET", &[key, b"x"]),
+        ]);
+    }
+    if is_exact && options.mode != Mode::Pubsub {
+        all.push(command(true, "TYPE", &[target]));
+    }
+    match options.mode {
+        Mode::Pubsub => {
+            all.push(command(true, "PUBLISH", &[target, b"x"]));
+            if options.hold != Hold::Off {
+                all.push(command(false, "CLIENT LIST", &[b"TYPE", b"pubsub"]));
+            }
+        }
+        Mode::List => all.extend([
+            command(true, "RPUSH", &[target, b"x"]),
+            command(false, "LLEN", &[target]),
+            command(false, "LTRIM", &[target, b"0", b"-1"]),
+        ]),
+        Mode::Stream => {
+            all.extend([
+                command(true, "XADD", &[target, b"*", b"line", b"x"]),
+                command(false, "XLEN", &[target]),
+                command(false, "XINFO GROUPS", &[target]),
+                command(false, "XPENDING", &[target, b"g"]),
+                command(false, "XTRIM", &[target, b"MINID", b"0"]),
+            ]);
+            if matches!(options.backlog.retain, Retain::Age(_)) {
+                all.push(command(false, "TIME", &[]));
+            }
         }
     }
     all
 }
 
-/// The commands that look at what piles up, and trim it; of each so many words are its name.
-fn bounding(options: &cli::Watch) -> Vec<(Vec<Vec<u8>>, usize)> {
-    let target = Route::new(&options.target, "").target(UNKNOWN).into_owned();
-    let target = target.as_slice();
-    let command = |words: &[&[u8]], name| (words.iter().map(|word| word.to_vec()).collect(), name);
-    match options.mode {
-        Mode::Pubsub => Vec::new(),
-        Mode::List => vec![
-            command(&[b"LLEN", target], 1),
-            command(&[b"LTRIM", target, b"0", b"-1"], 1),
-        ],
-        Mode::Stream => {
-            let clock = matches!(options.backlog.retain, Retain::Age(_));
-            let clock = clock.then(|| command(&[b"TIME"], 1));
-            let own = [
-                command(&[b"XLEN", target], 1),
-                command(&[b"XINFO", b"GROUPS", target], 2),
-                command(&[b"XPENDING", target, b"g"], 1),
-                command(&[b"XTRIM", target, b"MINID", b"0"], 1),
-            ];
-            own.into_iter().chain(clock).collect()
-        }
+/// Whether what is sent is queued: tried with a command that any user may run, and that changes nothing.
+fn is_queueing(connection: &mut Connection) -> Result<bool, Failure> {
+    let queued = Value::SimpleString("QUEUED".into());
+    let answer = connection.try_ask(&[b"HELLO"])?;
+    Ok(answer.is_ok_and(|answer| answer == queued))
+}
+
+/// Runs a transaction in which nothing is done.
+fn try_exec(address: &Address) -> Result<Option<String>, Failure> {
+    let mut connection = Connection::open(address, NAME, None)?;
+    let begun = connection.try_ask(&[b"MULTI"])?;
+    if begun != Ok(Value::Okay) || !is_queueing(&mut connection)? {
+        return Ok(None);
+    }
+    Ok(refusal(connection.try_ask(&[b"EXEC"])?))
+}
+
+/// The reply to `ACL DRYRUN`: `OK`, or why not.
+fn told(answer: Result<Value, ServerError>) -> Option<String> {
+    match answer {
+        Ok(Value::Okay) => None,
+        Ok(Value::BulkString(why)) => Some(String::from_utf8_lossy(&why).into_owned()),
+        Ok(_) => None,
+        Err(error) => Some(error.details().unwrap_or_default().to_string()),
     }
 }
 
-impl Denied {
-    /// The first `name` words are what the command is called.
-    fn spare(
-        &mut self,
-        connection: &mut Connection,
-        words: &[&[u8]],
-        name: usize,
-    ) -> Result<(), Failure> {
-        if try_one(connection, words)?.is_some() {
-            let name = words[..name].join(&b' ');
-            self.spared
-                .push(String::from_utf8_lossy(&name).into_owned());
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, connection: &mut Connection, words: &[&[u8]]) -> Result<(), Failure> {
-        if let Some(why) = try_one(connection, words)? {
-            let name = String::from_utf8_lossy(words[0]).into_owned();
-            self.commands.push((name, why));
-        }
-        Ok(())
-    }
-
-    /// A transaction into which a command did not get is one that `EXEC` refuses to run: nothing can come of it.
-    fn note_exec(&mut self, address: &Address) -> Result<(), Failure> {
-        let mut connection = Connection::open(address, NAME, None)?;
-        try_one(&mut connection, &[b"MULTI"])?;
-        try_one(&mut connection, &[b"GET"])?;
-        self.note(&mut connection, &[b"EXEC"])
-    }
-}
-
-/// Sends a command; returns Redis' words where the user may not run it. Other errors are not about that.
-fn try_one(connection: &mut Connection, words: &[&[u8]]) -> Result<Option<String>, Failure> {
-    let mut out = Vec::new();
-    super::encode::push_command(words, &mut out);
-    connection.write(&out)?;
-    Ok(match connection.reply()? {
-        Value::ServerError(error) if error.code() == "NOPERM" => {
-            Some(error.details().unwrap_or_default().to_string())
-        }
-        _ => None,
-    })
+/// Redis' words where a command may not be run, or is not there. Other errors are not about that.
+fn refusal(answer: Result<Value, ServerError>) -> Option<String> {
+    let error = answer.err()?;
+    let details = error.details().unwrap_or_default();
+    let is_absent = error.code() == "ERR" && details.starts_with("unknown command");
+    (is_absent || error.code() == "NOPERM").then(|| details.to_string())
 }

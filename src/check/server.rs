@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::Condition;
-use crate::broker::{Address, Denied, Facts, Inspector, Record, denied, mend_rights, read_records};
+use crate::broker::{
+    Address, Denied, Record, ServerFacts, Survey, denied, mend_rights, read_records,
+};
 use crate::cli::{self, Delivery, Hold, Mode};
 use crate::error::Result;
 
@@ -21,8 +23,8 @@ pub fn conditions(
 ) -> (Vec<Condition>, Vec<Stored>) {
     let subject = format!("redis {address}");
     let nothing = || sources.iter().map(|_| None).collect();
-    let inspector = match Inspector::open(address) {
-        Ok(inspector) => inspector,
+    let survey = match Survey::open(address) {
+        Ok(survey) => survey,
         Err(failure) => {
             let mend = "see that it runs, and that --redis or $REDIS_URL names it";
             let fails = Condition::fail(&subject, "reachable", failure.to_string()).mend(mend);
@@ -30,12 +32,12 @@ pub fn conditions(
         }
     };
     let mut all = vec![Condition::ok(&subject, "reachable", "it answers")];
-    if let Err(failure) = inspector.expect_place(options) {
+    if let Err(failure) = survey.expect_place(options) {
         all.push(Condition::fail(&subject, "cluster", failure.to_string()));
-    } else if inspector.is_cluster() {
+    } else if survey.is_cluster() {
         all.push(Condition::ok(&subject, "cluster", "a Redis Cluster"));
     }
-    let facts = &inspector.facts;
+    let facts = &survey.facts;
     all.push(version(&subject, facts));
     all.push(role(&subject, facts));
     let name = sources.first().map_or("check", |(_, name)| name.as_str());
@@ -57,7 +59,7 @@ pub fn conditions(
     (all, records)
 }
 
-fn version(subject: &str, facts: &Facts) -> Condition {
+fn version(subject: &str, facts: &ServerFacts) -> Condition {
     const NAME: &str = "version";
     if let Some(valkey) = facts.get("info:valkey_version") {
         return Condition::ok(subject, NAME, format!("Valkey {valkey}"));
@@ -80,7 +82,7 @@ fn version(subject: &str, facts: &Facts) -> Condition {
     }
 }
 
-fn role(subject: &str, facts: &Facts) -> Condition {
+fn role(subject: &str, facts: &ServerFacts) -> Condition {
     const NAME: &str = "role";
     match facts.get("role").or_else(|| facts.get("info:role")) {
         Some("master") => Condition::ok(subject, NAME, "master"),
@@ -97,52 +99,57 @@ fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denie
     const NAME: &str = "rights";
     let user = address.user();
     let mend = mend_rights(user, options.mode, &options.target);
-    if denied.commands.is_empty() && denied.spared.is_empty() {
+    if !denied.commands.is_empty() {
+        let names: Vec<_> = denied.commands.iter().map(|(name, _)| *name).collect();
+        let why = &denied.commands[0].1;
+        let rest = match denied.has_unasked {
+            true => "; the others could not be asked for",
+            false => "",
+        };
+        let says = format!(
+            "the user {user} may not run {}: {why}{rest}",
+            names.join(", ")
+        );
+        let is_absent = why.starts_with("unknown command") || why.ends_with("not found");
+        return Condition::fail(subject, NAME, says).mend(match is_absent {
+            true => "take it out of rename-command in Redis' configuration".into(),
+            false => mend,
+        });
+    }
+    if denied.has_unasked {
+        let says = format!(
+            "what the user {user} may run is not told: no ACL DRYRUN, and nothing is queued behind MULTI"
+        );
+        return Condition::unknown(subject, NAME, says);
+    }
+    if denied.optional.is_empty() {
         return Condition::ok(
             subject,
             NAME,
             format!("the user {user} may do all that is needed"),
         );
     }
-    if denied.commands.is_empty() {
-        let says = format!("the user {user} may not run {}", denied.spared.join(", "));
-        let (asked, without) = match options.mode {
-            Mode::Pubsub => (
-                (options.hold == Hold::Absent).then_some("--hold absent takes"),
-                "slow subscribers are not waited for",
-            ),
-            Mode::Stream | Mode::List => (
-                (options.backlog.is_asked_for)
-                    .then_some("--max-backlog, --when-full and --retain take"),
-                "nothing bounds what piles up in Redis",
-            ),
-        };
-        let condition = match asked {
-            Some(what) => Condition::fail(subject, NAME, format!("{says}, which {what}")),
-            None => Condition::warn(subject, NAME, format!("{says}: {without}")),
-        };
-        return condition.mend(mend);
-    }
-    let names: Vec<_> = denied
-        .commands
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let rest = if denied.multi {
-        "; without MULTI the others could not be tried"
-    } else {
-        ""
+    let says = format!("the user {user} may not run {}", denied.optional.join(", "));
+    let (asked, without) = match options.mode {
+        Mode::Pubsub => (
+            (options.hold == Hold::Absent).then_some("--hold absent takes"),
+            "slow subscribers are not waited for",
+        ),
+        Mode::Stream | Mode::List => (
+            (options.backlog.is_asked_for)
+                .then_some("--max-backlog, --when-full and --retain take"),
+            "nothing bounds what piles up in Redis",
+        ),
     };
-    let why = &denied.commands[0].1;
-    let says = format!(
-        "the user {user} may not run {}: {why}{rest}",
-        names.join(", ")
-    );
-    Condition::fail(subject, NAME, says).mend(mend)
+    let condition = match asked {
+        Some(what) => Condition::fail(subject, NAME, format!("{says}, which {what}")),
+        None => Condition::warn(subject, NAME, format!("{says}: {without}")),
+    };
+    condition.mend(mend)
 }
 
 /// Whether Redis may throw a commit record away to make room.
-fn eviction(subject: &str, facts: &Facts) -> Condition {
+fn eviction(subject: &str, facts: &ServerFacts) -> Condition {
     const NAME: &str = "maxmemory-policy";
     let policy = facts
         .get("info:maxmemory_policy")
@@ -171,7 +178,7 @@ fn eviction(subject: &str, facts: &Facts) -> Condition {
 }
 
 /// What a crash of Redis costs.
-fn persistence(subject: &str, options: &cli::Watch, facts: &Facts) -> Condition {
+fn persistence(subject: &str, options: &cli::Watch, facts: &ServerFacts) -> Condition {
     const NAME: &str = "appendfsync";
     let is_on = facts
         .get("info:aof_enabled")
@@ -212,7 +219,7 @@ mod tests {
     use super::*;
     use crate::check::Verdict;
 
-    fn facts(pairs: &[(&str, &str)]) -> Facts {
+    fn facts(pairs: &[(&str, &str)]) -> ServerFacts {
         let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
         pairs.iter().map(owned).collect()
     }

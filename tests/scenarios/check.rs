@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -118,36 +120,135 @@ fn where_all_is_well_it_says_what_would_be_done_and_ends_well() {
     assert!(unread.iter().any(|u| begins.says.contains(u)), "{begins:?}");
 }
 
-#[test]
-fn it_changes_nothing() {
-    let scene = Scene::new();
+/// `check` in each mode and delivery, which must change neither a file nor a key; returns what is said of the rights.
+#[track_caller]
+fn check_of_everything(scene: &Scene, url: &str) -> Vec<(String, Found)> {
     for name in ["app.log", "other.log"] {
         scene.append(name, text(0..3));
     }
-    scene.once("app.log");
+    // A record, a list and a stream to be spared.
+    let source = ["--source", "src"];
+    let watch = |args: &[&str]| scene.watch("app.log").arg("--once").args(args).run().code;
+    watch(&[&source[..], &["--mode", "list", "--target", "list"]].concat());
+    let _: String = scene.redis.ask(&["SET", "tailcast:commit:src", "precious"]);
+    let _: i64 = scene.redis.ask(&["RPUSH", "list", "a"]);
+    let _: String = scene.redis.ask(&["XADD", "stream", "*", "line", "a"]);
     scene.append("app.log", text(3..5));
-    let (files, keys) = (
-        everything(scene.home()),
-        scene.redis.ask::<Vec<String>>(&["KEYS", "*"]),
-    );
-    let values = || -> Vec<Vec<u8>> {
-        let dump = |key: &String| scene.redis.ask(&["DUMP", key]);
-        keys.iter().map(dump).collect()
+    let keys = || {
+        let mut keys = scene.redis.ask::<Vec<String>>(&["KEYS", "*"]);
+        keys.sort();
+        keys
     };
-    let before = values();
+    let values = || -> Vec<(String, Vec<u8>)> {
+        let dump = |key: String| (key.clone(), scene.redis.ask(&["DUMP", &key]));
+        keys().into_iter().map(dump).collect()
+    };
+    let channel = scene.subscriber();
+    fs::write(scene.home().join("logrotate.conf"), "").expect("write");
+    let (files, before) = (everything(scene.home()), values());
+    let mut rights = Vec::new();
     for mode in ["pubsub", "list", "stream"] {
-        let url = scene.redis.url();
-        let run = scene
-            .tailcast(&["check", "--mode", mode, "--redis", &url, "--state-dir"])
-            .arg(scene.state_dir())
-            .arg(scene.path("*.log"))
-            .run();
-        assert_eq!(run.code, 0, "{}", run.stderr);
-        assert!(!run.stdout.is_empty());
+        for delivery in ["exactly-once", "at-least-once"] {
+            let run = scene
+                .tailcast(&["check", "--json", "--redis", url])
+                .args(source);
+            let run = run.args(["--mode", mode, "--target", mode, "--delivery", delivery]);
+            let run = run
+                .arg("--logrotate-conf")
+                .arg(scene.home().join("logrotate.conf"));
+            let run = run.arg("--state-dir").arg(scene.state_dir());
+            let run = run.arg(scene.path("app.log")).run();
+            let all = found(&run, "rights").into_iter();
+            rights.extend(all.map(|one| (delivery.to_string(), one)));
+        }
     }
-    let after: Vec<String> = scene.redis.ask(&["KEYS", "*"]);
-    assert_eq!((after.len(), values()), (keys.len(), before));
+    assert_eq!(before, values());
+    assert_exactly::<&str, _>(&[], &channel.settle());
     assert_eq!(files, everything(scene.home()));
+    assert_eq!(rights.len(), 6, "{rights:?}");
+    rights
+}
+
+#[test]
+fn it_changes_nothing() {
+    let scene = Scene::new();
+    for (_, rights) in check_of_everything(&scene, &scene.redis.url()) {
+        assert_eq!(rights.state, "ok", "{rights:?}");
+    }
+}
+
+#[test]
+fn it_changes_nothing_where_multi_has_another_name() {
+    let scene = Scene::with(Redis::start_with(&["--rename-command", "MULTI", ""]));
+    for (delivery, rights) in check_of_everything(&scene, &scene.redis.url()) {
+        if delivery == "at-least-once" {
+            assert_eq!(rights.state, "ok", "it is asked for: {rights:?}");
+        } else {
+            assert_eq!(rights.state, "fail", "{rights:?}");
+            assert!(
+                rights.says.contains("MULTI") && rights.mend.contains("rename-command"),
+                "{rights:?}"
+            );
+        }
+    }
+    let hidden = [
+        "--rename-command",
+        "MULTI",
+        "",
+        "--rename-command",
+        "ACL",
+        "",
+    ];
+    let scene = Scene::with(Redis::start_with(&hidden));
+    for (delivery, rights) in check_of_everything(&scene, &scene.redis.url()) {
+        let state = if delivery == "at-least-once" {
+            "unknown"
+        } else {
+            "fail"
+        };
+        assert_eq!(rights.state, state, "{rights:?}");
+    }
+}
+
+/// A proxy that says `OK` to `MULTI` by itself, knows no `ACL`, and has Redis run what follows.
+fn proxy_without_transactions(redis: u16) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("listen");
+    let port = listener.local_addr().expect("an address").port();
+    let serve = move |mut client: TcpStream| -> std::io::Result<()> {
+        let mut redis = TcpStream::connect(("127.0.0.1", redis))?;
+        let (mut replies, mut back) = (redis.try_clone()?, client.try_clone()?);
+        std::thread::spawn(move || std::io::copy(&mut replies, &mut back));
+        let mut commands = BufReader::new(client.try_clone()?);
+        loop {
+            let mut command = String::new();
+            commands.read_line(&mut command)?;
+            let words: usize = command.trim()[1..].parse().expect("how many words");
+            // A word has two lines: how long it is, and itself.
+            for _ in 0..2 * words {
+                commands.read_line(&mut command)?;
+            }
+            match command.lines().nth(2) {
+                Some("MULTI") => client.write_all(b"+OK\r\n")?,
+                Some("ACL") => client.write_all(b"-ERR unknown command 'ACL'\r\n")?,
+                _ => redis.write_all(command.as_bytes())?,
+            }
+        }
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(client));
+        }
+    });
+    port
+}
+
+#[test]
+fn it_changes_nothing_behind_a_proxy_that_executes_what_follows_multi() {
+    let scene = Scene::new();
+    let port = proxy_without_transactions(scene.redis.port);
+    for (_, rights) in check_of_everything(&scene, &format!("redis://127.0.0.1:{port}/")) {
+        assert_eq!(rights.state, "unknown", "{rights:?}");
+    }
 }
 
 #[test]
