@@ -123,13 +123,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads its URL: `redis://[user:password@]host[:port][/db]`, the same with `rediss://`, or `redis+unix:///path`.
+    /// Reads its URL: `redis://[user:password@]host[:port][/db]`, the same with `rediss://`, or `redis+unix:///path`. No
+    /// error shows more of it than what it lacks, as a password may stand anywhere in one that is wrong.
     pub fn parse(server: &cli::Server) -> Result<Address> {
         let url = server.url.as_str();
         let fail = |cause: String| {
             let takes = "it takes redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, \
                 redis+unix:///path/to/socket, or redis+sentinel://host[:port],.../MASTER[/db]";
-            Error::Failed(format!("--redis: not a Redis URL: {cause}; {takes}"))
+            Error::Usage(format!("--redis: not a Redis URL: {cause}; {takes}"))
         };
         let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
         let certificates = tls::read(is_tls, server)?;
@@ -137,15 +138,21 @@ impl Address {
             Some((sentinels, lone)) => (Some(sentinels), lone),
             None => (None, url.to_string()),
         };
+        // An @ behind the host is of a password whose beginning would be taken for a port, and shown.
+        let mut behind_host = url.split(['/', '?', '#']).skip(3);
+        let is_socket = url.starts_with("redis+unix:") || url.starts_with("unix:");
+        if !is_socket && behind_host.any(|part| part.contains('@')) {
+            let cause = "a /, ? or # of the password is written as %2F, %3F or %23";
+            return Err(fail(cause.into()));
+        }
         let info = url
             .into_connection_info()
             .map_err(|error| fail(lower(&error.to_string())))?;
         let settings = info.redis_settings();
-        if let (Some(user), None) = (settings.username(), settings.password()) {
-            return Err(Error::Failed(format!(
-                "--redis: the user {user} has no password: write redis://{user}:PASSWORD@...; where the user needs none, \
-                 any will do"
-            )));
+        if settings.username().is_some() && settings.password().is_none() {
+            let text = "--redis: its user has no password: write redis://USER:PASSWORD@...; where the user needs none, any \
+                will do";
+            return Err(Error::Usage(text.into()));
         }
         Ok(Address {
             nodes: Nodes::only(info.addr()),
@@ -176,6 +183,26 @@ impl Address {
     /// A reply as what it is to be.
     fn read<T: FromRedisValue>(&self, reply: &Value) -> Result<T, Failure> {
         from_redis_value_ref(reply).map_err(|_| self.unexpected(reply))
+    }
+
+    /// An answer to a greeting that has the password in it: whoever answers may say it again, as Redis does where it does
+    /// not know `AUTH`, so no more is shown than the code.
+    fn refused_login(&self, reply: &Value, password: &str) -> Failure {
+        let (code, detail) = match reply {
+            Value::ServerError(error) => (error.code(), error.details().unwrap_or_default()),
+            _ => ("", ""),
+        };
+        let is_code =
+            !code.contains(password) && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        let shown = Some(code).filter(|code| is_code && !code.is_empty());
+        let text = format!(
+            "redis {self}: the login is answered with {}",
+            shown.unwrap_or("something else than OK")
+        );
+        match mend(code, detail) {
+            Some(mend) => Failure::Fatal(Error::Failed(format!("{text}; {mend}"))),
+            None => Failure::Wait(text),
+        }
     }
 
     fn unexpected(&self, reply: &Value) -> Failure {
@@ -294,6 +321,10 @@ mod tests {
             "redis+sentinel://:hunter2@h:x/m",
             "redis+sentinel://:hunter2@h/m/x",
             "http://:hunter2@h",
+            "redis://u:12/hunter2@h",
+            "redis://u:12?hunter2@h",
+            "redis://u:12#hunter2@h",
+            "redis+sentinel://u:12#hunter2@h/m",
             "hunter2",
         ] {
             let error = parse(url).err().unwrap().to_string();
@@ -308,7 +339,36 @@ mod tests {
     fn a_user_without_a_password_is_not_taken_for_the_default_user() {
         for url in ["redis://bob@h", "redis+unix:///s?user=bob"] {
             let error = parse(url).err().unwrap().to_string();
-            assert!(error.contains("bob has no password"), "{error}");
+            assert!(
+                error.contains("its user has no password") && !error.contains("bob"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_answer_to_the_password_is_shown_but_its_code() {
+        let address = parse("redis://h").unwrap();
+        let shown = |reply: &[u8]| {
+            let reply = redis::parse_redis_value(reply).unwrap();
+            address.refused_login(&reply, "HUNTER").to_string()
+        };
+        let told =
+            shown(b"-ERR unknown command 'AUTH', with args beginning with: 'bob' 'HUNTER' \r\n");
+        assert!(
+            told.starts_with("redis h:6379: the login is answered with ERR; "),
+            "{told}"
+        );
+        for reply in [
+            &b"-HUNTER is wrong\r\n"[..],
+            b"-'HUNTER' is wrong\r\n",
+            b"+HUNTER\r\n",
+            b"*3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$6\r\nHUNTER\r\n",
+            b"-ERR HUNTER\r\n",
+            b"-WRONGPASS HUNTER\r\n",
+        ] {
+            let told = shown(reply);
+            assert!(!told.contains("HUNTER") && !told.contains("bob"), "{told}");
         }
     }
 

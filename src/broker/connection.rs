@@ -105,14 +105,24 @@ impl Connection {
         }
         push_command(&[b"CLIENT", b"SETNAME", name.as_bytes()], &mut out);
         push_command(&[b"HELLO"], &mut out);
-        self.write(&out)?;
+        // A last word of Redis may have the password in it too, so it is not looked for.
+        let sent = self.inner.send_packed_command(&out);
+        sent.map_err(|error| failure(&self.address, &error))?;
+        let address = self.address.clone();
+        let refused = |reply: &Value| match settings.password() {
+            Some(password) => address.refused_login(reply, password),
+            None => address.unexpected(reply),
+        };
         for _ in 0..replies {
-            self.expect_ok()?;
+            match self.reply()? {
+                Value::Okay => {}
+                other => return Err(refused(&other)),
+            }
         }
         // It is a courtesy: a user who may not name itself does without. But a Redis that cannot serve says so here.
         match self.reply()? {
             Value::ServerError(error) if !matches!(error.code(), "NOPERM" | "ERR") => {
-                return Err(self.address.error_reply(&error));
+                return Err(refused(&Value::ServerError(error)));
             }
             _ => {}
         }

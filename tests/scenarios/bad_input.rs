@@ -408,7 +408,7 @@ fn help_and_version_are_data_and_succeed() {
 }
 
 #[test]
-fn a_bad_redis_url_exits_1_and_never_shows_its_password() {
+fn a_bad_redis_url_is_bad_usage_and_never_shows_its_password() {
     let scene = Scene::new();
     scene.append("app.log", text(0..1));
     let urls = [
@@ -426,7 +426,7 @@ fn a_bad_redis_url_exits_1_and_never_shows_its_password() {
             let flag = scene.tailcast(args).args(["--redis", url]).run();
             let variable = scene.tailcast(args).env("REDIS_URL", url).run();
             for run in [flag, variable] {
-                run.assert_fails(1, &[]);
+                run.assert_fails(2, &[]);
                 assert!(
                     run.stderr.to_lowercase().contains("redis"),
                     "{url}: {}",
@@ -445,7 +445,7 @@ fn a_user_without_a_password_does_not_connect_as_the_default_user() {
     let oracle = scene.subscriber();
     let url = format!("redis://bob@127.0.0.1:{}/", scene.redis.port);
     let run = scene.watch_through(&url, "app.log").arg("--once").run();
-    run.assert_fails(1, &["bob has no password"]);
+    run.assert_fails(2, &["its user has no password"]);
     assert_exactly::<&str, _>(&[], &oracle.settle());
 }
 
