@@ -2,26 +2,75 @@
 
 pub use built::{Certificates, client, read};
 
-/// What a person can do about a certificate that was refused, on either side. None: the cause is something else.
+/// The alerts with which the other side refuses our certificate, or the lack of one, as rustls calls them. Any other is about
+/// itself, as of a terminator whose backend is away.
+const ABOUT_OURS: [&str; 8] = [
+    "BadCertificate",
+    "UnsupportedCertificate",
+    "CertificateRevoked",
+    "CertificateExpired",
+    "CertificateUnknown",
+    "UnknownCA",
+    "AccessDenied",
+    "NoCertificate",
+];
+
+/// What a person can do about a certificate that was refused, on either side. None: the cause is something else, which may
+/// pass.
 pub fn mend(cause: &str) -> Option<&'static str> {
     let has = |text: &str| cause.contains(text);
-    Some(match () {
-        () if has("UnknownIssuer") || has("BadSignature") => {
+    Some(match cause.split_once("fatal alert: ") {
+        Some((_, "CertificateRequired")) => "give a certificate with --tls-cert and --tls-key",
+        Some((_, alert)) if ABOUT_OURS.contains(&alert) => {
+            "look at --tls-cert and --tls-key: the server takes another certificate"
+        }
+        Some(_) => return None,
+        _ if has("UnknownIssuer") || has("BadSignature") => {
             "name the authority that signed it with --tls-ca"
         }
-        () if has("certificate expired") || has("not valid yet") => {
+        _ if has("certificate expired") || has("not valid yet") => {
             "renew the server's certificate, or set the clock"
         }
-        () if has("not valid for name") => "use a host name in the URL that the certificate names",
-        () if has("CertificateRequired") => "give a certificate with --tls-cert and --tls-key",
-        () if has("peer certificate") || has("fatal alert") => {
-            "look at the certificates of both sides"
-        }
-        () if has("PEM") || has("TLS parameters") || has("trust anchors") => {
+        _ if has("not valid for name") => "use a host name in the URL that the certificate names",
+        _ if has("peer certificate") => "look at the server's certificate",
+        _ if has("PEM") || has("TLS parameters") || has("trust anchors") => {
             "look at --tls-ca, --tls-cert and --tls-key"
         }
-        () => return None,
+        _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mend;
+
+    #[test]
+    fn only_a_certificate_that_is_refused_cannot_be_waited_for() {
+        for alert in [
+            "InternalError",
+            "HandshakeFailure",
+            "CloseNotify",
+            "UnrecognisedName",
+            "Unknown(255)",
+        ] {
+            assert_eq!(
+                mend(&format!("received fatal alert: {alert}")),
+                None,
+                "{alert}"
+            );
+        }
+        for cause in [
+            "received fatal alert: CertificateRequired",
+            "received fatal alert: UnknownCA",
+            "received fatal alert: CertificateExpired",
+            "invalid peer certificate: UnknownIssuer",
+            "invalid peer certificate: certificate expired: verification time",
+            "invalid peer certificate: BadEncoding",
+        ] {
+            assert!(mend(cause).is_some(), "{cause}");
+        }
+        assert_eq!(mend("connection refused"), None);
+    }
 }
 
 #[cfg(not(feature = "tls"))]

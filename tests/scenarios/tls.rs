@@ -16,6 +16,8 @@ fn without_the_feature_it_is_said_how_to_build_it_in() {
 
 #[cfg(feature = "tls")]
 mod with_tls {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
@@ -177,5 +179,43 @@ mod with_tls {
         let both = ["--tls-cert", &files[0], "--tls-key", &files[1]];
         once(&scene, port, &ca, &both).assert_silent_success();
         assert_exactly(&lines(0..10), &oracle.settle());
+    }
+
+    /// Stands before a Redis that listens for TLS: so often it says that it cannot serve, as a terminator does whose
+    /// backend restarts; then it passes connections on.
+    fn terminator(redis: u16, alerts: usize) -> u16 {
+        const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("listen");
+        let port = listener.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            for (number, mut client) in listener.incoming().flatten().enumerate() {
+                if number < alerts {
+                    // Its hello is read first, as closing over it would be a reset.
+                    let _ = client.read(&mut [0; 4096]);
+                    let _ = client.write_all(&INTERNAL_ERROR);
+                    continue;
+                }
+                let redis = TcpStream::connect(("127.0.0.1", redis)).expect("connect");
+                for (from, to) in [(&client, &redis), (&redis, &client)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn a_terminator_whose_backend_restarts_is_waited_for() {
+        let authority = Authority::new();
+        authority.sign("server", "IP:127.0.0.1", "2");
+        let (scene, port) = authority.scene("server", "no");
+        let oracle = scene.subscriber();
+        scene.append("app.log", text(0..10));
+        let url = format!("rediss://127.0.0.1:{}/", terminator(port, 3));
+        let watcher = scene.watch_through(&url, "app.log").arg("--tls-ca");
+        let watcher = watcher.arg(authority.file("ca.crt")).spawn();
+        watcher.wait_says("InternalError");
+        scene.assert_arrives(watcher, &oracle, &lines(0..10));
     }
 }
