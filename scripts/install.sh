@@ -51,10 +51,12 @@ make_folder() {
 "
 }
 
-# "put MODE PATH": standard input becomes this file. A running binary is replaced, never written into.
+# "put MODE PATH": standard input becomes this file. A running binary is replaced, never written into, and so is what
+# stands at the name for the time being, as a link may.
 put() {
     make_folder "${2%/*}"
-    cat >"$DESTDIR$2.new"
+    rm -f "$DESTDIR$2.new"
+    (set -C && cat >"$DESTDIR$2.new")
     chmod "$1" "$DESTDIR$2.new"
     mv -f "$DESTDIR$2.new" "$DESTDIR$2"
     made="$made$2

@@ -19,7 +19,7 @@ use crate::position::{Dates, Progress, fnv1a};
 use crate::talk;
 use folder::{is_at, is_full, open_own, remove, why_unsafe};
 
-pub use folder::{lock as lock_file, open_own as open_unlinked, replace};
+pub use folder::{create_anew, lock as lock_file, open_own as open_unlinked, replace};
 pub use mailbox::{Cadence, Mailbox};
 
 const CHECKPOINT: &str = ".checkpoint";

@@ -4,9 +4,12 @@
 //! collector reads files that end in `.prom`.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use crate::checkpoint::create_anew;
 
 use super::tally::{FIGURES, Lag, Tally};
 
@@ -66,14 +69,22 @@ fn label(value: &str) -> String {
         .replace('\n', "\\n")
 }
 
+/// node_exporter runs as a user of its own.
+const EVERYBODY_READS: u32 = 0o644;
+
 /// Puts a text in the place of a file, at once: who reads sees the old one or the new one. It is not waited for the disk,
-/// as the text is old in a few seconds.
+/// as the text is old in a few seconds. What stands at the temporary name, a link perhaps, is not written through.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
-    let written = fs::write(temporary, text).and_then(|()| fs::rename(temporary, path));
-    written.inspect_err(|_| {
+    let write = || {
+        let mut file = create_anew(temporary)?;
+        file.set_permissions(Permissions::from_mode(EVERYBODY_READS))?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(temporary, path)
+    };
+    write().inspect_err(|_| {
         let _ = fs::remove_file(temporary);
     })
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::broker::Removed;
-use crate::checkpoint::Store;
+use crate::checkpoint::{Store, open_unlinked};
 use crate::error::{Error, Result};
 use crate::fault;
 
@@ -62,12 +62,13 @@ impl Refused {
             .recursive(true)
             .mode(0o700)
             .create(&self.folder)?;
-        let mut file = File::options()
+        let how = File::options()
             .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
-            .open(path)?;
+            .clone();
+        let mut file = open_unlinked(path, &how)?;
         if !self.known.contains_key(path) {
             let (places, whole) = read_places(&file)?;
             // The rest was cut off by a crash, or by a disk that was full.

@@ -1,5 +1,6 @@
 //! The figures for Prometheus: as its own parser reads them, and never half there.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::util::*;
@@ -122,4 +123,26 @@ fn a_metrics_file_that_cannot_be_written_is_an_error_at_the_start() {
         ],
     );
     assert_eq!(scene.checkpoint("app.log"), "", "it has not begun");
+}
+
+#[test]
+fn the_metrics_file_is_made_anew_and_everybody_may_read_it() {
+    let scene = Scene::new();
+    scene.append("app.log", text(0..1));
+    let (metrics, victim) = (scene.home().join("t.prom"), scene.home().join("victim"));
+    std::fs::write(&victim, "precious").expect("write");
+    let temporary = scene.home().join("t.prom.tmp");
+    for path in [&metrics, &temporary] {
+        std::os::unix::fs::symlink(&victim, path).expect("link");
+    }
+    let private = ["sh", "-c", "umask 077 && exec \"$0\" \"$@\""];
+    let run = scene.watch("app.log").args(["--once", "--metrics-file"]);
+    run.arg(&metrics)
+        .under(&private)
+        .run()
+        .assert_silent_success();
+    assert_eq!(std::fs::read(&victim).expect("read"), b"precious");
+    let made = std::fs::symlink_metadata(&metrics).expect("stat");
+    assert!(made.is_file());
+    assert_eq!(made.permissions().mode() & 0o777, 0o644);
 }
