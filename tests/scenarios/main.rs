@@ -14,6 +14,7 @@ mod compressed;
 mod consumer_group;
 mod consumer_list;
 mod consumer_stream;
+mod container;
 mod copytruncate;
 mod crash_points;
 mod cut_connections;
