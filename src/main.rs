@@ -73,9 +73,18 @@ fn run() -> Result<()> {
             signal::end_though_blocked(stop);
             subscribe::run(&options, stop)
         }
-        Command::Status(options) => status::run(&options),
-        Command::Check(options) => check::run(&options),
-        Command::Top(options) => top::run(&options, stop),
+        Command::Status(options) => {
+            signal::end_at_once();
+            status::run(&options)
+        }
+        Command::Check(options) => {
+            signal::end_at_once();
+            check::run(&options)
+        }
+        Command::Top(options) => {
+            signal::end_though_blocked(stop);
+            top::run(&options, stop)
+        }
         Command::Page(text) => print(&text),
         Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
     }

@@ -19,74 +19,28 @@ const SLICE: Duration = Duration::from_millis(20);
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// The same on every Unix.
+// Linux' own numbers, from its headers, as in the crate `libc`; the program needs `/proc` too. Where processors differ,
+// these are of those that it is built for: the tests tell.
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 const SIGHUP: i32 = 1;
 const SIGQUIT: i32 = 3;
-#[cfg(target_os = "linux")]
 const RLIMIT_NOFILE: i32 = 7;
-#[cfg(not(target_os = "linux"))]
-const RLIMIT_NOFILE: i32 = 8;
-
-/// For `open`: fail where the name is a symlink. From the system's `fcntl.h`, as in the crate `libc`.
-#[cfg(all(
-    target_os = "linux",
-    any(
-        target_arch = "x86_64",
-        target_arch = "x86",
-        target_arch = "riscv64",
-        target_arch = "s390x"
-    )
-))]
-pub const O_NOFOLLOW: i32 = 0o400_000;
-#[cfg(all(
-    target_os = "linux",
-    any(
-        target_arch = "aarch64",
-        target_arch = "arm",
-        target_arch = "powerpc64"
-    )
-))]
-pub const O_NOFOLLOW: i32 = 0o100_000;
-#[cfg(not(target_os = "linux"))]
-pub const O_NOFOLLOW: i32 = 0x100;
-
+/// For `open`: fail where the name is a symlink.
+pub const O_NOFOLLOW: i32 = match cfg!(any(target_arch = "aarch64", target_arch = "arm")) {
+    true => 0o100_000,
+    false => 0o400_000,
+};
 /// For `open`: never wait, as for the other end of a FIFO.
-#[cfg(target_os = "linux")]
 pub const O_NONBLOCK: i32 = 0o4_000;
-#[cfg(not(target_os = "linux"))]
-pub const O_NONBLOCK: i32 = 0x4;
-
 /// lseek(2): to the next byte that is not in a hole.
-#[cfg(not(target_os = "macos"))]
 const SEEK_DATA: i32 = 3;
-#[cfg(target_os = "macos")]
-const SEEK_DATA: i32 = 4;
 /// errno: there is no more data.
 const ENXIO: i32 = 6;
-
 /// For `ioctl`: how large is the terminal's window.
-#[cfg(all(
-    target_os = "linux",
-    not(any(
-        target_arch = "powerpc",
-        target_arch = "powerpc64",
-        target_arch = "sparc64"
-    ))
-))]
 const TIOCGWINSZ: c_ulong = 0x5413;
-#[cfg(not(all(
-    target_os = "linux",
-    not(any(
-        target_arch = "powerpc",
-        target_arch = "powerpc64",
-        target_arch = "sparc64"
-    ))
-)))]
-const TIOCGWINSZ: c_ulong = 0x4008_7468;
 
-/// `struct winsize`, the same on every Unix.
+/// `struct winsize`.
 #[repr(C)]
 #[derive(Default)]
 struct Window {
@@ -110,6 +64,7 @@ unsafe extern "C" {
     safe fn getegid() -> u32;
     fn lseek(fd: i32, offset: i64, whence: i32) -> i64;
     fn ioctl(fd: i32, request: c_ulong, ...) -> i32;
+    fn _exit(status: i32) -> !;
 }
 
 extern "C" fn set_stop(_number: i32) {
@@ -145,6 +100,19 @@ pub fn sleep_until(due: Instant, stop: impl Fn() -> bool) -> bool {
         thread::sleep(left.min(SLICE));
     }
     false
+}
+
+/// A signal ends the program there and then, with a shell's exit code for that: for who changes nothing.
+pub fn end_at_once() {
+    extern "C" fn end(number: i32) {
+        // SAFETY: _exit(2) is async-signal-safe, and touches no memory.
+        unsafe { _exit(128 + number) }
+    }
+    // SAFETY: the handler does nothing but end the process.
+    unsafe {
+        signal(SIGINT, end);
+        signal(SIGTERM, end);
+    }
 }
 
 /// Ends the program, successfully, when a signal did not: it may hang in a write to a pipe that nobody reads.

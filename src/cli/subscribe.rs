@@ -73,7 +73,8 @@ flags! {
         count: Option<u64> = None => options.count = Some(args.number()?);
     }
     ///
-    /// On a terminal control characters in a line are shown, as in \x1b, never obeyed.
+    /// On a terminal control characters in a line are shown, as in \x1b, never obeyed,
+    /// and so are those that nobody sees.
     ///
     /// Examples:
     ///   tailcast subscribe

@@ -121,7 +121,7 @@ flags! {
     }
     ///
     /// Exit codes: 0 done; 1 failed; 2 bad usage; 75 another watcher has the file, or
-    /// there was no progress in time.
+    /// there was no progress in time, or a signal has ended --once before it was done.
     ///
     /// Examples:
     ///   tailcast watch /var/log/app.log

@@ -187,8 +187,12 @@ impl<'w> Reader<'w> {
         let followed = self.follow(&work, answers, &mut sink, reporter);
         *lags = self.lags(&[]);
         followed?;
-        if !self.shared.options.once || self.shared.halts() {
+        if !self.shared.options.once || self.shared.failed.load(Relaxed) {
             return Ok(());
+        }
+        if self.shared.stop.load(Relaxed) {
+            let text = "watch --once: a signal has ended it before it was done; the next run goes on from there";
+            return Err(Error::TryLater(text.into()));
         }
         if let Some(path) = self.missing.first() {
             let text = format!("watch {}: no such file", path.display());

@@ -91,6 +91,58 @@ fn a_signal_ends_a_watcher_that_looks_only_once_an_hour() {
     scene.assert_arrives(watcher, &oracle, &lines(0..10));
 }
 
+/// A `gzip` that unpacks without end, first in `PATH`. It says that it runs by a file.
+fn endless_gzip(scene: &Scene) -> (String, std::path::PathBuf) {
+    let (folder, began) = (scene.home().join("bin"), scene.home().join("began"));
+    let script = format!("#!/bin/sh\n: >'{}'\nexec yes\n", began.display());
+    std::fs::create_dir(&folder).expect("create a folder");
+    std::fs::write(folder.join("gzip"), script).expect("write");
+    let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.join("gzip"), runs).expect("chmod");
+    let path = std::env::var("PATH").expect("PATH");
+    (format!("{}:{path}", folder.display()), began)
+}
+
+#[test]
+fn a_signal_ends_status_and_check_at_once_also_beside_an_archive_without_end() {
+    for (command, name, code) in [("status", "TERM", 143), ("check", "INT", 130)] {
+        let scene = Scene::new();
+        scene.append("app.log", text(0..10));
+        scene.once("app.log");
+        let packed = std::process::Command::new("gzip")
+            .arg(scene.path("app.log"))
+            .status();
+        assert!(packed.expect("run gzip").success());
+        scene.rename("app.log.gz", "app.log.1.gz");
+        scene.append("app.log", text(10..20));
+        let (path, began) = endless_gzip(&scene);
+        let run = scene.tailcast(&[command, "--redis", &scene.redis.url(), "--state-dir"]);
+        let run = run.arg(scene.state_dir()).arg(scene.path("app.log"));
+        let looks = run.env("PATH", &path).spawn();
+        wait_until("it unpacks", || began.exists());
+        looks.signal(name);
+        assert_eq!(looks.finish().code, code, "{command}");
+    }
+}
+
+#[test]
+fn a_look_that_a_signal_has_ended_is_to_be_repeated() {
+    for name in ["TERM", "INT"] {
+        let scene = Scene::new();
+        let oracle = scene.subscriber();
+        scene.append("app.log", text(0..10));
+        scene.redis.stop();
+        let watcher = scene.watch("app.log").arg("--once").spawn();
+        watcher.signal(name);
+        watcher
+            .finish()
+            .assert_fails(75, &["a signal has ended it", "the next run"]);
+        scene.redis.cont();
+        scene.once("app.log");
+        assert_exactly(&lines(0..10), &oracle.settle());
+    }
+}
+
 /// A pipe that is open at its other end, where nobody reads.
 fn clogged_pipe(scene: &Scene) -> (std::path::PathBuf, std::fs::File) {
     let pipe = scene.path("pipe");
