@@ -17,7 +17,7 @@ use crate::watch::named_sources;
 
 /// How it stands with one condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Grade {
     Ok,
     /// It works, within a limit that is named.
     Warn,
@@ -33,42 +33,37 @@ struct Condition {
     /// The Redis, or the log.
     subject: String,
     name: &'static str,
-    verdict: Verdict,
+    grade: Grade,
     says: String,
     /// What a person can do about it.
     mend: Option<String>,
 }
 
 impl Condition {
-    fn new(
-        subject: &str,
-        name: &'static str,
-        verdict: Verdict,
-        says: impl Into<String>,
-    ) -> Condition {
+    fn new(subject: &str, name: &'static str, grade: Grade, says: impl Into<String>) -> Condition {
         Condition {
             subject: subject.into(),
             name,
-            verdict,
+            grade,
             says: says.into(),
             mend: None,
         }
     }
 
     fn ok(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Verdict::Ok, says)
+        Condition::new(subject, name, Grade::Ok, says)
     }
 
     fn warn(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Verdict::Warn, says)
+        Condition::new(subject, name, Grade::Warn, says)
     }
 
     fn fail(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Verdict::Fail, says)
+        Condition::new(subject, name, Grade::Fail, says)
     }
 
     fn unknown(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Verdict::Unknown, says)
+        Condition::new(subject, name, Grade::Unknown, says)
     }
 
     fn mend(self, way_out: impl Into<String>) -> Condition {
@@ -100,7 +95,7 @@ pub fn run(options: &cli::Check) -> Result<()> {
     conditions.extend(files::of_patterns(watch, &sources));
     conditions.extend(files::of_what_is_gone(watch));
     print(&conditions, options.json)?;
-    let failing = conditions.iter().filter(|one| one.verdict == Verdict::Fail);
+    let failing = conditions.iter().filter(|one| one.grade == Grade::Fail);
     match failing.count() {
         0 => Ok(()),
         1 => Err(Error::Failed("check: one condition does not hold".into())),

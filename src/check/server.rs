@@ -217,7 +217,7 @@ fn persistence(subject: &str, options: &cli::Watch, facts: &ServerFacts) -> Cond
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
+    use crate::check::Grade;
 
     fn facts(pairs: &[(&str, &str)]) -> ServerFacts {
         let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
@@ -227,44 +227,41 @@ mod tests {
     #[test]
     fn versions_and_roles_are_judged() {
         for (pairs, state) in [
-            (&[("version", "6.0.16")][..], Verdict::Fail),
-            (&[("version", "6.2.0")], Verdict::Ok),
-            (&[("version", "10.0.1")], Verdict::Ok),
+            (&[("version", "6.0.16")][..], Grade::Fail),
+            (&[("version", "6.2.0")], Grade::Ok),
+            (&[("version", "10.0.1")], Grade::Ok),
             (
                 &[("version", "4.2"), ("info:valkey_version", "8.1.0")],
-                Verdict::Ok,
+                Grade::Ok,
             ),
-            (&[("version", "managed")], Verdict::Unknown),
-            (&[], Verdict::Unknown),
+            (&[("version", "managed")], Grade::Unknown),
+            (&[], Grade::Unknown),
         ] {
-            assert_eq!(version("r", &facts(pairs)).verdict, state, "{pairs:?}");
+            assert_eq!(version("r", &facts(pairs)).grade, state, "{pairs:?}");
         }
+        assert_eq!(role("r", &facts(&[("role", "replica")])).grade, Grade::Fail);
         assert_eq!(
-            role("r", &facts(&[("role", "replica")])).verdict,
-            Verdict::Fail
+            role("r", &facts(&[("info:role", "slave")])).grade,
+            Grade::Fail
         );
-        assert_eq!(
-            role("r", &facts(&[("info:role", "slave")])).verdict,
-            Verdict::Fail
-        );
-        assert_eq!(role("r", &facts(&[])).verdict, Verdict::Unknown);
+        assert_eq!(role("r", &facts(&[])).grade, Grade::Unknown);
     }
 
     #[test]
     fn only_a_policy_that_takes_any_key_can_take_a_record() {
         let policy = |policy, limit| {
             let pairs = [("info:maxmemory_policy", policy), ("info:maxmemory", limit)];
-            eviction("r", &facts(&pairs)).verdict
+            eviction("r", &facts(&pairs)).grade
         };
-        assert_eq!(policy("allkeys-lfu", "1000"), Verdict::Fail);
-        assert_eq!(policy("allkeys-lfu", "0"), Verdict::Ok);
-        assert_eq!(policy("volatile-lru", "1000"), Verdict::Ok);
-        assert_eq!(policy("noeviction", "1000"), Verdict::Ok);
-        assert_eq!(eviction("r", &facts(&[])).verdict, Verdict::Unknown);
+        assert_eq!(policy("allkeys-lfu", "1000"), Grade::Fail);
+        assert_eq!(policy("allkeys-lfu", "0"), Grade::Ok);
+        assert_eq!(policy("volatile-lru", "1000"), Grade::Ok);
+        assert_eq!(policy("noeviction", "1000"), Grade::Ok);
+        assert_eq!(eviction("r", &facts(&[])).grade, Grade::Unknown);
         let unlimited = [("config:maxmemory-policy", "allkeys-lru")];
         assert_eq!(
-            eviction("r", &facts(&unlimited)).verdict,
-            Verdict::Fail,
+            eviction("r", &facts(&unlimited)).grade,
+            Grade::Fail,
             "as far as is known"
         );
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Condition, Verdict};
+use super::{Condition, Grade};
 use crate::escape::{self, escaped};
 use crate::table::{self, Column};
 
@@ -10,7 +10,7 @@ use crate::table::{self, Column};
 pub fn table_text(conditions: &[Condition]) -> String {
     let mut rows = Vec::new();
     for one in conditions {
-        rows.push([word(one.verdict).into(), one.name.into(), one.says.clone()]);
+        rows.push([word(one.grade).into(), one.name.into(), one.says.clone()]);
         let mend = one.mend.as_ref().map(|mend| format!("-> {mend}"));
         rows.extend(mend.map(|mend| [String::new(), String::new(), mend]));
     }
@@ -28,12 +28,12 @@ pub fn table_text(conditions: &[Condition]) -> String {
     text
 }
 
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Warn => "warn",
-        Verdict::Fail => "FAIL",
-        Verdict::Unknown => "?",
+fn word(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Ok => "ok",
+        Grade::Warn => "warn",
+        Grade::Fail => "FAIL",
+        Grade::Unknown => "?",
     }
 }
 
@@ -43,16 +43,16 @@ pub fn json_text(conditions: &[Condition]) -> String {
         json!({
             "subject": one.subject,
             "condition": one.name,
-            "state": match one.verdict {
-                Verdict::Unknown => "unknown".to_string(),
-                verdict => word(verdict).to_lowercase(),
+            "state": match one.grade {
+                Grade::Unknown => "unknown".to_string(),
+                grade => word(grade).to_lowercase(),
             },
             "says": one.says,
             "mend": one.mend,
         })
     };
     let conditions_json: Vec<Value> = conditions.iter().map(object).collect();
-    let holds = conditions.iter().all(|one| one.verdict != Verdict::Fail);
+    let holds = conditions.iter().all(|one| one.grade != Grade::Fail);
     let all = json!({ "ok": holds, "conditions": conditions_json });
     escape::json(&format!("{all:#}\n"))
 }
