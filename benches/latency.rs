@@ -1,6 +1,6 @@
 //! How long a line takes from `write` to the subscriber's standard output, through watcher and Redis.
 //!
-//!     cargo bench --bench latency -- --redis URL --interval MS --count N
+//!     cargo bench --bench latency -- --redis URL --interval MS --count N --binary TAILCAST
 //!
 //! Runs `tailcast watch` and `tailcast subscribe` on a log of its own, and appends a line now and then that carries
 //! its own write time; a thread reads the subscriber's pipe and takes the time when the line comes out. Prints `p50`,
@@ -13,7 +13,6 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tailcast");
 /// Lines that are not counted: until one has come through, subscriber or watcher may not be up.
 const WARM_UP: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const JITTER_MS: f64 = 20.0;
 
 struct Options {
+    binary: String,
     redis: String,
     interval: Duration,
     count: usize,
@@ -46,8 +46,8 @@ fn main() {
         .open(&path)
         .expect("create the log");
     let channel = format!("latency:{:016x}", fastrand::u64(..));
-    let (_subscriber, stdout) = subscribe(&options.redis, &channel);
-    let mut watcher = Command::new(BINARY);
+    let (_subscriber, stdout) = subscribe(&options, &channel);
+    let mut watcher = Command::new(&options.binary);
     watcher.args(["watch", "--quiet", "--redis", &options.redis]);
     watcher.args(["--target", &channel, "--source", &channel]);
     watcher
@@ -76,6 +76,7 @@ fn main() {
 
 fn options() -> Options {
     let mut options = Options {
+        binary: env!("CARGO_BIN_EXE_tailcast").into(),
         redis: std::env::var("REDIS_URL").unwrap_or("redis://127.0.0.1:6379/".into()),
         interval: Duration::from_millis(37),
         count: 200,
@@ -95,6 +96,7 @@ fn options() -> Options {
                 .unwrap_or_else(|_| panic!("{name}: not a number: {value}"))
         };
         match name.as_str() {
+            "--binary" => options.binary = value,
             "--redis" => options.redis = value,
             "--interval" => options.interval = Duration::from_millis(number()),
             "--count" => options.count = number() as usize,
@@ -104,9 +106,9 @@ fn options() -> Options {
     options
 }
 
-fn subscribe(redis: &str, channel: &str) -> (Ended, ChildStdout) {
-    let mut command = Command::new(BINARY);
-    command.args(["subscribe", channel, "--redis", redis]);
+fn subscribe(options: &Options, channel: &str) -> (Ended, ChildStdout) {
+    let mut command = Command::new(&options.binary);
+    command.args(["subscribe", channel, "--redis", &options.redis]);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()

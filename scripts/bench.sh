@@ -1,442 +1,122 @@
 #!/usr/bin/env bash
-# Measures how fast tailcast is, against the limit that Redis sets, and what it costs when idle.
+# Compares this tailcast with another one, side by side: lines/s of a backlog, latency, and what it costs when idle.
 #
-# usage: scripts/bench.sh [--quick] [--csv FILE] [--runs N] [--lines N]
+# usage: scripts/bench.sh [--quick] [--runs N] OTHER
 #
-#   --quick     fewer lines, runs and seconds: to see whether it works, not for figures to show
-#   --csv FILE  also write name,unit,value,ratio there (scripts/chart.sh draws it)
-#   --runs N    rounds of the backlog, and runs of the rest (5); what is shown is the median
-#   --lines N   lines in the backlog (1000000)
+#   OTHER     the other binary: that of before a change, say
+#   --quick   fewer lines, rounds and seconds: to see whether it works, not for figures to show
+#   --runs N  rounds (7)
 #
-# The limit is what "redis-cli --pipe" reaches with the same commands already encoded in a file: a PUBLISH, RPUSH or XADD
-# for each line. In each round everything is measured once, one after the other, and the ratio is taken within the
-# round: then what else the machine does hits all alike. syslog-ng and rsyslog (with their Redis modules) are compared with when they are installed. With
-# a subscriber, the clock stops when the subscriber has every line and the publisher has ended.
+# In each round both are measured, one right after the other, and each is the first one in turn. The ratio is taken within
+# the round: then what else the machine does hits both alike. Medians are shown; a ratio above 1 is in favour of this one,
+# which is the release build, or what TAILCAST_BIN names. benches/compare.sh compares with Redis's own limit and with
+# other shippers.
 #
-# It starts a redis-server of its own, on loopback and a free port, and works in a temporary folder under $TMPDIR, on
-# which it needs 3 GB. Nothing is left.
+# It starts a redis-server of its own, on loopback and a free port, and works in a temporary folder under $TMPDIR. Nothing
+# is left.
 
 set -euo pipefail
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-root=$(dirname -- "$here")
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 
-usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
-say() { printf 'bench.sh: %s\n' "$*" >&2; }
-fail() {
-    say "$*"
-    exit 1
-}
-have() { command -v "$1" >/dev/null 2>&1; }
-
-runs=5 lines=1000000 many_lines=5000000 idle_seconds=30 quick_lines=200 slow_lines=20 csv=
+runs=7 lines=500000 few_lines=100 idle_seconds=10 other=
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
         usage
         exit
         ;;
-    --quick)
-        runs=2 lines=200000 many_lines=1000000 idle_seconds=10 quick_lines=100 slow_lines=3
+    --quick) runs=2 lines=100000 few_lines=50 idle_seconds=2 ;;
+    --runs)
+        [ $# -ge 2 ] || bad_usage "--runs takes a number"
+        runs=$2
         shift
         ;;
-    --csv | --runs | --lines)
-        [ $# -ge 2 ] || fail "$1 takes a value"
-        case $1 in
-        --csv) csv=$2 ;;
-        --runs) runs=$2 ;;
-        --lines) lines=$2 ;;
-        esac
-        shift 2
-        ;;
-    *)
-        say "there is no option $1"
-        usage >&2
-        exit 2
-        ;;
+    -*) bad_usage "there is no option $1" ;;
+    *) other=$1 ;;
     esac
-done
-for number in "$runs" "$lines"; do
-    [[ $number =~ ^[1-9][0-9]*$ ]] || fail "not a number: $number"
-done
-if [ -n "$csv" ]; then
-    : >"$csv" || fail "cannot write $csv"
-    csv=$(realpath -- "$csv")
-fi
-for program in redis-server redis-cli cargo awk; do
-    have "$program" || fail "this needs $program"
-done
-
-# --- what is started here ends here, by its pid ---
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/tailcast-bench.XXXXXX")
-pids=()
-end() {
-    local pid
-    for pid in "${pids[@]}"; do
-        kill "$pid" 2>/dev/null || true
-    done
-    wait 2>/dev/null || true
-    rm -rf -- "$work"
-}
-trap end EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# Ends a background job, and waits for it.
-stop() {
-    kill "$1" 2>/dev/null || true
-    wait "$1" 2>/dev/null || true
-}
-
-# wait_until SECONDS COMMAND...: the command's own exit status tells.
-wait_until() {
-    local deadline=$((SECONDS + $1))
     shift
-    until "$@"; do
-        ((SECONDS < deadline)) || fail "waited too long for: $*"
-        sleep 0.02
+done
+[[ $runs =~ ^[1-9][0-9]*$ ]] || bad_usage "not a number: $runs"
+[ -n "$other" ] || bad_usage "which other binary?"
+other=$(realpath -- "$other")
+[ -x "$other" ] || fail "cannot run $other"
+this=${TAILCAST_BIN:+$(realpath -- "$TAILCAST_BIN")}
+
+# shellcheck source=../benches/lib.sh
+. "$root/benches/lib.sh"
+
+# measure NAME UNIT BETTER COMMAND...: COMMAND sets $value for $bin; BETTER: more or less.
+measure() {
+    local name=$1 unit=$2 better=$3 round which turn ratios=()
+    local -A values=() value_of=()
+    shift 3
+    for ((round = 0; round < runs; round++)); do
+        turn=("$this" "$other")
+        ((round % 2)) || turn=("$other" "$this")
+        for bin in "${turn[@]}"; do
+            which=$([ "$bin" = "$this" ] && echo this || echo other)
+            ask FLUSHALL >/dev/null
+            rm -rf "$work/state"
+            "$@"
+            value_of[$which]=$value values[$which]+=" $value"
+        done
+        case $better in
+        more) ratios+=("$(calculate "${value_of[this]} / ${value_of[other]}")") ;;
+        less) ratios+=("$(calculate "${value_of[other]} / ${value_of[this]}")") ;;
+        esac
     done
+    # shellcheck disable=SC2086 # lists of numbers
+    printf '%-28s %-8s %12s %12s %8s\n' "$name" "$unit" \
+        "$(median ${values[this]})" "$(median ${values[other]})" "$(median "${ratios[@]}")"
 }
 
-start_redis() {
-    local attempt
-    for attempt in 1 2 3 4 5 6 7 8 9 10; do
-        port=$((12000 + RANDOM % 20000))
-        redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$work" >"$work/redis.log" 2>&1 &
-        redis_pid=$!
-        sleep 0.3
-        # Another Redis may answer on that port: ours is alive only if it has the port.
-        if kill -0 "$redis_pid" 2>/dev/null && ask PING >/dev/null 2>&1; then
-            pids+=("$redis_pid")
-            url=redis://127.0.0.1:$port/
-            return
-        fi
-        say "port $port is taken (attempt $attempt)"
-    done
-    fail "redis-server does not start: $(tail -n 3 "$work/redis.log")"
-}
-ask() { redis-cli -p "$port" "$@"; }
-
-# --- numbers ---
-
-now() { printf '%s' "${EPOCHREALTIME/,/.}"; }
-calculate() { LC_ALL=C awk "BEGIN { printf \"%.${2:-3}f\", $1 }"; }
-median() {
-    printf '%s\n' "$@" | LC_ALL=C sort -g |
-        LC_ALL=C awk '{ v[NR] = $1 } END { printf "%.6g", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
-}
-
-rows=()
-# row NAME UNIT VALUE [RATIO]; said at once, as the whole takes minutes.
-row() {
-    rows+=("$1,$2,$(LC_ALL=C awk -v v="$3" 'BEGIN { printf (v >= 1000 ? "%.0f" : "%.4g"), v }'),${4:-}")
-    say "${rows[-1]}"
-}
-
-print_table() {
-    printf '%s\n' "${rows[@]}" | LC_ALL=C awk -F, '
-        BEGIN { printf "\n%-48s %12s  %-8s %s\n", "", "median", "", "ratio to the pipe" }
-        { printf "%-48s %12s  %-8s %s\n", $1, $3, $2, $4 }'
-}
-
-# --- a. backlog ---
-
-# encode PUBLISH|RPUSH|XADD: the commands of this mode, one for each line, in a file. The input is the generator's, so this
-# need not be a parser.
-encode() {
-    LC_ALL=C awk -v command="$1" '
-        function bulk(text) { return "$" length(text) "\r\n" text "\r\n" }
-        BEGIN {
-            if (command == "XADD") head = "*13\r\n" bulk("XADD") bulk("logs") bulk("*") bulk("line")
-            else head = "*3\r\n" bulk(command)
-            place = bulk("source") bulk("bench") bulk("gen") bulk("1") bulk("offset")
-        }
-        {
-            type = match($0, /"type":"[A-Z]*"/) ? substr($0, RSTART + 8, RLENGTH - 9) : "UNKNOWN"
-            if (command == "XADD") printf "%s%s%s%s%s%s", head, bulk($0), bulk("type"), bulk(type), place, bulk(end += length($0) + 1)
-            else printf "%s%s%s", head, bulk(command == "RPUSH" ? "logs" : "logs:" type), bulk($0)
-        }' "$work/app.log" >"$work/app.resp"
-}
-
-run_pipe() { ask --pipe <"$work/app.resp" >/dev/null; }
-run_tailcast() {
-    "$bin" watch --once --reset --redis "$url" "$@" --state-dir "$work/state" --source bench "$work/app.log"
-}
-run_exactly_once() { run_tailcast --delivery exactly-once; }
-run_at_least_once() { run_tailcast --delivery at-least-once; }
-run_list() { run_tailcast --mode list --max-backlog "$((2 * lines))"; }
-run_stream() { run_tailcast --mode stream --max-backlog "$((2 * lines))"; }
-
-# Both route by the JSON field, as tailcast does. They have no --once: they end when the subscriber has every line.
-run_syslog_ng() {
-    cat >"$work/syslog-ng.conf" <<-END
-		@version: $(syslog-ng --version | sed -n 's/.*(\([0-9]*\.[0-9]*\).*/\1/p;q')
-		options { stats-freq(0); };
-		source s_log { file("$work/app.log" flags(no-parse) follow-freq(0.1) log-iw-size(10000) log-fetch-limit(1000)); };
-		parser p_json { json-parser(prefix(".json.")); };
-		destination d_redis { redis(host("127.0.0.1") port($port) command("PUBLISH", "logs:\${.json.type}", "\${MESSAGE}")
-		    batch-lines(1000) batch-timeout(100)); };
-		log { source(s_log); parser(p_json); destination(d_redis); flags(flow-control); };
-	END
-    rm -f "$work"/ng.*
-    exec syslog-ng -F --no-caps -f "$work/syslog-ng.conf" -R "$work/ng.persist" -c "$work/ng.ctl" -p "$work/ng.pid"
-}
-run_rsyslog() {
-    rm -rf "$work/rsyslog"
-    mkdir "$work/rsyslog"
-    cat >"$work/rsyslog.conf" <<-END
-		global(workDirectory="$work/rsyslog" maxMessageSize="64k")
-		module(load="imfile" mode="inotify")
-		module(load="mmjsonparse")
-		module(load="omhiredis")
-		template(name="line" type="string" string="%msg%")
-		template(name="channel" type="string" string="logs:%\$!type%")
-		input(type="imfile" file="$work/app.log" tag="bench" ruleset="publish" freshStartTail="off")
-		ruleset(name="publish" queue.type="linkedList" queue.size="100000" queue.dequeueBatchSize="1000") {
-		  action(type="mmjsonparse" cookie="")
-		  action(type="omhiredis" server="127.0.0.1" serverport="$port" mode="publish" key="channel" dynakey="on" template="line")
-		}
-	END
-    exec rsyslogd -n -f "$work/rsyslog.conf" -i "$work/rsyslog/pid"
-}
-
-subscribed() { [ "$(ask PUBSUB NUMPAT)" = "$1" ]; }
-
-# Starts a subscriber that ends after so many lines; its pid is in $subscriber.
-start_subscriber() {
-    wait_until 10 subscribed 0
-    timeout 120 "$bin" subscribe --redis "$url" --format raw --count "$1" >"$2" 2>"$work/subscriber.err" &
-    subscriber=$!
-    pids+=("$subscriber")
-    wait_until 10 subscribed 1
-}
-
-# backlog RUN SUBSCRIBERS: sets $speed, in lines/s.
+# backlog RUN SUBSCRIBERS
 backlog() {
-    local began took publisher
-    ask FLUSHALL >/dev/null
+    local began
     [ "$2" = 0 ] || start_subscriber "$lines" /dev/null
     began=$(now)
-    case $1 in
-    run_syslog_ng | run_rsyslog)
-        "$1" >"$work/other.log" 2>&1 &
-        publisher=$!
-        # Whichever ends first: it must not be the daemon.
-        { wait -n "$subscriber" "$publisher" && subscribed 0; } ||
-            fail "$1: the subscriber did not get every line: $(head -n 5 "$work/other.log")"
-        took=$(calculate "$(now) - $began" 6)
-        stop "$publisher"
-        ;;
-    *)
-        "$1" || fail "$1 failed"
-        [ "$2" = 0 ] || wait "$subscriber" || fail "$1: the subscriber did not get every line"
-        took=$(calculate "$(now) - $began" 6)
-        ;;
-    esac
-    speed=$(calculate "$lines / $took" 0)
+    "$1" || fail "$bin: $1 failed"
+    [ "$2" = 0 ] || wait "$subscriber" || fail "$bin: the subscriber did not get every line"
+    value=$(calculate "$lines / ($(now) - $began)" 0)
 }
-
-# measure_backlog SUBSCRIBERS WHAT RUN...
-measure_backlog() {
-    local subscribers=$1 what=$2 run round pipe
-    shift 2
-    declare -A speeds=() ratios=()
-    for ((round = 1; round <= runs; round++)); do
-        for run in run_pipe "$@"; do
-            backlog "$run" "$subscribers"
-            [ "$run" != run_pipe ] || pipe=$speed
-            speeds[$run]+=" $speed"
-            ratios[$run]+=" $(calculate "$speed / $pipe")"
-        done
-    done
-    for run in run_pipe "$@"; do
-        # shellcheck disable=SC2086 # lists of numbers
-        row "${titles[$run]} ($what)" lines/s "$(median ${speeds[$run]})" "$(median ${ratios[$run]})"
-    done
-}
-declare -A titles=(
-    [run_pipe]="redis-cli --pipe"
-    [run_exactly_once]="tailcast exactly-once"
-    [run_at_least_once]="tailcast at-least-once"
-    [run_list]="tailcast exactly-once"
-    [run_stream]="tailcast exactly-once"
-    [run_syslog_ng]="syslog-ng routed by type"
-    [run_rsyslog]="rsyslog routed by type"
-)
-
-# Loads the module as the daemon itself would.
-has_syslog_ng() { have syslog-ng && [[ $(syslog-ng --module-registry 2>/dev/null) == *"Module: redis"* ]]; }
-has_rsyslog() {
-    have rsyslogd || return
-    printf 'module(load="mmjsonparse")\nmodule(load="omhiredis")\n*.* /dev/null\n' >"$work/try.conf"
-    rsyslogd -N1 -f "$work/try.conf" >/dev/null 2>&1
-}
-
-backlogs() {
-    local others=()
-    if has_syslog_ng; then others+=(run_syslog_ng); else say "no syslog-ng with its Redis module here: left out"; fi
-    if has_rsyslog; then others+=(run_rsyslog); else say "no rsyslog with omhiredis and mmjsonparse here: left out"; fi
-    "$bin" generate --interval 0 --count "$lines" --seed 1 --quiet "$work/app.log"
-    encode PUBLISH
-    measure_backlog 0 "0 subscribers" run_exactly_once run_at_least_once
-    measure_backlog 1 "1 subscriber" run_exactly_once run_at_least_once ${others[@]+"${others[@]}"}
-    encode RPUSH
-    measure_backlog 0 "list" run_list
-    encode XADD
-    measure_backlog 0 "stream" run_stream
-}
-
-# --- memory ---
-
-start_watcher() {
-    "$bin" watch --quiet --redis "$url" --state-dir "$work/state" "$@" &
-    watcher=$!
-    pids+=("$watcher")
-}
-memory_mib() { LC_ALL=C awk -v key="$1:" '$1 == key { printf "%.3f", $2 / 1024 }' "/proc/$watcher/status"; }
-
-memory() {
-    local run peaks=()
-    for ((run = 1; run <= runs; run++)); do
-        start_subscriber "$lines" /dev/null
-        start_watcher --reset "$work/app.log"
-        wait "$subscriber" || fail "the subscriber did not get every line"
-        peaks+=("$(memory_mib VmHWM)")
-        stop "$watcher"
-    done
-    row "peak memory during the backlog" MiB "$(median "${peaks[@]}")"
-}
-
-# --- b. latency ---
 
 latency() {
-    local name value
-    while read -r name value; do
-        row "latency $name at a line every $3" ms "$value"
-    done < <("$latency_bench" --redis "$url" --interval "$1" --count "$2")
+    local measured
+    measured=$("$latency_bench" --binary "$bin" --redis "$url" --count "$few_lines" 2>"$work/latency.err") ||
+        fail "$bin: $(cat "$work/latency.err")"
+    value=$(sed -n 's/^p50 //p' <<<"$measured")
 }
 
-# --- c. idle ---
-
-cpu_seconds() { cat "/proc/$watcher"/task/*/schedstat | LC_ALL=C awk '{ s += $1 } END { printf "%.6f", s / 1e9 }'; }
-
-# Whether every checkpoint stands behind its file's one line: a thousand of them, synced each, take a while.
-all_saved() { [ "$(cat "$work"/state/*idle"$1"%*.checkpoint | grep -c -v '^0 ')" = "$1" ]; }
-
+# idle FILES
 idle() {
-    local count=$1 files=() number before used
-    mkdir "$work/idle$count"
-    for ((number = 1; number <= count; number++)); do
-        files+=("$work/idle$count/$number.log")
+    local files=() number before
+    rm -rf "$work/idle$1"
+    mkdir "$work/idle$1"
+    for ((number = 1; number <= $1; number++)); do
+        files+=("$work/idle$1/$number.log")
         printf '{"type":"INFO","message":"%s"}\n' "$number" >"${files[-1]}"
     done
-    start_subscriber "$count" /dev/null
     start_watcher "${files[@]}"
-    wait "$subscriber" || fail "the watcher does not publish what lies there"
-    wait_until 60 all_saved "$count"
-    sleep 1
+    wait_until 60 all_saved "$1"
+    # Past the first seconds, in which it looks more often.
+    sleep 6
     before=$(cpu_seconds)
     sleep "$idle_seconds"
-    used=$(calculate "$(cpu_seconds) - $before" 6)
-    row "idle CPU with $count file(s)" "s/${idle_seconds}s" "$used"
-    row "idle CPU with $count file(s)" "% core" "$(calculate "100 * $used / $idle_seconds" 4)"
-    row "idle memory with $count file(s)" MiB "$(memory_mib VmRSS)"
+    value=$(calculate "1000 * ($(cpu_seconds) - $before) / $idle_seconds")
     stop "$watcher"
 }
 
-# --- d. start on a large file ---
-
-large_file() {
-    local run times=() began log=$work/large.log
-    truncate -s 5G "$log"
-    # The hole is one long line, which ends here.
-    echo >>"$log"
-    "$bin" generate --interval 0 --count 1000 --seed 2 --quiet "$log"
-    "$bin" watch --once --quiet --from end --redis "$url" --state-dir "$work/state" "$log"
-    for ((run = 1; run <= runs; run++)); do
-        start_subscriber 1 "$work/new.log"
-        "$bin" generate --count 1 --quiet "$log"
-        began=$(now)
-        start_watcher "$log"
-        wait "$subscriber" || fail "the new line was not published"
-        times+=("$(calculate "($(now) - $began) * 1000")")
-        stop "$watcher"
-        tail -n 1 "$log" | cmp - "$work/new.log" || fail "another line than the new one was published"
-    done
-    rm "$log"
-    row "first new line after start on a 5 GB file" ms "$(median "${times[@]}")"
-}
-
-# --- e. the subscriber, f. the generator ---
-
-subscriber() {
-    local began took
-    "$bin" generate --interval 0 --count "$many_lines" --seed 3 --quiet "$work/many.log"
-    start_subscriber "$many_lines" "$work/received.log"
-    began=$(now)
-    "$bin" watch --once --redis "$url" --state-dir "$work/state" "$work/many.log"
-    wait "$subscriber" || fail "the subscriber did not get every line: $(cat "$work/subscriber.err")"
-    took=$(calculate "$(now) - $began" 6)
-    # A disconnected one says that there is a gap, and its lines are fewer.
-    ! grep -qv ': subscribed to ' "$work/subscriber.err" || fail "the subscriber had trouble: $(cat "$work/subscriber.err")"
-    cmp "$work/many.log" "$work/received.log" || fail "what came is not what was sent"
-    rm "$work/many.log" "$work/received.log"
-    row "subscribe > file with $many_lines lines; nothing missing" lines/s "$(calculate "$many_lines / $took" 0)"
-}
-
-# Out of a stream, into a file that has each line once.
-from_stream() {
-    local run began paces=()
-    for ((run = 1; run <= runs; run++)); do
-        ask FLUSHALL >/dev/null
-        run_stream || fail "the stream was not filled"
-        rm -f "$work"/taken.log*
-        began=$(now)
-        "$bin" subscribe --mode stream --redis "$url" --output "$work/taken.log" --count "$lines" 2>"$work/subscriber.err" ||
-            fail "the stream was not read: $(cat "$work/subscriber.err")"
-        paces+=("$(calculate "$lines / ($(now) - $began)" 0)")
-        cmp "$work/app.log" "$work/taken.log" || fail "what came out of the stream is not what was sent"
-    done
-    rm -f "$work"/taken.log*
-    ask FLUSHALL >/dev/null
-    row "subscribe --mode stream --output FILE" lines/s "$(median "${paces[@]}")"
-}
-
-generator() {
-    local run began paces=()
-    for ((run = 1; run <= runs; run++)); do
-        began=$(now)
-        "$bin" generate --interval 0 --count "$lines" --seed 4 --quiet "$work/generated.log"
-        paces+=("$(calculate "$lines / ($(now) - $began)" 0)")
-        rm "$work/generated.log"
-    done
-    row "generate --interval 0" lines/s "$(median "${paces[@]}")"
-}
-
-say "building the release binary"
-cd "$root"
-cargo build --release --locked --quiet
-bin=$(cargo build --release --locked --message-format=json --quiet |
-    sed -n 's/.*"name":"tailcast".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-latency_bench=$(cargo bench --locked --bench latency --no-run --message-format=json --quiet |
-    sed -n 's/.*"name":"latency".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-[ -x "$bin" ] || fail "the build left no tailcast"
-[ -x "$latency_bench" ] || fail "the build left no latency bench"
-cd "$work"
-
+build_both
+this=${this:-$built}
+"$this" generate --interval 0 --count "$lines" --seed 1 --quiet "$work/app.log"
 start_redis
-backlogs
-from_stream
-memory
-generator
-subscriber
-large_file
-latency 37 "$quick_lines" "37 ms"
-latency 3000 "$slow_lines" "3 s"
-idle 1
-idle 1000
-
-print_table
-if [ -n "$csv" ]; then
-    printf '%s\n' name,unit,value,ratio "${rows[@]}" >"$csv"
-fi
+printf '%-28s %-8s %12s %12s %8s\n' "" "" this other ratio
+measure "pubsub, no subscriber" lines/s more backlog run_exactly_once 0
+measure "pubsub, one subscriber" lines/s more backlog run_exactly_once 1
+measure "list" lines/s more backlog run_list 0
+measure "stream" lines/s more backlog run_stream 0
+measure "latency, median" ms less latency
+measure "idle, 1 file" ms/s less idle 1
+measure "idle, 500 files" ms/s less idle 500
