@@ -46,6 +46,6 @@ step "tests" scripts/test.sh
 step "clippy, with TLS" cargo clippy --all-targets --locked --features tls -- -D warnings
 step "tests, with TLS" scripts/test.sh --features tls --test scenarios tls::
 step "documentation" documentation
-step "shellcheck" shellcheck scripts/*.sh benches/*.sh .ci/run
+step "shellcheck" shellcheck scripts/*.sh benches/*.sh .ci/run src/cli/completions/tailcast.bash
 step "dependencies: fastrand, redis, serde_json, nothing more" only_three_libraries
 say "all is well"

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use args::{Arg, Args, closest, shown, usage};
-use completions::Shell;
 
 pub use check::Check;
 pub use generate::Generate;
@@ -95,12 +94,6 @@ const DEFAULT_PATTERN: &str = "logs:*";
 const NO_STATE_DIR: &str = "--state-dir: needed, as none of STATE_DIRECTORY, XDG_STATE_HOME and \
     HOME is set; give a folder for checkpoints";
 
-const SHELLS: &[(&str, Shell)] = &[
-    ("bash", Shell::Bash),
-    ("zsh", Shell::Zsh),
-    ("fish", Shell::Fish),
-];
-
 /// Looks an environment variable up.
 type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
@@ -159,7 +152,7 @@ fn page(topics: &[OsString]) -> Result<Command> {
         page = Some(match arg {
             Arg::Flag(flag) if flag == "--man" => man::page(help::TAILCAST, &texts),
             Arg::Flag(flag) if flag == "--completions" => {
-                let shell = args.choice("not a shell that we know", SHELLS)?;
+                let shell = args.choice("not a shell that we know", completions::SHELLS)?;
                 completions::script(shell, help::TAILCAST, &texts)
             }
             Arg::Flag(flag) => {

@@ -115,18 +115,12 @@ impl<'t> Entry<'t> {
     }
 }
 
-/// The flags of a help text, with the entries that they stand in.
-pub fn flags(text: &str) -> Vec<(Flag<'_>, Entry<'_>)> {
-    let mut all = Vec::new();
-    for part in parts(text) {
-        if let Part::Entry(entry) = part {
-            for flag in entry.flags() {
-                let (head, text) = (entry.head, entry.text.clone());
-                all.push((flag, Entry { head, text }));
-            }
-        }
-    }
-    all
+/// The entries of a help text.
+pub fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
+    parts(text).into_iter().filter_map(|part| match part {
+        Part::Entry(entry) => Some(entry),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -174,19 +168,20 @@ Examples:
 
     #[test]
     fn an_entry_has_flags_and_a_gist() {
-        let found: Vec<_> = flags(TEXT)
-            .into_iter()
-            .map(|(flag, entry)| {
-                let gist = entry.gist().to_owned();
+        let mut found = Vec::new();
+        for entry in entries(TEXT) {
+            let gist = entry.gist().to_owned();
+            let told = |flag: Flag<'static>| {
                 (
                     flag.short,
                     flag.long,
                     flag.value,
-                    gist,
+                    gist.clone(),
                     entry.is_repeatable(),
                 )
-            })
-            .collect();
+            };
+            found.extend(entry.flags().into_iter().map(told));
+        }
         let want = [
             (None, "from", Some("start|end"), "where to begin", false),
             (None, "cert", Some("FILE"), "whom to trust", true),

@@ -93,12 +93,12 @@ fn help_makes_the_manual_page_and_completions() {
         ("help --man", ".SH THE COMMAND WATCH\n"),
         (
             "help --completions bash",
-            "'watch --mode') words='pubsub stream list' ;;",
+            "watch;--mode;;pubsub|stream|list;;how: PUBLISH",
         ),
         ("help --completions=zsh", "#compdef tailcast\n"),
         (
             "help --completions fish",
-            "-l delivery -x -a 'exactly-once at-least-once'",
+            "watch;--delivery;;exactly-once|at-least-once;;",
         ),
     ] {
         let Ok(Command::Page(page)) = parse_words(line) else {
