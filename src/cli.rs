@@ -16,7 +16,7 @@ pub use status::Status;
 pub use subscribe::Subscribe;
 pub use top::Top;
 pub use values::{Delivery, Format, From, Hold, Mode, Retain, Verbosity, WhenFull};
-pub use watch::{Backlog, Report, Watch};
+pub use watch::{Bounds, Report, Watch};
 
 mod args;
 mod check;
@@ -48,39 +48,39 @@ pub enum Command {
 }
 
 /// A command: its name, its help text, and what reads the arguments behind it.
-struct Entry {
+struct Subcommand {
     name: &'static str,
     help: fn() -> String,
     parse: fn(Args, Env) -> Result<Command>,
 }
 
-const ENTRIES: [Entry; 6] = [
-    Entry {
+const SUBCOMMANDS: [Subcommand; 6] = [
+    Subcommand {
         name: "generate",
         help: || flags::help(&Generate::default()),
         parse: |args, _| generate::parse(args).map(Command::Generate),
     },
-    Entry {
+    Subcommand {
         name: "watch",
         help: || flags::help(&Watch::default()),
         parse: |args, env| Ok(Command::Watch(Box::new(watch::parse(args, env)?))),
     },
-    Entry {
+    Subcommand {
         name: "subscribe",
         help: || flags::help(&Subscribe::default()),
         parse: |args, env| subscribe::parse(args, env).map(Command::Subscribe),
     },
-    Entry {
+    Subcommand {
         name: "status",
         help: || flags::help(&Status::default()),
         parse: |args, env| status::parse(args, env).map(Command::Status),
     },
-    Entry {
+    Subcommand {
         name: "check",
         help: || flags::help(&Check::default()),
         parse: |args, env| Ok(Command::Check(Box::new(check::parse(args, env)?))),
     },
-    Entry {
+    Subcommand {
         name: "top",
         help: || flags::help(&Top::default()),
         parse: |args, env| top::parse(args, env).map(Command::Top),
@@ -110,8 +110,9 @@ pub fn parse(args: Vec<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Res
         Some("-V" | "--version") => Ok(Command::Version),
         Some("help") => help_on(&rest),
         _ => {
-            let entry = find_entry(&name)?;
-            asked_instead(&rest, entry.help).map_or_else(|| (entry.parse)(Args::new(rest), env), Ok)
+            let command = find_subcommand(&name)?;
+            asked_instead(&rest, command.help)
+                .map_or_else(|| (command.parse)(Args::new(rest), env), Ok)
         }
     }
 }
@@ -135,7 +136,7 @@ fn help_on(topics: &[OsString]) -> Result<Command> {
         [topic] if ["help", "-h", "--help"].iter().any(|word| topic == word) => {
             Ok(Command::Page(help::TAILCAST.to_owned()))
         }
-        [topic] => Ok(Command::Page((find_entry(topic)?.help)())),
+        [topic] => Ok(Command::Page((find_subcommand(topic)?.help)())),
         [_, extra, ..] => Err(usage(format!(
             "help: takes one COMMAND; too many: {}",
             shown(extra)
@@ -145,7 +146,7 @@ fn help_on(topics: &[OsString]) -> Result<Command> {
 
 /// `tailcast help --man` and `--completions SHELL`.
 fn page(topics: &[OsString]) -> Result<Command> {
-    let texts = ENTRIES.map(|entry| (entry.name, (entry.help)()));
+    let texts = SUBCOMMANDS.map(|command| (command.name, (command.help)()));
     let mut args = Args::new(topics.to_vec());
     let mut page = None;
     while let Some(arg) = args.next()? {
@@ -174,15 +175,15 @@ fn page(topics: &[OsString]) -> Result<Command> {
     ))
 }
 
-fn find_entry(name: &OsStr) -> Result<&'static Entry> {
-    ENTRIES
+fn find_subcommand(name: &OsStr) -> Result<&'static Subcommand> {
+    SUBCOMMANDS
         .iter()
-        .find(|entry| name == entry.name)
+        .find(|command| name == command.name)
         .ok_or_else(|| unknown_command(name))
 }
 
 fn unknown_command(name: &OsStr) -> Error {
-    let names = ENTRIES.map(|entry| entry.name);
+    let names = SUBCOMMANDS.map(|command| command.name);
     let meant = match name.to_str().and_then(|name| closest(name, &names)) {
         Some(command) => format!("did you mean {command}? "),
         None => String::new(),

@@ -36,7 +36,7 @@ const LATE: Duration = Duration::from_millis(50);
 /// `Failed` if the file cannot be opened or written; `ClosedPipe` if it is standard output and the reader has
 /// gone.
 pub fn run(options: &cli::Generate, stop: &AtomicBool) -> Result<()> {
-    let mut sink = Sink::open(&options.file)?;
+    let mut sink = Appender::open(&options.file)?;
     let name = sink.name();
     if !options.quiet {
         talk::note(&format!("appending to {name}, {}", pace(options.interval)));
@@ -60,7 +60,7 @@ fn pace(interval: Duration) -> String {
 
 /// Writes a line, or without an interval a block of them, whenever one is due. Returns how many lines were
 /// written.
-fn write_lines(options: &cli::Generate, sink: &mut Sink, stop: &AtomicBool) -> Result<u64> {
+fn write_lines(options: &cli::Generate, sink: &mut Appender, stop: &AtomicBool) -> Result<u64> {
     let block = if options.interval.is_zero() { BLOCK } else { 1 };
     let seed = options.seed;
     let mut random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
@@ -93,31 +93,31 @@ fn next_due(last: Instant, interval: Duration, now: Instant) -> Instant {
 }
 
 /// Where the lines go.
-enum Sink {
+enum Appender {
     File(LogFile),
     Stdout(StdoutLock<'static>),
 }
 
-impl Sink {
-    fn open(path: &Path) -> Result<Sink> {
+impl Appender {
+    fn open(path: &Path) -> Result<Appender> {
         if path == Path::new("-") {
-            return Ok(Sink::Stdout(io::stdout().lock()));
+            return Ok(Appender::Stdout(io::stdout().lock()));
         }
-        LogFile::open(path).map(Sink::File)
+        LogFile::open(path).map(Appender::File)
     }
 
     fn name(&self) -> String {
         match self {
-            Sink::File(file) => file.path.display().to_string(),
-            Sink::Stdout(_) => "standard output".to_owned(),
+            Appender::File(file) => file.path.display().to_string(),
+            Appender::Stdout(_) => "standard output".to_owned(),
         }
     }
 
     /// Appends whole lines in one write, if the system takes them in one.
     fn append(&mut self, lines: &[u8]) -> Result<()> {
         match self {
-            Sink::File(file) => file.append(lines),
-            Sink::Stdout(stdout) => stdout
+            Appender::File(file) => file.append(lines),
+            Appender::Stdout(stdout) => stdout
                 .write_all(lines)
                 .and_then(|()| stdout.flush())
                 .map_err(|cause| Error::stdout(&cause)),

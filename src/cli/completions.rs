@@ -2,7 +2,7 @@
 //!
 //! A file of `completions/` knows each shell; all three read the same words, which are made of the help texts.
 
-use super::outline::{Entry, entries};
+use super::outline::{Definition, definitions};
 
 /// The shells, and the file for each. `@WORDS@` stands between single quotes there.
 pub const SHELLS: &[(&str, &str)] = &[
@@ -24,28 +24,30 @@ pub fn script(shell: &str, program: &str, commands: &[(&str, String)]) -> String
 /// that may stand first, and the VALUE of a command is FILE where it takes files.
 fn words(program: &str, commands: &[(&str, String)]) -> String {
     let mut words = String::new();
-    for entry in entries(program) {
-        match commands.iter().find(|(name, _)| *name == entry.head) {
+    for definition in definitions(program) {
+        match commands.iter().find(|(name, _)| *name == definition.head) {
             Some((name, text)) => {
                 let usage = text.lines().next().unwrap_or_default();
                 let takes = if usage.contains("FILE") { "FILE" } else { "" };
-                words += &format!(";{name};;{takes};;{}\n", entry.gist());
+                words += &format!(";{name};;{takes};;{}\n", definition.gist());
             }
-            None if entry.head == "help" => words += &format!(";help;;;;{}\n", entry.gist()),
-            None => push_flags("", &entry, &mut words),
+            None if definition.head == "help" => {
+                words += &format!(";help;;;;{}\n", definition.gist())
+            }
+            None => push_flags("", &definition, &mut words),
         }
     }
     words += OF_HELP;
     for (name, text) in commands {
         words += &format!("help;{name};;;;\n");
-        entries(text).for_each(|entry| push_flags(name, &entry, &mut words));
+        definitions(text).for_each(|definition| push_flags(name, &definition, &mut words));
     }
     words
 }
 
-fn push_flags(command: &str, entry: &Entry, words: &mut String) {
-    let star = if entry.is_repeatable() { "*" } else { "" };
-    for flag in entry.flags() {
+fn push_flags(command: &str, definition: &Definition, words: &mut String) {
+    let star = if definition.is_repeatable() { "*" } else { "" };
+    for flag in definition.flags() {
         let short = flag
             .short
             .map_or(String::new(), |letter| format!("-{letter}"));
@@ -53,7 +55,7 @@ fn push_flags(command: &str, entry: &Entry, words: &mut String) {
         *words += &format!(
             "{command};--{};{short};{value};{star};{}\n",
             flag.long,
-            entry.gist()
+            definition.gist()
         );
     }
 }

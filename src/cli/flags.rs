@@ -122,7 +122,7 @@ pub fn is_on(flag: &str, help: &str) -> bool {
 /// The flags that are described, with their dashes.
 fn names(help: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for flag in outline::entries(&as_shown(help)).flat_map(|entry| entry.flags()) {
+    for flag in outline::definitions(&as_shown(help)).flat_map(|definition| definition.flags()) {
         names.push(format!("--{}", flag.long));
         names.extend(flag.short.map(|letter| format!("-{letter}")));
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows roff's man(7) macros and nothing of what the texts say.
 
-use super::outline::{Part, parts};
+use super::outline::{Piece, pieces};
 
 /// The page: the program's own text, then a section for each command.
 pub fn page(program: &str, commands: &[(&str, String)]) -> String {
@@ -14,32 +14,36 @@ pub fn page(program: &str, commands: &[(&str, String)]) -> String {
     let title = title.split_once(": ").unwrap_or(("tailcast", title));
     out += &format!(".SH NAME\n{} \\- {}\n", escaped(title.0), escaped(title.1));
     out += ".SH SYNOPSIS\n";
-    push_parts(rest.trim_start(), ".SH", &mut out);
+    push_pieces(rest.trim_start(), ".SH", &mut out);
     for (name, text) in commands {
         let name = name.to_uppercase();
         out += &format!(".SH THE COMMAND {name}\n");
-        push_parts(text, ".SS", &mut out);
+        push_pieces(text, ".SS", &mut out);
     }
     out += ".SH SEE ALSO\n.BR tail (1),\n.BR redis\\-cli (1),\n.BR logrotate (8)\n";
     out
 }
 
 /// `section` is the macro that begins a heading.
-fn push_parts(text: &str, section: &str, out: &mut String) {
-    for part in parts(text) {
-        match part {
-            Part::Heading(heading) => *out += &format!("{section} {}\n", title(heading, section)),
-            Part::Paragraph(text) => match text.strip_prefix("Exit codes: ") {
+fn push_pieces(text: &str, section: &str, out: &mut String) {
+    for piece in pieces(text) {
+        match piece {
+            Piece::Heading(heading) => *out += &format!("{section} {}\n", title(heading, section)),
+            Piece::Paragraph(text) => match text.strip_prefix("Exit codes: ") {
                 Some(codes) => {
                     let heading = title("Exit codes", section);
                     *out += &format!("{section} {heading}\n{}\n", line(codes));
                 }
                 None => *out += &format!(".PP\n{}\n", line(&text)),
             },
-            Part::Entry(entry) => {
-                *out += &format!(".TP\n.B {}\n{}\n", escaped(entry.head), line(&entry.text));
+            Piece::Definition(definition) => {
+                *out += &format!(
+                    ".TP\n.B {}\n{}\n",
+                    escaped(definition.head),
+                    line(&definition.text)
+                );
             }
-            Part::Verbatim(lines) => {
+            Piece::Verbatim(lines) => {
                 *out += ".PP\n.nf\n";
                 for text in lines {
                     *out += &line(text.strip_prefix("Usage: ").unwrap_or(text.trim_start()));

@@ -1,27 +1,27 @@
-//! Reads a help text back into its parts: paragraphs, headings, flags with what is said of them.
+//! Reads a help text back into its pieces: paragraphs, headings, flags with what is said of them.
 //!
 //! So the manual page and the completions have one source with `--help`, and cannot fall behind it. Pure.
 
-/// A part of a help text, in its order.
+/// A piece of a help text, in its order.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Part<'t> {
+pub enum Piece<'t> {
     /// Without the colon.
     Heading(&'t str),
     Paragraph(String),
-    Entry(Entry<'t>),
+    Definition(Definition<'t>),
     /// The lines of an example, or of the usage, as they stand.
     Verbatim(Vec<&'t str>),
 }
 
 /// A flag, a command or a variable, and what it is for.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry<'t> {
+pub struct Definition<'t> {
     /// As in `-q, --quiet` or `--poll DURATION`.
     pub head: &'t str,
     pub text: String,
 }
 
-/// One flag of an entry.
+/// One flag of a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag<'t> {
     pub short: Option<char>,
@@ -31,47 +31,49 @@ pub struct Flag<'t> {
     pub value: Option<&'t str>,
 }
 
-/// What is indented further than this goes on with the entry above.
+/// What is indented further than this goes on with the definition above.
 const DEEPEST_HEAD: usize = 6;
 
-/// The parts of a help text.
-pub fn parts(text: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
+/// The pieces of a help text.
+pub fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
     for block in text.split("\n\n") {
-        read_block(block, &mut parts);
+        read_block(block, &mut pieces);
     }
-    parts
+    pieces
 }
 
-fn read_block<'t>(block: &'t str, parts: &mut Vec<Part<'t>>) {
+fn read_block<'t>(block: &'t str, pieces: &mut Vec<Piece<'t>>) {
     let mut lines: Vec<&str> = block.lines().collect();
     if lines.first().is_some_and(|line| line.starts_with("Usage:")) {
-        return parts.push(Part::Verbatim(lines));
+        return pieces.push(Piece::Verbatim(lines));
     }
     if let Some(heading) = lines.first().and_then(|line| line.strip_suffix(':')) {
-        parts.push(Part::Heading(heading));
+        pieces.push(Piece::Heading(heading));
         lines.remove(0);
         if heading == "Examples" {
-            return parts.push(Part::Verbatim(lines));
+            return pieces.push(Piece::Verbatim(lines));
         }
     }
     for (at, line) in lines.iter().enumerate() {
-        read_line(line, at == 0, parts);
+        read_line(line, at == 0, pieces);
     }
 }
 
 /// `begins`: it is the first of its block.
-fn read_line<'t>(line: &'t str, begins: bool, parts: &mut Vec<Part<'t>>) {
+fn read_line<'t>(line: &'t str, begins: bool, pieces: &mut Vec<Piece<'t>>) {
     let words = line.trim_start();
     let indent = line.len() - words.len();
-    match parts.last_mut() {
-        Some(Part::Entry(entry)) if indent > DEEPEST_HEAD => add(&mut entry.text, words),
-        Some(Part::Paragraph(text)) if indent == 0 && !begins => add(text, words),
-        _ if indent == 0 => parts.push(Part::Paragraph(words.to_owned())),
+    match pieces.last_mut() {
+        Some(Piece::Definition(definition)) if indent > DEEPEST_HEAD => {
+            add(&mut definition.text, words)
+        }
+        Some(Piece::Paragraph(text)) if indent == 0 && !begins => add(text, words),
+        _ if indent == 0 => pieces.push(Piece::Paragraph(words.to_owned())),
         _ => {
             let (head, text) = words.split_once("  ").unwrap_or((words, ""));
             let text = text.trim_start().to_owned();
-            parts.push(Part::Entry(Entry { head, text }));
+            pieces.push(Piece::Definition(Definition { head, text }));
         }
     }
 }
@@ -83,7 +85,7 @@ fn add(text: &mut String, words: &str) {
     text.push_str(words);
 }
 
-impl<'t> Entry<'t> {
+impl<'t> Definition<'t> {
     /// The flags that it names; none for a command or a variable.
     pub fn flags(&self) -> Vec<Flag<'t>> {
         let mut short = None;
@@ -115,10 +117,10 @@ impl<'t> Entry<'t> {
     }
 }
 
-/// The entries of a help text.
-pub fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
-    parts(text).into_iter().filter_map(|part| match part {
-        Part::Entry(entry) => Some(entry),
+/// The definitions of a help text.
+pub fn definitions(text: &str) -> impl Iterator<Item = Definition<'_>> {
+    pieces(text).into_iter().filter_map(|piece| match piece {
+        Piece::Definition(definition) => Some(definition),
         _ => None,
     })
 }
@@ -147,40 +149,40 @@ Examples:
 ";
 
     #[test]
-    fn a_help_text_has_parts() {
-        let entry = |head, text: &str| {
+    fn a_help_text_has_pieces() {
+        let definition = |head, text: &str| {
             let text = text.to_owned();
-            Part::Entry(Entry { head, text })
+            Piece::Definition(Definition { head, text })
         };
         let want = [
-            Part::Verbatim(vec!["Usage: tool run [FLAGS]", "       tool help"]),
-            Part::Paragraph("Runs it, and waits. Then ends.".into()),
-            Part::Heading("How"),
-            entry("--from start|end", "where to begin (default: start)"),
-            entry("--cert FILE, --key FILE", "whom to trust; repeatable"),
-            entry("-q, --quiet", "say less"),
-            Part::Paragraph("Exit codes: 0 done.".into()),
-            Part::Heading("Examples"),
-            Part::Verbatim(vec!["  tool run --quiet"]),
+            Piece::Verbatim(vec!["Usage: tool run [FLAGS]", "       tool help"]),
+            Piece::Paragraph("Runs it, and waits. Then ends.".into()),
+            Piece::Heading("How"),
+            definition("--from start|end", "where to begin (default: start)"),
+            definition("--cert FILE, --key FILE", "whom to trust; repeatable"),
+            definition("-q, --quiet", "say less"),
+            Piece::Paragraph("Exit codes: 0 done.".into()),
+            Piece::Heading("Examples"),
+            Piece::Verbatim(vec!["  tool run --quiet"]),
         ];
-        assert_eq!(parts(TEXT), want);
+        assert_eq!(pieces(TEXT), want);
     }
 
     #[test]
-    fn an_entry_has_flags_and_a_gist() {
+    fn a_definition_has_flags_and_a_gist() {
         let mut found = Vec::new();
-        for entry in entries(TEXT) {
-            let gist = entry.gist().to_owned();
+        for definition in definitions(TEXT) {
+            let gist = definition.gist().to_owned();
             let told = |flag: Flag<'static>| {
                 (
                     flag.short,
                     flag.long,
                     flag.value,
                     gist.clone(),
-                    entry.is_repeatable(),
+                    definition.is_repeatable(),
                 )
             };
-            found.extend(entry.flags().into_iter().map(told));
+            found.extend(definition.flags().into_iter().map(told));
         }
         let want = [
             (None, "from", Some("start|end"), "where to begin", false),

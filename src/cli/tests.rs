@@ -37,7 +37,7 @@ fn help_and_version_are_found_wherever_they_stand() {
     for (line, want) in table {
         let text = match want {
             "tailcast" => help::TAILCAST.to_owned(),
-            name => (find_entry(OsStr::new(name)).unwrap().help)(),
+            name => (find_subcommand(OsStr::new(name)).unwrap().help)(),
         };
         assert_eq!(parse_words(line).unwrap(), Command::Page(text), "{line}");
     }
@@ -142,7 +142,7 @@ fn no_complaint_shows_a_password() {
 
 #[test]
 fn help_fits_eighty_columns_and_ends_with_examples() {
-    let texts = ENTRIES.map(|entry| (entry.help)());
+    let texts = SUBCOMMANDS.map(|command| (command.help)());
     for text in texts.iter().chain([&help::TAILCAST.to_owned()]) {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");

@@ -69,7 +69,7 @@ flags! {
         hold: Hold = Hold::Slow => options.hold = args.choice("not a way to hold back", HOLDS)?;
         ///       --hold-for DURATION   how long for one that does not move (default: 30s)
         hold_for: Duration = Duration::from_secs(30) => options.hold_for = args.duration()?;
-        [backlog: Backlog];
+        [backlog: Bounds];
         ///       --batch-lines N       most lines in one transaction (default: 1000)
         batch_lines: usize = 1000 => options.batch_lines = batch_lines(args)?;
         ///       --max-line SIZE       longer lines are skipped, and reported
@@ -133,7 +133,7 @@ flags! {
 
 flags! {
     // How much may lie in Redis (`stream` and `list`).
-    Backlog(options, args) {
+    Bounds(options, args) {
         ///       --max-backlog N       stream, list: wait when so many lines are there that
         ///                             some group has not acknowledged, or that nobody
         ///                             has taken (default: 1000000)
@@ -191,7 +191,7 @@ impl Watch {
     }
 }
 
-impl Backlog {
+impl Bounds {
     /// A bound where nothing piles up is a mode that was forgotten. `flag` is one of these that was given.
     fn check(&self, flag: &str, mode: Mode) -> Result<()> {
         match mode {

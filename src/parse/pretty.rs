@@ -24,28 +24,28 @@ const RESET: &[u8] = b"\x1b[0m";
 
 /// Appends the line, without a newline. What is not a JSON object with a time, a type or a message is shown whole.
 pub fn push_pretty(line: &[u8], type_fields: &str, colour: bool, out: &mut Vec<u8>) {
-    match Record::read(line, type_fields) {
+    match Members::read(line, type_fields) {
         Some(record) => Painter { out, colour }.record(&record),
         None => push_escaped(line, out),
     }
 }
 
 /// A line's members, those with a place of their own taken out.
-struct Record<'l> {
+struct Members<'l> {
     time: Option<&'l RawValue>,
     kind: Option<Cow<'l, str>>,
     message: Option<&'l RawValue>,
     others: Vec<(String, &'l RawValue)>,
 }
 
-impl<'l> Record<'l> {
-    fn read(line: &'l [u8], type_fields: &str) -> Option<Record<'l>> {
+impl<'l> Members<'l> {
+    fn read(line: &'l [u8], type_fields: &str) -> Option<Members<'l>> {
         let mut others = json::members(line)?;
         let kind = take_type(&mut others, type_fields);
         let time = take(&mut others, "timestamp");
         let message = take(&mut others, "message");
         let known = time.is_some() || kind.is_some() || message.is_some();
-        known.then_some(Record {
+        known.then_some(Members {
             time,
             kind,
             message,
@@ -79,7 +79,7 @@ struct Painter<'o> {
 }
 
 impl Painter<'_> {
-    fn record(&mut self, record: &Record) {
+    fn record(&mut self, record: &Members) {
         let start = self.out.len();
         if let Some(time) = record.time {
             self.painted(DIM, |painter| painter.time(time));

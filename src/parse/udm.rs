@@ -58,12 +58,12 @@ const AGENT: usize = 1024;
 
 /// Appends the event, without a newline.
 pub fn push_event(line: &[u8], udm: &Udm, out: &mut Vec<u8>) {
-    let event = Value::Object(Facts::read(line, udm).into_event(udm)).to_string();
+    let event = Value::Object(Said::read(line, udm).into_event(udm)).to_string();
     out.extend_from_slice(escape::json(&event).as_bytes());
 }
 
 /// What a line says that an event has a place for, and what else it says.
-struct Facts<'l> {
+struct Said<'l> {
     rest: Vec<(String, &'l RawValue)>,
     time: Option<Time>,
     kind: Cow<'l, str>,
@@ -75,10 +75,10 @@ struct Facts<'l> {
     login: Option<Login>,
 }
 
-impl<'l> Facts<'l> {
-    fn read(line: &'l [u8], udm: &Udm) -> Facts<'l> {
+impl<'l> Said<'l> {
+    fn read(line: &'l [u8], udm: &Udm) -> Said<'l> {
         let Some(mut rest) = line_json::members(line) else {
-            return Facts::of_text(line, udm);
+            return Said::of_text(line, udm);
         };
         let rest = &mut rest;
         let kind = take_type(rest, udm.type_field);
@@ -105,7 +105,7 @@ impl<'l> Facts<'l> {
                 Url::parse(text, host.as_ref(), scheme).map(Read::Whole)
             });
         }
-        Facts {
+        Said {
             time,
             kind,
             login: message.as_deref().and_then(names::login),
@@ -119,9 +119,9 @@ impl<'l> Facts<'l> {
     }
 
     /// What is no JSON object says what it says as text.
-    fn of_text(line: &[u8], udm: &Udm) -> Facts<'l> {
+    fn of_text(line: &[u8], udm: &Udm) -> Said<'l> {
         let text = String::from_utf8_lossy(line).into_owned();
-        Facts {
+        Said {
             rest: Vec::new(),
             time: None,
             kind: String::from_utf8_lossy(UNKNOWN),
@@ -139,13 +139,13 @@ impl<'l> Facts<'l> {
         let has_machine = self.ip.is_some() || self.host.is_some() || self.url.is_some();
         match self {
             // Without a machine on either side it would be refused.
-            Facts {
+            Said {
                 login: Some(_),
                 user: Some(_),
                 ..
             } if has_machine => "USER_LOGIN",
-            Facts { url: Some(_), .. } => "NETWORK_HTTP",
-            Facts { host: Some(_), .. } => "STATUS_UNCATEGORIZED",
+            Said { url: Some(_), .. } => "NETWORK_HTTP",
+            Said { host: Some(_), .. } => "STATUS_UNCATEGORIZED",
             _ => "GENERIC_EVENT",
         }
     }

@@ -113,7 +113,7 @@ fn the_watchers_numbers_default_to_what_the_design_says() {
     assert_eq!(options.hold, Hold::Slow);
     assert_eq!(options.hold_for, Duration::from_secs(30));
     assert_eq!(options.from, From::Start);
-    let backlog = Backlog {
+    let backlog = Bounds {
         max: 1_000_000,
         when_full: WhenFull::Wait,
         retain: Retain::Lines(0),
@@ -168,7 +168,7 @@ fn every_flag_of_watch_is_read() {
         delivery: Delivery::AtLeastOnce,
         hold: Hold::Off,
         hold_for: Duration::from_secs(2),
-        backlog: Backlog {
+        backlog: Bounds {
             max: 5,
             when_full: WhenFull::DropOldest,
             retain: Retain::Age(Duration::from_secs(86_400)),
@@ -403,15 +403,15 @@ fn top_is_told_what_to_show_and_how_often() {
 
 #[test]
 fn every_flag_that_a_help_text_names_is_one() {
-    for entry in ENTRIES {
-        let help = (entry.help)();
+    for command in SUBCOMMANDS {
+        let help = (command.help)();
         for word in help.split([' ', ',', ':', '\n']) {
             if word == "--help" || !word.starts_with("--") || word.len() == 2 {
                 continue;
             }
-            let parsed = parse(words(&format!("{} {word}", entry.name)), &home);
+            let parsed = parse(words(&format!("{} {word}", command.name)), &home);
             let is_unknown = |error: Error| error.to_string().contains("unknown flag");
-            assert!(!parsed.is_err_and(is_unknown), "{} {word}", entry.name);
+            assert!(!parsed.is_err_and(is_unknown), "{} {word}", command.name);
         }
     }
 }
