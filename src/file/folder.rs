@@ -12,8 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
+use super::listing::Listed;
 use super::names::{self, Kind, Name, sort_oldest_first};
 use super::open::{Stat, is_absent, stat, stat_entry};
 use crate::position::FileId;
@@ -55,15 +56,9 @@ pub struct Surroundings {
 #[derive(Debug)]
 struct Listing {
     entries: Vec<(Box<[u8]>, u64)>,
-    /// The folder's own time of last change, before it was listed.
-    modified: Option<SystemTime>,
-    taken: Instant,
+    listed: Listed,
 }
 
-/// A change so soon before a listing may not show in the folder's time, as the system's clock for files goes in steps.
-const CLOCK_STEP: Duration = Duration::from_millis(20);
-/// A network file system may show a folder's time late.
-const LISTED_FOR: Duration = Duration::from_secs(5);
 /// Links that lead to links, as many as the system follows.
 const MOST_LINKS: usize = 40;
 /// How often a look is tried again while a rotation is renaming under it.
@@ -101,34 +96,23 @@ impl Surroundings {
     pub fn forget_listings(&self) {
         self.listings
             .borrow_mut()
-            .retain(|_, listing| listing.taken.elapsed() < LISTED_FOR);
+            .retain(|_, listing| !listing.listed.is_old());
     }
 
     fn list(&self, folder: &Path) -> io::Result<Rc<Listing>> {
-        let modified = fs::metadata(folder)?.modified().ok();
-        if let Some(listing) = self.listings.borrow().get(folder) {
-            let is_settled = |modified: SystemTime| {
-                SystemTime::now()
-                    .duration_since(modified)
-                    .is_ok_and(|age| age > listing.taken.elapsed() + CLOCK_STEP)
-            };
-            let is_same = listing.modified == modified && modified.is_some_and(is_settled);
-            if is_same && listing.taken.elapsed() < LISTED_FOR {
-                return Ok(Rc::clone(listing));
-            }
+        let metadata = fs::metadata(folder)?;
+        let known = self.listings.borrow().get(folder).cloned();
+        if let Some(listing) = known.filter(|known| known.listed.still_holds(&metadata)) {
+            return Ok(listing);
         }
+        let listed = Listed::now(&metadata)?;
         let mut entries = Vec::new();
-        let taken = Instant::now();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             entries.push((entry.file_name().as_bytes().into(), entry.ino()));
         }
         entries.sort_unstable();
-        let listing = Rc::new(Listing {
-            entries,
-            modified,
-            taken,
-        });
+        let listing = Rc::new(Listing { entries, listed });
         self.listings
             .borrow_mut()
             .insert(folder.into(), Rc::clone(&listing));

@@ -5,20 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, FileType, Metadata};
+use std::fs::{self, FileType};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
 
 use super::{Exclude, Glob, Part, matches};
-
-/// Clocks of file systems tick coarsely: what changed so shortly before it was listed may change again within a tick.
-const TICK: Duration = Duration::from_millis(50);
-/// The tick of those that count whole seconds, or two.
-const SLOW_TICK: Duration = Duration::from_secs(2);
-/// After so long a folder is listed anyhow: network file systems may show a change late.
-const LIST_ANYHOW: Duration = Duration::from_secs(10);
+use crate::file::{Listed, is_absent};
 
 /// What a walk found.
 #[derive(Debug, Default)]
@@ -61,18 +53,6 @@ struct Folder {
     dangling: Vec<OsString>,
     folders: Vec<Folder>,
 }
-
-/// The folder as it was right before it was listed.
-#[derive(Debug)]
-struct Listed {
-    stamp: Stamp,
-    at: Instant,
-    /// It may have changed since without a sign.
-    unsure: bool,
-}
-
-/// Device, inode, mtime and ctime: one of them differs where a folder has changed.
-type Stamp = (u64, u64, SystemTime, (i64, i64));
 
 impl Walk {
     pub fn new(globs: &[Glob], excludes: &[Exclude]) -> Walk {
@@ -190,22 +170,17 @@ impl Folder {
         let metadata = match fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_dir() => metadata,
             Ok(_) => return Ok(self.clear()),
-            Err(error) if is_absence(&error) => return Ok(self.clear()),
+            Err(error) if is_absent(&error) => return Ok(self.clear()),
             Err(error) => return Err(error),
         };
-        let stamp = stamp_of(&metadata)?;
-        if self
-            .listed
-            .as_ref()
-            .is_some_and(|it| it.still_holds(&stamp))
-            && !self
-                .dangling
-                .iter()
-                .any(|name| self.path.join(name).exists())
+        let known = self.listed.as_ref();
+        let mut dangling = self.dangling.iter();
+        if known.is_some_and(|known| known.still_holds(&metadata))
+            && !dangling.any(|name| self.path.join(name).exists())
         {
             return Ok(false);
         }
-        let listed = Listed::now(stamp);
+        let listed = Listed::now(&metadata)?;
         self.list(rules)?;
         self.listed = Some(listed);
         Ok(true)
@@ -232,7 +207,7 @@ impl Folder {
                 for name in names {
                     match fs::symlink_metadata(self.path.join(name)) {
                         Ok(metadata) => now.take(rules, name.into(), metadata.file_type()),
-                        Err(error) if is_absence(&error) => {}
+                        Err(error) if is_absent(&error) => {}
                         Err(error) => return Err(error),
                     }
                 }
@@ -288,44 +263,4 @@ impl Folder {
             folder.collect(out);
         }
     }
-}
-
-impl Listed {
-    fn now(stamp: Stamp) -> Listed {
-        let (_, _, modified, _) = stamp;
-        let whole = modified
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .is_ok_and(|time| time.subsec_nanos() == 0);
-        let tick = if whole { SLOW_TICK } else { TICK };
-        let now = SystemTime::now();
-        // A clock that runs ahead, as a file server's may, is never sure of anything near.
-        let age = now
-            .duration_since(modified)
-            .unwrap_or_else(|ahead| ahead.duration());
-        Listed {
-            stamp,
-            at: Instant::now(),
-            unsure: age < tick,
-        }
-    }
-
-    fn still_holds(&self, stamp: &Stamp) -> bool {
-        self.stamp == *stamp && !self.unsure && self.at.elapsed() < LIST_ANYHOW
-    }
-}
-
-fn stamp_of(metadata: &Metadata) -> io::Result<Stamp> {
-    Ok((
-        metadata.dev(),
-        metadata.ino(),
-        metadata.modified()?,
-        (metadata.ctime(), metadata.ctime_nsec()),
-    ))
-}
-
-fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
