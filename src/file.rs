@@ -9,6 +9,7 @@ mod diff;
 mod folder;
 mod generation;
 mod letting_go;
+mod listing;
 mod look;
 mod names;
 mod open;
@@ -32,7 +33,9 @@ use stepping::{Looking, Step};
 
 pub use folder::{Place, Surroundings, link_target, logs_of, weak_log_of};
 pub use generation::Limits;
+pub use listing::Listed;
 pub use names::packing_program;
+pub use open::is_absent;
 pub use outside::{Sibling, born, check, identify, siblings, unread, was_read};
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
