@@ -390,6 +390,11 @@ impl<'w> Tail<'w> {
         if !sink.has_room() {
             return Polled::NoRoom;
         }
+        debug_assert!(
+            self.committed.order() <= progress.order(),
+            "progress never goes back: from {:?} to {progress:?}",
+            self.committed
+        );
         (self.has_moved, self.is_dated) = (false, true);
         self.committed = progress.clone();
         let dates = self.dates_at(progress.current);

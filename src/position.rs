@@ -170,6 +170,11 @@ impl Progress {
         }
     }
 
+    /// By this the progress of one source only ever rises.
+    pub fn order(&self) -> (u64, u64) {
+        (self.current.generation, self.current.offset)
+    }
+
     /// Every position, newest generation first.
     pub fn positions(&self) -> impl Iterator<Item = &Position> {
         std::iter::once(&self.current).chain(&self.older)

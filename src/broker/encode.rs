@@ -204,6 +204,10 @@ impl Encoder {
 
     /// Adds a line of `source` which ends at offset `end`.
     pub fn push(&self, batch: &mut Batch, source: &str, line: &[u8], end: u64) {
+        debug_assert!(
+            batch.ends.last().is_none_or(|last| *last <= end),
+            "lines come in the order of their log"
+        );
         let needs_type = self.route.is_typed() || self.mode == Mode::Stream;
         let kind = if needs_type {
             self.route.type_of(line)

@@ -313,6 +313,10 @@ impl Generation {
             }
         }
         if taken != Taken::Nothing {
+            debug_assert!(
+                bytes[..behind].ends_with(b"\n"),
+                "an offset is behind a newline"
+            );
             let is_short = length < buffer.len() && self.check_end().is_ok();
             self.drained = is_short && !rest.contains(&b'\n');
             if start == 0 {

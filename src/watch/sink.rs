@@ -86,6 +86,10 @@ impl Sink for BatchSink<'_> {
         let limit = self.limit;
         let (encoder, target) = (&self.encoder, &self.target);
         self.pool.front_mut().is_none_or(|batch| {
+            debug_assert!(
+                batch.lines == 0 || batch.generation == generation,
+                "a batch's lines are of one generation"
+            );
             batch.generation = generation;
             encoder.push(batch, &target.name, line, end);
             batch.bytes += line.len() as u64 + 1;
@@ -97,6 +101,12 @@ impl Sink for BatchSink<'_> {
         let Some(mut batch) = self.pool.pop_front() else {
             return ControlFlow::Break(());
         };
+        debug_assert!(
+            progress
+                .positions()
+                .is_sorted_by(|a, b| a.generation > b.generation),
+            "the numbers of a chain rise: {progress:?}"
+        );
         (batch.source, batch.epoch) = (self.target.source, self.target.epoch);
         batch.end = Some((progress, dates));
         self.out.push((batch.source, batch.bytes));
