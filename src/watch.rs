@@ -8,10 +8,11 @@
 
 mod account;
 mod admission;
-mod backlog;
+mod bound;
 mod globs;
 mod hold;
 mod metrics;
+mod outage;
 mod progress;
 mod publisher;
 mod reader;
@@ -21,7 +22,6 @@ mod room;
 mod sink;
 mod source;
 mod tally;
-mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -18,9 +18,9 @@ use crate::route::Route;
 
 /// The nodes that are known of a cluster; of a lone Redis, itself. Shared by all who connect to it.
 #[derive(Clone)]
-pub struct Nodes(Arc<Mutex<Known>>);
+pub struct Nodes(Arc<Mutex<KnownNodes>>);
 
-struct Known {
+struct KnownNodes {
     /// The one that the URL names.
     given: ConnectionAddr,
     /// `MOVED` has named it, and nobody has been there yet.
@@ -33,7 +33,7 @@ struct Known {
 
 impl Nodes {
     pub fn only(node: &ConnectionAddr) -> Nodes {
-        Nodes(Arc::new(Mutex::new(Known {
+        Nodes(Arc::new(Mutex::new(KnownNodes {
             given: node.clone(),
             named: None,
             nodes: vec![node.clone()],
@@ -41,7 +41,7 @@ impl Nodes {
         })))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownNodes> {
         self.0
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())

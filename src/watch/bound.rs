@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 pub struct Bound {
-    options: cli::Backlog,
+    options: cli::Bounds,
     mode: Mode,
     is_bounded: bool,
     rooms: Rooms,

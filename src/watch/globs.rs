@@ -42,11 +42,11 @@ impl Files {
 pub struct Glob {
     path: PathBuf,
     /// A part for each component behind the root; the last one is not `AnyDepth`.
-    parts: Vec<Part>,
+    parts: Vec<GlobPart>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum GlobPart {
     Name(OsString),
     Pattern(OsString),
     /// `**`
@@ -56,11 +56,11 @@ enum Part {
 impl Glob {
     pub fn new(path: PathBuf) -> Glob {
         let names = path.components().filter(|part| *part != Component::RootDir);
-        let mut parts: Vec<_> = names.map(|name| Part::new(name.as_os_str())).collect();
+        let mut parts: Vec<_> = names.map(|name| GlobPart::new(name.as_os_str())).collect();
         // Two in a row are one, and at the end it is all that is in there.
-        parts.dedup_by(|a, b| *a == Part::AnyDepth && *b == Part::AnyDepth);
-        if parts.last() == Some(&Part::AnyDepth) {
-            parts.push(Part::Pattern("*".into()));
+        parts.dedup_by(|a, b| *a == GlobPart::AnyDepth && *b == GlobPart::AnyDepth);
+        if parts.last() == Some(&GlobPart::AnyDepth) {
+            parts.push(GlobPart::Pattern("*".into()));
         }
         Glob { path, parts }
     }
@@ -73,7 +73,7 @@ impl Glob {
     fn root(&self) -> (PathBuf, usize) {
         let folders = &self.parts[..self.parts.len().saturating_sub(1)];
         let names = folders.iter().map_while(|part| match part {
-            Part::Name(name) => Some(name),
+            GlobPart::Name(name) => Some(name),
             _ => None,
         });
         let root: Vec<_> = names.collect();
@@ -84,7 +84,7 @@ impl Glob {
     /// Pushes a part and those that may stand in its place: behind `**`, as it may be no folder at all.
     fn begin(&self, part: usize, out: &mut Vec<usize>) {
         out.push(part);
-        if self.parts.get(part) == Some(&Part::AnyDepth) {
+        if self.parts.get(part) == Some(&GlobPart::AnyDepth) {
             out.push(part + 1);
         }
     }
@@ -92,9 +92,9 @@ impl Glob {
     /// Which parts stand behind a name that is held against this one.
     fn step(&self, part: usize, name: &OsStr, out: &mut Vec<usize>) {
         match self.parts.get(part) {
-            Some(Part::AnyDepth) if !is_hidden(name) => self.begin(part, out),
-            Some(Part::Name(own)) if own == name => self.begin(part + 1, out),
-            Some(Part::Pattern(pattern)) if matches_name(pattern, name) => {
+            Some(GlobPart::AnyDepth) if !is_hidden(name) => self.begin(part, out),
+            Some(GlobPart::Name(own)) if own == name => self.begin(part + 1, out),
+            Some(GlobPart::Pattern(pattern)) if matches_name(pattern, name) => {
                 self.begin(part + 1, out)
             }
             _ => {}
@@ -102,14 +102,14 @@ impl Glob {
     }
 }
 
-impl Part {
-    fn new(name: &OsStr) -> Part {
+impl GlobPart {
+    fn new(name: &OsStr) -> GlobPart {
         if name == "**" {
-            Part::AnyDepth
+            GlobPart::AnyDepth
         } else if name.as_bytes().iter().any(|byte| br"*?[\".contains(byte)) {
-            Part::Pattern(name.into())
+            GlobPart::Pattern(name.into())
         } else {
-            Part::Name(name.into())
+            GlobPart::Name(name.into())
         }
     }
 }

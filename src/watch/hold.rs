@@ -12,7 +12,7 @@ use crate::cli;
 const ENOUGH: u64 = 4 << 20;
 
 /// Who is waited for.
-pub struct Hold {
+pub struct Holding {
     policy: cli::Hold,
     /// How long one that does not move is waited for.
     patience: Duration,
@@ -23,7 +23,7 @@ pub struct Hold {
 
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Judgement {
     Go,
     /// Nobody is there.
     WaitForOne,
@@ -33,9 +33,9 @@ pub enum Verdict {
     GiveUp(Subscriber),
 }
 
-impl Hold {
-    pub fn new(policy: cli::Hold, patience: Duration) -> Hold {
-        Hold {
+impl Holding {
+    pub fn new(policy: cli::Hold, patience: Duration) -> Holding {
+        Holding {
             policy,
             patience,
             waited_for: BTreeMap::new(),
@@ -43,9 +43,9 @@ impl Hold {
         }
     }
 
-    pub fn judge(&mut self, audience: &[Subscriber], now: Instant) -> Verdict {
+    pub fn judge(&mut self, audience: &[Subscriber], now: Instant) -> Judgement {
         if self.policy == cli::Hold::Absent && audience.is_empty() {
-            return Verdict::WaitForOne;
+            return Judgement::WaitForOne;
         }
         let is_slow = |subscriber: &&Subscriber| subscriber.pending > ENOUGH;
         let slow: BTreeSet<_> = audience.iter().filter(is_slow).map(|one| one.id).collect();
@@ -65,12 +65,12 @@ impl Hold {
                 (*least, *since) = (pending, now);
             }
             if now.duration_since(*since) < self.patience {
-                return Verdict::WaitFor(subscriber.clone());
+                return Judgement::WaitFor(subscriber.clone());
             }
             self.given_up.insert(subscriber.id);
-            return Verdict::GiveUp(subscriber.clone());
+            return Judgement::GiveUp(subscriber.clone());
         }
-        Verdict::Go
+        Judgement::Go
     }
 }
 
@@ -92,26 +92,30 @@ mod tests {
 
     #[test]
     fn one_with_enough_to_read_is_waited_for_while_it_moves_and_as_long_as_patience_lasts() {
-        let mut hold = Hold::new(cli::Hold::Slow, seconds(30));
+        let mut hold = Holding::new(cli::Hold::Slow, seconds(30));
         let start = Instant::now();
         let mut judge = |at, audience: &[_]| hold.judge(audience, start + seconds(at));
-        assert_eq!(judge(0, &[]), Verdict::Go);
-        assert_eq!(judge(0, &[one(1, 4), one(2, 0)]), Verdict::Go);
-        assert_eq!(judge(0, &[one(1, 9)]), Verdict::WaitFor(one(1, 9)));
+        assert_eq!(judge(0, &[]), Judgement::Go);
+        assert_eq!(judge(0, &[one(1, 4), one(2, 0)]), Judgement::Go);
+        assert_eq!(judge(0, &[one(1, 9)]), Judgement::WaitFor(one(1, 9)));
         assert_eq!(
             judge(29, &[one(1, 8)]),
-            Verdict::WaitFor(one(1, 8)),
+            Judgement::WaitFor(one(1, 8)),
             "it moves"
         );
-        assert_eq!(judge(58, &[one(1, 8)]), Verdict::WaitFor(one(1, 8)));
-        assert_eq!(judge(59, &[one(1, 8)]), Verdict::GiveUp(one(1, 8)));
-        assert_eq!(judge(59, &[one(1, 8)]), Verdict::Go);
+        assert_eq!(judge(58, &[one(1, 8)]), Judgement::WaitFor(one(1, 8)));
+        assert_eq!(judge(59, &[one(1, 8)]), Judgement::GiveUp(one(1, 8)));
+        assert_eq!(judge(59, &[one(1, 8)]), Judgement::Go);
         let other = [one(1, 8), one(2, 5)];
-        assert_eq!(judge(60, &other), Verdict::WaitFor(one(2, 5)), "others are");
-        assert_eq!(judge(61, &[one(1, 1)]), Verdict::Go);
+        assert_eq!(
+            judge(60, &other),
+            Judgement::WaitFor(one(2, 5)),
+            "others are"
+        );
+        assert_eq!(judge(61, &[one(1, 1)]), Judgement::Go);
         assert_eq!(
             judge(62, &[one(1, 5)]),
-            Verdict::WaitFor(one(1, 5)),
+            Judgement::WaitFor(one(1, 5)),
             "it woke up"
         );
     }
@@ -119,12 +123,12 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_only_where_that_was_asked_for() {
         for (policy, verdict) in [
-            (cli::Hold::Slow, Verdict::Go),
-            (cli::Hold::Absent, Verdict::WaitForOne),
+            (cli::Hold::Slow, Judgement::Go),
+            (cli::Hold::Absent, Judgement::WaitForOne),
         ] {
-            let mut hold = Hold::new(policy, seconds(0));
+            let mut hold = Holding::new(policy, seconds(0));
             assert_eq!(hold.judge(&[], Instant::now()), verdict);
-            assert_eq!(hold.judge(&[one(1, 0)], Instant::now()), Verdict::Go);
+            assert_eq!(hold.judge(&[one(1, 0)], Instant::now()), Judgement::Go);
         }
     }
 }

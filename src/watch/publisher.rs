@@ -13,11 +13,11 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::backlog::Backlog;
-use super::hold::{Hold, Verdict};
+use super::bound::Bound;
+use super::hold::{Holding, Judgement};
+use super::outage::{After, Outage};
 use super::refused::Refused;
 use super::source::{Stage, State};
-use super::trouble::{After, Trouble};
 use super::{Answer, Shared, Work};
 use crate::broker::{Arrived, Audience, Batch, Claim, Failure, Session, Subscriber};
 use crate::cli::Delivery;
@@ -39,9 +39,9 @@ pub struct Publisher {
     sources: BTreeMap<usize, State>,
     flow: Flow,
     refused: Refused,
-    hold: Hold,
-    backlog: Backlog,
-    trouble: Trouble,
+    hold: Holding,
+    bound: Bound,
+    outage: Outage,
     was_connected: bool,
 }
 
@@ -49,9 +49,9 @@ impl Publisher {
     pub fn new(shared: Arc<Shared>, work: Receiver<Work>, answers: Sender<Answer>) -> Publisher {
         Publisher {
             refused: Refused::in_state_dir(&shared.options.state_dir),
-            hold: Hold::new(shared.options.hold, shared.options.hold_for),
-            backlog: Backlog::new(&shared.options),
-            trouble: Trouble::new(&shared.options),
+            hold: Holding::new(shared.options.hold, shared.options.hold_for),
+            bound: Bound::new(&shared.options),
+            outage: Outage::new(&shared.options),
             shared,
             work,
             answers,
@@ -71,10 +71,10 @@ impl Publisher {
                 Err(failure) => failure,
             };
             self.flow.land();
-            let after = self.trouble.after(&failure);
+            let after = self.outage.after(&failure);
             let failure = self.put_aside(failure);
             if let Some(failure) = failure.filter(|_| after == After::Wait) {
-                let until = self.trouble.wait(&failure)?;
+                let until = self.outage.wait(&failure)?;
                 signal::sleep_until(until, || self.shared.halts());
             }
         }
@@ -84,20 +84,20 @@ impl Publisher {
     /// Publishes with one session. Ok: there is nothing more to do.
     fn run_session(&mut self) -> Result<(), Failure> {
         let (options, address) = (&self.shared.options, &self.shared.address);
-        let mut session = Session::open(address, options, self.trouble.deadline())?;
+        let mut session = Session::open(address, options, self.outage.deadline())?;
         if std::mem::replace(&mut self.was_connected, true) {
             self.shared.counters.reconnects.fetch_add(1, Relaxed);
         }
         talk::detail(&format!("redis {address}: connected"));
         self.lapse(options.delivery);
-        self.backlog.begin(&self.shared, self.trouble.deadline())?;
+        self.bound.begin(&self.shared, self.outage.deadline())?;
         loop {
             let has_ended = self.send_ahead(&mut session)?;
             if let Some(flight) = self.flow.executing() {
                 // The batch stays in flight until it is known to have arrived.
                 let arrived = session.finish(&flight.batch, &flight.claim)?;
                 self.acknowledge_first(&arrived);
-                session.set_deadline(self.trouble.deadline())?;
+                session.set_deadline(self.outage.deadline())?;
             }
             if !self.flow.is_in_flight() {
                 self.take_over(&mut session)?;
@@ -135,7 +135,7 @@ impl Publisher {
         while self.flow.has_room() {
             if self.flow.is_idle() {
                 match self.receive() {
-                    Ok(()) => session.set_deadline(self.trouble.deadline())?,
+                    Ok(()) => session.set_deadline(self.outage.deadline())?,
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return Ok(true),
                 }
@@ -154,7 +154,7 @@ impl Publisher {
             self.work.try_recv()?
         } else {
             let work = self.work.recv().map_err(|_| TryRecvError::Disconnected)?;
-            self.trouble.ask();
+            self.outage.ask();
             work
         };
         self.take_in(work);
@@ -185,7 +185,7 @@ impl Publisher {
             self.recycle(batch);
             return Ok(());
         };
-        self.backlog.enter(&mut batch);
+        self.bound.enter(&mut batch);
         let sent = session.send(&mut batch, &claim);
         self.flow.sent(Flight { batch, claim });
         sent?;
@@ -223,7 +223,7 @@ impl Publisher {
         };
         if let Some(audience) = session.check(batch, claim)? {
             self.hold_back(audience)?;
-            session.set_deadline(self.trouble.deadline())?;
+            session.set_deadline(self.outage.deadline())?;
         }
         self.wait_for_room()?;
         let flight = self.flow.let_go();
@@ -237,9 +237,9 @@ impl Publisher {
             return Ok(());
         };
         let began = Instant::now();
-        let deadline = self.trouble.deadline();
-        self.backlog.make_room(batch, &self.shared, deadline)?;
-        self.trouble.has_rested(began);
+        let deadline = self.outage.deadline();
+        self.bound.make_room(batch, &self.shared, deadline)?;
+        self.outage.has_rested(began);
         Ok(())
     }
 
@@ -249,14 +249,14 @@ impl Publisher {
         let began = Instant::now();
         loop {
             let why = match self.hold.judge(&audience, Instant::now()) {
-                Verdict::Go => return Ok(()),
-                Verdict::WaitForOne => "there is no subscriber (--hold absent)".to_string(),
-                Verdict::WaitFor(slow) => {
-                    self.trouble.move_on();
+                Judgement::Go => return Ok(()),
+                Judgement::WaitForOne => "there is no subscriber (--hold absent)".to_string(),
+                Judgement::WaitFor(slow) => {
+                    self.outage.move_on();
                     let mebibytes = slow.pending >> 20;
                     format!("subscriber {} has {mebibytes} MiB to read", slow.address)
                 }
-                Verdict::GiveUp(stuck) => {
+                Judgement::GiveUp(stuck) => {
                     talk::warn(&format!(
                         "redis {}: subscriber {} has not read for {:?}: not waiting for it any more",
                         self.shared.address, stuck.address, self.shared.options.hold_for
@@ -268,12 +268,12 @@ impl Publisher {
             if self.shared.halts() {
                 return Err(Failure::Wait(why));
             }
-            let deadline = self.trouble.deadline();
+            let deadline = self.outage.deadline();
             if deadline.is_some_and(|end| end <= Instant::now()) {
-                return Err(Failure::Fatal(self.trouble.out_of_time(&why)));
+                return Err(Failure::Fatal(self.outage.out_of_time(&why)));
             }
             if began.elapsed() > WORTH_SAYING {
-                self.trouble.say_waiting(&format!("{why}; waiting for it"));
+                self.outage.say_waiting(&format!("{why}; waiting for it"));
             }
             thread::sleep(LOOK_AGAIN);
             let looker = match &mut looker {
@@ -289,13 +289,13 @@ impl Publisher {
         let counters = &self.shared.counters;
         counters.unheard.fetch_add(arrived.unheard, Relaxed);
         // The replies are exact, but only a list's tell.
-        if let Some(entries) = arrived.backlog.or_else(|| self.backlog.entries()) {
+        if let Some(entries) = arrived.backlog.or_else(|| self.bound.entries()) {
             counters.set_backlog(entries);
         }
         if let Some(batch) = self.flow.arrived() {
             self.acknowledge(batch, self.flow.is_in_flight());
         }
-        self.trouble.end(&self.shared.address);
+        self.outage.end(&self.shared.address);
     }
 
     /// A batch has arrived; `more` are under way.
@@ -304,7 +304,7 @@ impl Publisher {
         let end = batch.end.take();
         if let (Some(state), Some((end, dates))) = (self.sources.get_mut(&batch.source), end) {
             debug_assert!(
-                state.known.iter().all(|known| known.later(&end) == end),
+                state.known.iter().all(|known| known.order() <= end.order()),
                 "a batch leads on: from {:?} to {end:?}",
                 state.known
             );
@@ -344,7 +344,7 @@ impl Publisher {
                 state.say_refused(&lines, why, &kept_in);
                 let count = lines.len() as u64;
                 self.shared.counters.refused.fetch_add(count, Relaxed);
-                self.trouble.move_on();
+                self.outage.move_on();
                 None
             }
             Err(error) => {

@@ -104,7 +104,7 @@ impl Rooms {
     /// and of that what is not to be retained; but what is retained is to keep nobody waiting.
     pub fn trim(
         &self,
-        step: Step,
+        step: TrimStep,
         retain: Retain,
         standing: &Standing,
         now: Duration,
@@ -113,11 +113,11 @@ impl Rooms {
         let before = standing.slowest()?.done_before;
         let spare = LOOK_AFTER.min(self.limit / 4);
         match (step, retain) {
-            (Step::Outdated, Retain::Lines(lines)) => Some(Trim::Cheaply {
+            (TrimStep::Outdated, Retain::Lines(lines)) => Some(Trim::Cheaply {
                 before,
                 at_most: length.saturating_sub(lines),
             }),
-            (Step::Outdated, Retain::Age(age)) => {
+            (TrimStep::Outdated, Retain::Age(age)) => {
                 let ms = now.saturating_sub(age).as_millis();
                 let cut = Id {
                     ms: u64::try_from(ms).unwrap_or(u64::MAX),
@@ -127,11 +127,11 @@ impl Rooms {
                 let at_most = length;
                 Some(Trim::Cheaply { before, at_most })
             }
-            (Step::Retained, _) if self.is_full(length) => Some(Trim::Cheaply {
+            (TrimStep::Retained, _) if self.is_full(length) => Some(Trim::Cheaply {
                 before,
                 at_most: length - self.limit + spare,
             }),
-            (Step::Rest, _) if self.is_full(length) => Some(Trim::Exactly { before }),
+            (TrimStep::Rest, _) if self.is_full(length) => Some(Trim::Exactly { before }),
             _ => None,
         }
     }
@@ -139,14 +139,14 @@ impl Rooms {
 
 /// One after the other, until there is room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum TrimStep {
     Outdated,
     Retained,
     Rest,
 }
 
-impl Step {
-    pub const ALL: [Step; 3] = [Step::Outdated, Step::Retained, Step::Rest];
+impl TrimStep {
+    pub const ALL: [TrimStep; 3] = [TrimStep::Outdated, TrimStep::Retained, TrimStep::Rest];
 }
 
 #[cfg(test)]
@@ -216,7 +216,7 @@ mod tests {
     fn only_what_every_group_is_done_with_is_taken_away() {
         let rooms = Rooms::new(1000);
         let none = Retain::Lines(0);
-        for step in Step::ALL {
+        for step in TrimStep::ALL {
             let trim = rooms.trim(step, none, &standing(5000, &[]), ZERO);
             assert_eq!(trim, None, "without a group all is kept");
         }
@@ -225,14 +225,14 @@ mod tests {
             let before = id(7);
             Some(Trim::Cheaply { before, at_most })
         };
-        assert_eq!(trim(Step::Outdated, 10), cheaply(10));
+        assert_eq!(trim(TrimStep::Outdated, 10), cheaply(10));
         assert_eq!(
-            [trim(Step::Retained, 999), trim(Step::Rest, 999)],
+            [trim(TrimStep::Retained, 999), trim(TrimStep::Rest, 999)],
             [None; 2]
         );
-        assert_eq!(trim(Step::Retained, 1100), cheaply(350));
+        assert_eq!(trim(TrimStep::Retained, 1100), cheaply(350));
         assert_eq!(
-            trim(Step::Rest, 1000),
+            trim(TrimStep::Rest, 1000),
             Some(Trim::Exactly { before: id(7) })
         );
     }
@@ -243,7 +243,7 @@ mod tests {
         let trim = |retain, length, seconds| {
             let standing = standing(length, &[7_000_000]);
             rooms.trim(
-                Step::Outdated,
+                TrimStep::Outdated,
                 retain,
                 &standing,
                 Duration::from_secs(seconds),
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(trim(minute, 500, 9000), cheaply(id(7_000_000), 500));
         assert_eq!(trim(minute, 500, 30), cheaply(id(0), 500));
         let full = standing(1000, &[7]);
-        let yields = rooms.trim(Step::Retained, minute, &full, ZERO);
+        let yields = rooms.trim(TrimStep::Retained, minute, &full, ZERO);
         assert_eq!(yields, cheaply(id(7), 250));
     }
 }

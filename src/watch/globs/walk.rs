@@ -9,12 +9,12 @@ use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Exclude, Glob, Part, matches};
+use super::{Exclude, Glob, GlobPart, matches};
 use crate::file::{Listed, is_absent};
 
 /// What a walk found.
 #[derive(Debug, Default)]
-pub struct Scan {
+pub struct Walked {
     /// Regular files and links to such, in order.
     pub matches: Vec<PathBuf>,
     /// Folders that cannot be listed; what was known of them still stands among the matches.
@@ -26,13 +26,13 @@ pub struct Scan {
 /// Finds the globs' matches, again and again.
 #[derive(Debug)]
 pub struct Walk {
-    rules: Rules,
+    rules: Patterns,
     roots: Vec<Folder>,
-    scan: Scan,
+    scan: Walked,
 }
 
 #[derive(Debug)]
-struct Rules {
+struct Patterns {
     globs: Vec<Glob>,
     excludes: Vec<Exclude>,
 }
@@ -66,14 +66,14 @@ impl Walk {
         }
         let roots = roots.into_iter();
         Walk {
-            rules: Rules {
+            rules: Patterns {
                 globs: globs.into(),
                 excludes: excludes.into(),
             },
             roots: roots
                 .map(|(path, wanted)| Folder::new(path, wanted))
                 .collect(),
-            scan: Scan::default(),
+            scan: Walked::default(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Walk {
     }
 
     /// Looks at every folder, and lists those that changed.
-    pub fn scan(&mut self) -> &Scan {
+    pub fn scan(&mut self) -> &Walked {
         let (rules, scan) = (&self.rules, &mut self.scan);
         scan.errors.clear();
         scan.changed = false;
@@ -102,13 +102,13 @@ impl Walk {
     }
 }
 
-impl Rules {
+impl Patterns {
     /// What is wanted of an entry's own entries, or of the entry where a glob ends. Behind a link `**` goes no further.
     fn step(&self, wanted: &[Wanted], name: &OsStr, is_link: bool) -> Vec<Wanted> {
         let mut next = Vec::new();
         for (index, part) in wanted {
             let glob = &self.globs[*index];
-            if is_link && glob.parts[*part] == Part::AnyDepth {
+            if is_link && glob.parts[*part] == GlobPart::AnyDepth {
                 continue;
             }
             let mut parts = Vec::new();
@@ -128,7 +128,7 @@ impl Rules {
     /// The name that is wanted, where it is one name only.
     fn name(&self, (index, part): &Wanted) -> Option<&OsStr> {
         match self.globs[*index].parts.get(*part) {
-            Some(Part::Name(name)) => Some(name),
+            Some(GlobPart::Name(name)) => Some(name),
             _ => None,
         }
     }
@@ -151,7 +151,7 @@ impl Folder {
     }
 
     /// Whether anything was listed again, here or below.
-    fn look(&mut self, rules: &Rules, errors: &mut Vec<(PathBuf, io::Error)>) -> bool {
+    fn look(&mut self, rules: &Patterns, errors: &mut Vec<(PathBuf, io::Error)>) -> bool {
         let mut changed = match self.list_if_changed(rules) {
             Ok(changed) => changed,
             Err(error) => {
@@ -166,7 +166,7 @@ impl Folder {
         changed
     }
 
-    fn list_if_changed(&mut self, rules: &Rules) -> io::Result<bool> {
+    fn list_if_changed(&mut self, rules: &Patterns) -> io::Result<bool> {
         let metadata = match fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_dir() => metadata,
             Ok(_) => return Ok(self.clear()),
@@ -196,7 +196,7 @@ impl Folder {
     }
 
     /// Takes in what is there now; a folder in it that was known keeps what is known of it.
-    fn list(&mut self, rules: &Rules) -> io::Result<()> {
+    fn list(&mut self, rules: &Patterns) -> io::Result<()> {
         let mut now = Folder::new(self.path.clone(), self.wanted.clone());
         let names: Option<Vec<_>> = self.wanted.iter().map(|want| rules.name(want)).collect();
         match names {
@@ -234,7 +234,7 @@ impl Folder {
         Ok(())
     }
 
-    fn take(&mut self, rules: &Rules, name: OsString, kind: FileType) {
+    fn take(&mut self, rules: &Patterns, name: OsString, kind: FileType) {
         let wanted = rules.step(&self.wanted, &name, kind.is_symlink());
         if wanted.is_empty() {
             return;

@@ -24,8 +24,8 @@ impl Publisher {
                 self.flow.opened(source);
                 self.taken(source, taken);
             }
-            self.trouble.end(&self.shared.address);
-            session.set_deadline(self.trouble.deadline())?;
+            self.outage.end(&self.shared.address);
+            session.set_deadline(self.outage.deadline())?;
             missing = self.flow.settle();
         }
         if missing > 0 {
