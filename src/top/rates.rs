@@ -8,16 +8,26 @@ use std::time::Instant;
 /// A wider terminal than this shows no more of the past.
 const SAMPLES: usize = 300;
 
+/// So many types are told apart: a field that is no type, as a request's id, has another value in each line.
+const MOST_TYPES: usize = 1000;
+const OTHERS: &[u8] = b"(others)";
+
 /// Lines of each type since the beginning.
 #[derive(Debug, Default)]
 pub struct Counts(HashMap<Vec<u8>, u64>);
 
 impl Counts {
     pub fn add(&mut self, kind: &[u8]) {
-        match self.0.get_mut(kind) {
-            Some(count) => *count += 1,
-            None => _ = self.0.insert(kind.to_vec(), 1),
+        if let Some(count) = self.0.get_mut(kind) {
+            *count += 1;
+            return;
         }
+        let kind = if self.0.len() < MOST_TYPES {
+            kind
+        } else {
+            OTHERS
+        };
+        *self.0.entry(kind.to_vec()).or_default() += 1;
     }
 }
 
@@ -98,5 +108,17 @@ mod tests {
             rates.take(&counts, start + Duration::from_secs(second));
         }
         assert_eq!(rates.types["INFO"].history.len(), SAMPLES);
+    }
+
+    #[test]
+    fn a_field_that_is_no_type_does_not_grow_for_ever() {
+        let (mut counts, start) = (Counts::default(), Instant::now());
+        (0..3 * MOST_TYPES).for_each(|id| counts.add(id.to_string().as_bytes()));
+        counts.add(b"0");
+        let mut rates = Rates::new(start);
+        rates.take(&counts, start + Duration::from_secs(1));
+        assert_eq!(rates.types.len(), MOST_TYPES + 1);
+        assert_eq!(rates.types["(others)"].total, 2 * MOST_TYPES as u64);
+        assert_eq!(rates.types["0"].total, 2);
     }
 }
