@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::Delivery;
 use crate::error::{Error, Result, describe};
+use crate::order;
 use crate::position::{Dates, Progress, fnv1a};
 use crate::talk;
 use folder::{is_at, is_full, open_own, remove, why_unsafe};
@@ -226,7 +227,7 @@ impl Store {
         };
         let log_of = |path: PathBuf| read_checkpoint(&path).ok().flatten()?.log;
         let mut logs: Vec<_> = checkpoints.filter(is_old).filter_map(log_of).collect();
-        logs.sort_unstable();
+        order::sort(&mut logs);
         logs.dedup();
         logs
     }

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::From;
 use crate::error::{Error, Result};
+use crate::order;
 use crate::position::{Dates, FileId, Gap, Position, Progress};
 use crate::talk;
 use diff::Known;
@@ -477,7 +478,9 @@ impl<'w> Tail<'w> {
         older.extend(self.finished.filter(is_wanted));
         let is_older = |end: &&Position| end.generation < current.generation;
         older.extend(self.closed.iter().filter(is_older));
-        older.sort_by_key(|position| std::cmp::Reverse((position.generation, position.offset)));
+        order::sort_by_key(&mut older, |position| {
+            std::cmp::Reverse((position.generation, position.offset))
+        });
         // An empty file that is held and the archive that was made of it may have the same number.
         older.dedup_by_key(|position| position.generation);
         Progress { current, older }

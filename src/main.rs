@@ -11,6 +11,7 @@ mod cli;
 mod error;
 mod escape;
 mod fault;
+mod order;
 mod position;
 mod signal;
 mod table;

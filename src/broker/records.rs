@@ -6,6 +6,7 @@ use super::connection::Connection;
 use super::take_over::read_all;
 use super::{Address, Failure, Record};
 use crate::error::Result;
+use crate::order;
 
 const NAME: &str = "tailcast-top";
 const PREFIX: &str = "tailcast:commit:";
@@ -55,7 +56,7 @@ impl Records {
             }
         }
         // One may be found twice.
-        keys.sort_unstable();
+        order::sort(&mut keys);
         keys.dedup();
         Ok(keys)
     }

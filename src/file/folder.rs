@@ -17,6 +17,7 @@ use std::time::SystemTime;
 use super::listing::Listed;
 use super::names::{self, Kind, Name, sort_oldest_first};
 use super::open::{Stat, is_absent, stat, stat_entry};
+use crate::order;
 use crate::position::FileId;
 
 /// Where a log is, and where its rotated files are looked for besides.
@@ -111,7 +112,7 @@ impl Surroundings {
             let entry = entry?;
             entries.push((entry.file_name().as_bytes().into(), entry.ino()));
         }
-        entries.sort_unstable();
+        order::sort(&mut entries);
         let listing = Rc::new(Listing { entries, listed });
         self.listings
             .borrow_mut()
@@ -176,7 +177,7 @@ impl Surroundings {
         let own = stat(&place.path)?;
         let mut seen: HashSet<_> = own.iter().map(|stat| stat.id).collect();
         // A file with several names counts once: rather as a rotated one than as any other.
-        found.sort_by_key(|candidate| candidate.name.kind == Kind::Other);
+        order::sort_by_key(&mut found, |candidate| candidate.name.kind == Kind::Other);
         found.retain(|candidate| seen.insert(candidate.stat.id));
         drop_doubled_archives(&mut found);
         sort_oldest_first(&mut found, |c| (c.time(), c.name.clone()));

@@ -5,6 +5,8 @@
 use std::cmp::Reverse;
 use std::time::SystemTime;
 
+use crate::order;
+
 /// What a file is to a log, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -269,7 +271,7 @@ fn is_year_first(runs: &[&str]) -> bool {
 /// Sorts rotated files oldest first: by a time; but those of one series among themselves by their names, as a late line
 /// may be the last write of any of them, and clocks are set back.
 pub fn sort_oldest_first<T: Clone>(files: &mut [T], look: impl Fn(&T) -> (SystemTime, Name)) {
-    files.sort_by_cached_key(|file| {
+    order::sort_by_key(files, |file| {
         let (modified, name) = look(file);
         (modified, name.rank)
     });
@@ -284,7 +286,7 @@ pub fn sort_oldest_first<T: Clone>(files: &mut [T], look: impl Fn(&T) -> (System
             .collect();
         let mut members: Vec<_> = places.iter().map(|at| files[*at].clone()).collect();
         // An archive stands before the file of the same name that it was made from.
-        members.sort_by_cached_key(|member| {
+        order::sort_by_key(&mut members, |member| {
             let (modified, name) = look(member);
             (name.rank, Reverse(name.packing.is_some()), modified)
         });

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use crate::order;
+
 /// Runs of one source; more are forgotten, the oldest first.
 const MOST_RUNS: usize = 64;
 /// Sources; more are forgotten, the one of which the last line is the longest ago first.
@@ -82,7 +84,7 @@ impl Runs {
     /// Every run, source by source in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Run)> {
         let mut sources: Vec<_> = self.sources.iter().collect();
-        sources.sort_unstable_by_key(|(name, _)| *name);
+        order::sort_by_key(&mut sources, |(name, _)| *name);
         sources
             .into_iter()
             .flat_map(|(name, known)| known.runs.iter().map(|run| (name.as_slice(), run)))

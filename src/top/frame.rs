@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::rates::{Rate, Rates};
 use super::sources::LiveSource;
 use crate::escape::escaped;
+use crate::order;
 use crate::table::{self, Column};
 use crate::talk;
 
@@ -96,7 +97,7 @@ fn type_lines(rates: &Rates, most: usize, shape: &Shape) -> Vec<String> {
     let all = types.len();
     // Rows that change places all the time cannot be read; only where not all are shown, the largest come first.
     if types.len() > most {
-        types.sort_by_key(|(_, rate)| Reverse(rate.total));
+        order::sort_by_key(&mut types, |(_, rate)| Reverse(rate.total));
     }
     types.truncate(most);
     let titles = ["TYPE", "LINES/S", "TOTAL"].map(String::from);
@@ -128,9 +129,9 @@ fn type_lines(rates: &Rates, most: usize, shape: &Shape) -> Vec<String> {
 
 fn source_lines(sources: &[LiveSource], most: usize, shape: &Shape) -> Vec<String> {
     let mut sources: Vec<_> = sources.iter().collect();
-    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    order::sort_by_key(&mut sources, |source| source.name.clone());
     if sources.len() > most {
-        sources.sort_by_key(|source| Reverse(source.lag));
+        order::sort_by_key(&mut sources, |source| Reverse(source.lag));
     }
     let room = shape.width.saturating_sub(NUMBERS).max(SHORTEST_NAME);
     let row = |source: &&LiveSource| {

@@ -11,6 +11,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::order;
+
 pub use walk::Walk;
 
 /// What a FILE argument names.
@@ -123,7 +125,7 @@ pub fn matches(glob: &Glob, path: &Path) -> bool {
         for part in parts {
             glob.step(part, name, &mut next);
         }
-        next.sort_unstable();
+        order::sort(&mut next);
         next.dedup();
         parts = next;
     }

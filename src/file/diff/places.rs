@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Ask, Fact, Found, Hold, Known, Look, Place, Reply, is_born_before};
 use crate::file::names::Kind;
+use crate::order;
 use crate::position::FileId;
 
 /// Files between two generations that have no number, besides the empty ones, are no more than this.
@@ -355,7 +356,7 @@ impl Look<'_> {
         };
         let candidates = (0..files.len()).rev().filter(may_be);
         let mut candidates: Vec<_> = candidates.filter(is_near).collect();
-        candidates.sort_by_cached_key(cost);
+        order::sort_by_key(&mut candidates, cost);
         for file in candidates {
             if self.holds(file, index)? {
                 return Ok(Some(file));

@@ -11,6 +11,7 @@ use crate::file::names::Kind;
 use crate::file::open::Stat;
 use crate::file::unpack::Unpacked;
 use crate::file::{Before, Tail};
+use crate::order;
 use crate::position::{FileId, Position};
 use crate::talk;
 
@@ -31,8 +32,7 @@ impl Tail<'_> {
         for event in events {
             changed |= self.follow(event, known, candidates, &mut opened);
         }
-        self.chain
-            .sort_by_key(|generation| generation.end.generation);
+        order::sort_by_key(&mut self.chain, |generation| generation.end.generation);
         self.has_moved |= changed;
         if changed {
             self.begin_again(newest);

@@ -10,6 +10,7 @@ use crate::file::generation::{Body, Generation};
 use crate::file::open::{Links, Stat, bytes_before, holds, open, stat};
 use crate::file::{Before, Tail};
 use crate::lines::leading_nuls;
+use crate::order;
 use crate::position::{ANCHOR_LEN, Anchor, FileId, Position};
 
 impl Tail<'_> {
@@ -29,7 +30,7 @@ impl Tail<'_> {
         for generation in &self.chain {
             known.push(known_of(generation)?);
         }
-        known.sort_by_key(|known| known.generation);
+        order::sort_by_key(&mut known, |known| known.generation);
         Ok(known)
     }
 

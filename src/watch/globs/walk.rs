@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Exclude, Glob, GlobPart, matches};
 use crate::file::{Listed, is_absent};
+use crate::order;
 
 /// What a walk found.
 #[derive(Debug, Default)]
@@ -95,7 +96,7 @@ impl Walk {
             for root in &self.roots {
                 root.collect(&mut scan.matches);
             }
-            scan.matches.sort_unstable();
+            order::sort(&mut scan.matches);
             scan.matches.dedup();
         }
         scan
@@ -115,7 +116,7 @@ impl Patterns {
             glob.step(*part, name, &mut parts);
             next.extend(parts.into_iter().map(|part| (*index, part)));
         }
-        next.sort_unstable();
+        order::sort(&mut next);
         next.dedup();
         next
     }
@@ -202,7 +203,7 @@ impl Folder {
         match names {
             // A folder that may be searched but not listed is no hindrance to who knows the name.
             Some(mut names) => {
-                names.sort_unstable();
+                order::sort(&mut names);
                 names.dedup();
                 for name in names {
                     match fs::symlink_metadata(self.path.join(name)) {
@@ -221,7 +222,7 @@ impl Folder {
                 }
             }
         }
-        now.files.sort_unstable();
+        order::sort(&mut now.files);
         let known = std::mem::take(&mut self.folders).into_iter();
         let mut known: BTreeMap<_, _> = known.map(|old| (old.path.clone(), old)).collect();
         for folder in &mut now.folders {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Entry, FORGET_EVERY, RESCAN, RETRY, Reader, Stage};
 use crate::error::{Error, Result};
 use crate::file::{Limits, Place, Tail, identify, link_target, logs_of, weak_log_of};
+use crate::order;
 use crate::position::FileId;
 use crate::watch::admission::Found;
 use crate::watch::globs::matches;
@@ -184,7 +185,7 @@ impl<'w> Reader<'w> {
         self.surroundings
             .set_strays(strays.iter().filter_map(id_of).collect());
         let weak_last = |mut paths: Vec<PathBuf>| {
-            paths.sort_by_cached_key(|path| weak_log_of(path).is_some());
+            order::sort_by_key(&mut paths, |path| weak_log_of(path).is_some());
             paths
         };
         logs.extend(begun);
