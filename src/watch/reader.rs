@@ -18,7 +18,7 @@ use super::progress::ProgressLine;
 use super::report::Reporter;
 use super::sink::{BatchSink, Target};
 use super::tally::Lag;
-use super::{Answer, BATCHES, Shared, Source, TICK, Work};
+use super::{Answer, Shared, Source, TICK, Work};
 use crate::checkpoint::{Lock, Store};
 use crate::error::{Error, Result};
 use crate::file::{Polled, Sink, Surroundings, Tail};
@@ -182,8 +182,7 @@ impl<'w> Reader<'w> {
         reporter: &mut Reporter,
         lags: &mut Vec<Lag>,
     ) -> Result<()> {
-        let pool = (0..BATCHES).map(|_| Box::default()).collect();
-        let mut sink = BatchSink::new(self.shared, &work, pool);
+        let mut sink = BatchSink::new(self.shared, &work);
         let followed = self.follow(&work, answers, &mut sink, reporter);
         *lags = self.lags(&[]);
         followed?;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
 
-use super::{Shared, Work};
+use super::{BATCHES, Shared, Work};
 use crate::broker::{Batch, Encoder};
 use crate::cli::{self, Mode};
 use crate::file::Sink;
@@ -28,25 +28,24 @@ pub struct BatchSink<'a> {
     encoder: Encoder,
     /// A batch is full with so many lines.
     limit: usize,
-    /// Empty ones. While all are under way there is no room: so a stalled Redis stops the reading.
-    pub pool: VecDeque<Box<Batch>>,
+    /// The batch that is being filled, or is to be next.
+    filling: Option<Box<Batch>>,
+    /// Further empty ones. While all are under way there is no room: so a stalled Redis stops the reading.
+    pool: VecDeque<Box<Batch>>,
     pub target: Target,
     /// The batches that are under way: their sources, and the bytes of the logs in them.
     pub out: Vec<(usize, u64)>,
 }
 
 impl<'a> BatchSink<'a> {
-    pub fn new(
-        shared: &Shared,
-        work: &'a Sender<Work>,
-        pool: VecDeque<Box<Batch>>,
-    ) -> BatchSink<'a> {
+    pub fn new(shared: &Shared, work: &'a Sender<Work>) -> BatchSink<'a> {
         let options = &shared.options;
         BatchSink {
             work,
             limit: limit(options),
             encoder: Encoder::new(options.mode, &options.target, &options.type_field),
-            pool,
+            filling: None,
+            pool: (0..BATCHES).map(|_| Box::default()).collect(),
             target: Target::default(),
             out: Vec::new(),
         }
@@ -76,16 +75,16 @@ fn limit(options: &cli::Watch) -> usize {
     }
 }
 
-/// The first batch of the pool is the one that is being filled.
 impl Sink for BatchSink<'_> {
     fn has_room(&mut self) -> bool {
-        !self.pool.is_empty()
+        self.filling = self.filling.take().or_else(|| self.pool.pop_front());
+        self.filling.is_some()
     }
 
     fn line(&mut self, line: &[u8], generation: u64, end: u64) -> bool {
         let limit = self.limit;
         let (encoder, target) = (&self.encoder, &self.target);
-        self.pool.front_mut().is_none_or(|batch| {
+        self.filling.as_mut().is_none_or(|batch| {
             debug_assert!(
                 batch.lines == 0 || batch.generation == generation,
                 "a batch's lines are of one generation"
@@ -98,7 +97,7 @@ impl Sink for BatchSink<'_> {
     }
 
     fn commit(&mut self, progress: Progress, dates: Dates) -> ControlFlow<()> {
-        let Some(mut batch) = self.pool.pop_front() else {
+        let Some(mut batch) = self.filling.take() else {
             return ControlFlow::Break(());
         };
         debug_assert!(
@@ -117,7 +116,7 @@ impl Sink for BatchSink<'_> {
     }
 
     fn discard(&mut self) {
-        if let Some(batch) = self.pool.front_mut() {
+        if let Some(batch) = &mut self.filling {
             batch.clear();
         }
     }
