@@ -4,6 +4,7 @@
 
 mod folder;
 mod gaps;
+mod identity;
 mod mailbox;
 
 use std::ffi::OsString;
@@ -189,8 +190,12 @@ impl Store {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Forgets a log's checkpoint.
+    /// Forgets a log's checkpoint, and keeps in mind how far its generations have come.
     pub fn remove(&self, log: &Path) -> Result<()> {
+        // What is malformed tells no number, and is in the way.
+        if let Ok(Some((progress, _))) = self.read(log) {
+            self.note_forgotten(progress.current.generation)?;
+        }
         let old = self.old_file_of(log)?.map(|(path, _)| path);
         remove_all(old.into_iter().chain([self.file_of(log)]))
     }

@@ -37,7 +37,7 @@ pub use generation::Limits;
 pub use listing::Listed;
 pub use names::packing_program;
 pub use open::is_absent;
-pub use outside::{Sibling, born, check, identify, siblings, unread, was_read};
+pub use outside::{Sibling, born, check, identify, siblings, still_there, unread, was_read};
 
 /// The system's clock for files goes in steps, of 10 ms at most: a file written now may seem written so long ago.
 const CLOCK_STEP: Duration = Duration::from_millis(10);
@@ -238,13 +238,13 @@ impl<'w> Tail<'w> {
         tail
     }
 
-    /// Where a path without checkpoint and record begins. An absent file begins at its start.
-    pub fn initial(path: &Path, from: From) -> Result<Progress> {
+    /// Where a path without checkpoint and record begins, as this generation. An absent file begins at its start.
+    pub fn initial(path: &Path, from: From, first: u64) -> Result<Progress> {
         let fail = |error| Error::io("read", path, &error);
         let Some(stat) = stat(path).map_err(fail)? else {
-            return Ok(Progress::at(Position::start(0, FileId::default())));
+            return Ok(Progress::at(Position::start(first, FileId::default())));
         };
-        let start = Position::start(0, stat.id);
+        let start = Position::start(first, stat.id);
         if from == From::Start {
             return Ok(Progress::at(start));
         }
@@ -483,7 +483,12 @@ impl<'w> Tail<'w> {
         });
         // An empty file that is held and the archive that was made of it may have the same number.
         older.dedup_by_key(|position| position.generation);
-        Progress { current, older }
+        let first = self.committed.first;
+        Progress {
+            current,
+            older,
+            first,
+        }
     }
 
     /// No file that is new gets a lower number, as a position never goes back.

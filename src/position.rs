@@ -57,7 +57,8 @@ pub fn fnv1a(bytes: &[u8]) -> u64 {
 /// A place in one generation of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Counts the files that the path has been: one more at each rotation or truncation.
+    /// The file's number among those that the path has been: one more at each rotation or truncation. No two files of a
+    /// source ever have the same.
     pub generation: u64,
     /// Bytes from the start; always 0 or just behind a newline.
     pub offset: u64,
@@ -104,6 +105,8 @@ pub struct Progress {
     pub current: Position,
     /// Newest generation first.
     pub older: Vec<Position>,
+    /// The number of the log's first file. People are told how many files came since, and not the numbers.
+    pub first: u64,
 }
 
 /// When a progress that was written down was true.
@@ -167,6 +170,7 @@ impl Progress {
         Progress {
             current,
             older: Vec::new(),
+            first: current.generation,
         }
     }
 
@@ -175,9 +179,27 @@ impl Progress {
         (self.current.generation, self.current.offset)
     }
 
+    /// How many files the path has been before the present one.
+    pub fn rotations(&self) -> u64 {
+        self.current.generation.saturating_sub(self.first)
+    }
+
+    /// The same place in a log of another beginning, which nothing was published of yet.
+    pub fn renumbered(self, generation: u64) -> Progress {
+        Progress::at(Position {
+            generation,
+            ..self.current
+        })
+    }
+
     /// Every position, newest generation first.
     pub fn positions(&self) -> impl Iterator<Item = &Position> {
         std::iter::once(&self.current).chain(&self.older)
+    }
+
+    /// Whether it is an offset that a person wrote down, without a file or a generation.
+    pub fn is_bare_offset(&self) -> bool {
+        self.current.generation == 0 && self.current.file == FileId::default()
     }
 
     fn find(&self, generation: u64) -> Option<&Position> {
@@ -203,6 +225,7 @@ impl Progress {
         Progress {
             current,
             older: new.older.iter().filter_map(furthest).collect(),
+            first: new.first,
         }
     }
 
@@ -215,9 +238,14 @@ impl Progress {
                 file,
                 anchor,
             } = position;
+            let first = self.first.min(*generation);
             let head = format!(
-                "{offset} {generation} {}:{} {}:{:016x} ",
-                file.dev, file.ino, anchor.len, anchor.hash
+                "{offset} {first}+{} {}:{} {}:{:016x} ",
+                generation - first,
+                file.dev,
+                file.ino,
+                anchor.len,
+                anchor.hash
             );
             out.extend_from_slice(head.as_bytes());
             escape_path(path, out);
@@ -226,7 +254,8 @@ impl Progress {
     }
 
     /// Reads what `write_text` wrote, or a lone number, which is taken as an offset; the path comes back
-    /// where the text holds one. The error says what is wrong with the text.
+    /// where the text holds one. A generation without a `+` is of a log whose first file had the number 0. The error says
+    /// what is wrong with the text.
     pub fn parse(text: &[u8]) -> Result<(Progress, Option<PathBuf>), String> {
         let body = text.strip_suffix(b"\n").unwrap_or(text);
         if body.trim_ascii().is_empty() {
@@ -243,9 +272,10 @@ impl Progress {
             ));
         }
         let mut positions = Vec::new();
-        let mut path = None;
+        let (mut path, mut first) = (None, None);
         for line in body.split(|byte| *byte == b'\n') {
-            let (position, name) = parse_line(line)?;
+            let (position, begun, name) = parse_line(line)?;
+            first.get_or_insert(begun);
             if path.get_or_insert_with(|| name.clone()) != &name {
                 return Err("its lines name different paths".into());
             }
@@ -259,13 +289,15 @@ impl Progress {
             Progress {
                 current: positions[0],
                 older,
+                first: first.unwrap_or_default(),
             },
             path,
         ))
     }
 }
 
-fn parse_line(line: &[u8]) -> Result<(Position, PathBuf), String> {
+/// A position, the number of its log's first file, and the log.
+fn parse_line(line: &[u8]) -> Result<(Position, u64, PathBuf), String> {
     let mut fields = line.splitn(5, |byte| *byte == b' ');
     let mut next = |name: &str| {
         fields
@@ -273,7 +305,7 @@ fn parse_line(line: &[u8]) -> Result<(Position, PathBuf), String> {
             .ok_or_else(|| format!("{name} is missing in {}", quote(line)))
     };
     let offset = number(next("the offset")?, "an offset")?;
-    let generation = number(next("the generation")?, "a generation")?;
+    let (first, generation) = parse_generation(next("the generation")?)?;
     let (dev, ino) = pair(next("dev:inode")?, "dev:inode")?;
     let (len, hash) = pair(next("the anchor")?, "an anchor")?;
     let path = unescape_path(next("the path")?)?;
@@ -305,8 +337,21 @@ fn parse_line(line: &[u8]) -> Result<(Position, PathBuf), String> {
                 hash,
             },
         },
+        first,
         path,
     ))
+}
+
+/// The number of a log's first file, and of this one.
+fn parse_generation(field: &[u8]) -> Result<(u64, u64), String> {
+    let plus = field.iter().position(|byte| *byte == b'+');
+    let (first, since) = match plus {
+        Some(plus) => (number(&field[..plus], "a generation")?, &field[plus + 1..]),
+        None => (0, field),
+    };
+    let generation = first.checked_add(number(since, "a generation")?);
+    let generation = generation.ok_or_else(|| format!("not a generation: {}", quote(field)))?;
+    Ok((first, generation))
 }
 
 fn pair<'a>(field: &'a [u8], what: &str) -> Result<(&'a [u8], &'a [u8]), String> {

@@ -119,7 +119,7 @@ fn row(place: Place, store: &Store, record: Option<Record>) -> Result<Row> {
         (Some(checkpoint), Some(record)) => checkpoint.later(&record.progress),
         (Some(known), None) => known.clone(),
         (None, Some(record)) => record.progress.clone(),
-        (None, None) => Tail::initial(&path, From::Start)?,
+        (None, None) => Tail::initial(&path, From::Start, 0)?,
     };
     let known = checkpoint.as_ref().unwrap_or(&furthest);
     let as_of = dates_of(&furthest, known, dates, record.as_ref()).unwrap_or_else(Dates::now);
@@ -166,7 +166,7 @@ fn table_text(rows: &[Row]) -> String {
             .checkpoint
             .as_ref()
             .or(row.record.as_ref())
-            .map(|progress| progress.current.generation);
+            .map(Progress::rotations);
         let record = row.record.as_ref().map(|progress| progress.current.offset);
         let age = row.age.map(|seconds| format!("{seconds:.1}s"));
         lines.push([
@@ -193,7 +193,7 @@ fn table_text(rows: &[Row]) -> String {
 fn json_text(rows: &[Row]) -> String {
     let position = |progress: &Option<Progress>| match progress {
         Some(progress) => {
-            json!({"offset": progress.current.offset, "generation": progress.current.generation})
+            json!({"offset": progress.current.offset, "generation": progress.rotations()})
         }
         None => Value::Null,
     };
@@ -202,7 +202,7 @@ fn json_text(rows: &[Row]) -> String {
             "file": row.path.to_string_lossy(),
             "size": row.size,
             "offset": row.checkpoint.as_ref().map(|progress| progress.current.offset),
-            "generation": row.checkpoint.as_ref().or(row.record.as_ref()).map(|progress| progress.current.generation),
+            "generation": row.checkpoint.as_ref().or(row.record.as_ref()).map(Progress::rotations),
             "lag": row.lag.as_ref().ok(),
             "gaps": row.gaps.0,
             "gap_bytes": row.gaps.1,

@@ -111,6 +111,8 @@ struct Resume {
 /// What the threads share.
 struct Shared {
     options: cli::Watch,
+    /// The name of the state directory.
+    home: u64,
     address: Address,
     mailbox: Mailbox,
     counters: Counters,
@@ -137,6 +139,7 @@ pub fn run(options: &cli::Watch, stop: &'static AtomicBool) -> Result<()> {
     };
     let shared = Arc::new(Shared {
         options: options.clone(),
+        home: store.home()?,
         address,
         mailbox: Mailbox::new(cadence),
         counters: Counters::new(),

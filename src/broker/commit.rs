@@ -50,6 +50,8 @@ pub struct Session {
     unlooked: usize,
     /// Told apart from every other session's, so that a record tells who wrote it.
     token: String,
+    /// The name of our state directory, by which a record tells what host wrote it.
+    home: u64,
     out: Vec<u8>,
 }
 
@@ -62,6 +64,7 @@ impl Session {
     pub fn open(
         address: &Address,
         options: &cli::Watch,
+        home: u64,
         deadline: Option<Instant>,
     ) -> Result<Session, Failure> {
         let token = format!("{:016x}", fastrand::u64(..));
@@ -77,6 +80,7 @@ impl Session {
             // The first batch of a session asks.
             unlooked: usize::MAX,
             token,
+            home,
             out: Vec::new(),
         })
     }
@@ -92,7 +96,7 @@ impl Session {
 
     /// The record's value for a progress.
     pub fn record(&self, progress: &Progress, dates: Option<Dates>, path: &Path) -> Vec<u8> {
-        record::write(progress, dates, path, &self.token, self.mode)
+        record::write(progress, dates, path, &self.token, self.mode, self.home)
     }
 
     /// Sends a batch. With exactly-once delivery, or where it depends on who listens or on whether there is room, nothing of

@@ -1,7 +1,7 @@
 //! The commit record: how far Redis has a source, as a text beside the lines themselves.
 //!
-//! Pure. The text is the checkpoint's, with a last line of the session's own: its token, the mode it publishes in, and when
-//! the progress was true.
+//! Pure. The text is the checkpoint's, with a last line of the session's own: its token, the mode it publishes in, the name
+//! of its state directory, and when the progress was true.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ pub struct Record {
     pub path: Option<PathBuf>,
     /// How the lines before it were published; None where an older version wrote it.
     pub mode: Option<Mode>,
+    /// The name of the state directory whose watcher wrote it; None where the version before wrote it.
+    pub home: Option<u64>,
 }
 
 const MODES: [(Mode, &[u8]); 3] = [
@@ -74,6 +76,7 @@ pub fn write(
     path: &Path,
     token: &str,
     mode: Mode,
+    home: u64,
 ) -> Vec<u8> {
     let mut text = Vec::new();
     progress.write_text(path, &mut text);
@@ -82,6 +85,7 @@ pub fn write(
         text.push(b' ');
         text.extend_from_slice(name);
     }
+    text.extend_from_slice(format!(" {home:016x}").as_bytes());
     if let Some(dates) = dates {
         text.extend_from_slice(format!(" {dates}").as_bytes());
     }
@@ -109,13 +113,24 @@ impl Record {
         let mut words = session.splitn(3, |byte| *byte == b' ').skip(1);
         let word = words.next();
         let mode = MODES.iter().find(|(_, name)| Some(*name) == word);
-        let dates = words.next().and_then(|dates| str::from_utf8(dates).ok());
+        let rest = words.next().and_then(|rest| str::from_utf8(rest).ok());
+        let (home, dates) = split_home(rest.unwrap_or_default());
         Ok(Record {
             progress,
-            dates: dates.and_then(|dates| dates.parse().ok()),
+            dates: dates.parse().ok(),
             path,
             mode: mode.map(|(mode, _)| *mode),
+            home,
         })
+    }
+}
+
+/// Splits `<home> <dates>`. The version before wrote the dates alone, which have a point in their first word.
+fn split_home(text: &str) -> (Option<u64>, &str) {
+    let (word, dates) = text.split_once(' ').unwrap_or((text, ""));
+    match u64::from_str_radix(word, 16) {
+        Ok(home) => (Some(home), dates),
+        Err(_) => (None, text),
     }
 }
 
@@ -164,25 +179,27 @@ mod tests {
             made: UNIX_EPOCH + Duration::new(1_795_980_905, 120_000_000),
         };
         for ((mode, _), dates) in MODES.into_iter().zip([Some(dates), None, Some(dates)]) {
-            let text = write(&progress(), dates, Path::new("/a b"), "0f", mode);
+            let text = write(&progress(), dates, Path::new("/a b"), "0f", mode, 7);
             let record = Record::parse("k", Some(&text)).unwrap();
             let expected = Record {
                 progress: progress(),
                 dates,
                 path: Some("/a b".into()),
                 mode: Some(mode),
+                home: Some(7),
             };
             assert_eq!(record, expected);
         }
     }
 
     #[test]
-    fn a_record_without_a_mode_is_an_older_versions() {
-        let mut text = write(&progress(), None, Path::new("/a"), "0f", Mode::List);
-        text.truncate(text.len() - b" list\n".len());
-        text.push(b'\n');
-        let record = Record::parse("k", Some(&text)).unwrap();
-        assert_eq!((record.progress, record.mode), (progress(), None));
+    fn a_record_of_the_version_before_tells_no_home() {
+        let text =
+            "750 3 1:2 0:cbf29ce484222325 /a\n0f list 1795980904.000000005 1795980905.120000000\n";
+        let record = Record::parse("k", Some(text.as_bytes())).unwrap();
+        assert_eq!((record.home, record.mode), (None, Some(Mode::List)));
+        assert_eq!(record.progress.rotations(), 3);
+        assert!(record.dates.is_some());
     }
 
     #[test]

@@ -131,6 +131,15 @@ impl Session {
         Ok(chosen)
     }
 
+    /// The highest generation that records know. Nothing may be in flight.
+    pub fn highest_generation(&mut self, keys: &[String]) -> Result<u64, Failure> {
+        let records = read_all(&mut self.connection, keys)?;
+        // What is no record knows none.
+        let known = records.into_iter().filter_map(|record| record.ok()?);
+        let highest = known.map(|record| record.progress.current.generation).max();
+        Ok(highest.unwrap_or_default())
+    }
+
     /// Removes records. Nothing may be in flight.
     pub fn forget(&mut self, keys: &[&str]) -> Result<(), Failure> {
         let mut out = Vec::new();

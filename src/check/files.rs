@@ -79,10 +79,11 @@ fn begins(
     let (checkpoint, dates) = checkpoint.unzip();
     let is_known = stored.is_some();
     let record: Option<Record> = stored.transpose()?.flatten().filter(|_| !options.reset);
-    if let Some(error) = of_another_log(&at.path, record.as_ref()) {
+    let home = store.known_home()?.unwrap_or_default();
+    if let Some(error) = of_another_log(at, checkpoint.as_ref(), home, record.as_ref()) {
         return Err(error);
     }
-    let initial = Tail::initial(&at.path, options.from)?;
+    let initial = Tail::initial(&at.path, options.from, 0)?;
     let chosen = go_on_from(options.mode, checkpoint.as_ref(), record.as_ref());
     let chosen: Progress = chosen.unwrap_or_else(|| initial.clone());
     let why = because(&chosen, checkpoint.as_ref(), &initial, options.reset);

@@ -263,7 +263,8 @@ impl Tail<'_> {
     pub fn say_gaps(&mut self) -> Vec<Gap> {
         let path = self.place.path.display();
         for (gap, why) in &self.gaps {
-            let (generation, offset) = (gap.generation, gap.offset);
+            let generation = gap.generation.saturating_sub(self.committed.first);
+            let offset = gap.offset;
             let missing = match gap.bytes {
                 Some(bytes) => format!("{bytes} bytes can no longer be read"),
                 None => "an unknown number of bytes may be missing".to_string(),

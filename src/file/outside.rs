@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::folder::{Place, Surroundings};
-use super::generation::Limits;
+use super::generation::{Generation, Limits};
 use super::look::Looked;
 use super::open::{Links, holds, stat};
 use super::{Tail, open};
@@ -14,6 +14,31 @@ use crate::position::{Dates, FileId, Position, Progress};
 /// Bytes that lie there beyond a progress, in the path and in what was rotated away from it. An error: they cannot all
 /// be read.
 pub fn unread(place: Place, progress: Progress, dates: Dates) -> io::Result<u64> {
+    look(place, progress, dates, |tail| tail.unread())
+}
+
+/// The places of a progress that lie there still: proven by their bytes, or by the file's id where nothing was read of it.
+pub fn still_there(place: Place, progress: &Progress) -> io::Result<Vec<Position>> {
+    let has = |tail: &Tail, sought: &Position| {
+        let mut found = tail.chain.iter().filter(|g| !g.is_sought());
+        found.any(|Generation { end, .. }| {
+            let is_proven = sought.offset > 0 || end.file == sought.file;
+            (end.generation, end.offset) == (sought.generation, sought.offset) && is_proven
+        })
+    };
+    look(place, progress.clone(), Dates::now(), |tail| {
+        let positions = progress.positions().copied();
+        positions.filter(|sought| has(tail, sought)).collect()
+    })
+}
+
+/// What a look tells of a log that nobody here follows.
+fn look<T>(
+    place: Place,
+    progress: Progress,
+    dates: Dates,
+    tell: impl FnOnce(&Tail) -> T,
+) -> io::Result<T> {
     let limits = Limits {
         rotate_wait: Duration::ZERO,
         max_line: 0,
@@ -23,7 +48,7 @@ pub fn unread(place: Place, progress: Progress, dates: Dates) -> io::Result<u64>
     while matches!(tail.look()?, Looked::Pending | Looked::Waiting) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(tail.unread())
+    Ok(tell(&tail))
 }
 
 /// A file that a log was rotated to, going by its name.

@@ -26,6 +26,7 @@ fn progress(list: &[(u64, u64)]) -> Progress {
     Progress {
         current: positions[0],
         older,
+        first: 0,
     }
 }
 
@@ -37,7 +38,7 @@ fn text(progress: &Progress, path: &str) -> String {
 
 #[test]
 fn the_text_is_the_one_of_the_contract() {
-    let mut at = position(0, 750);
+    let mut at = position(1_795_980_904_003, 750);
     at.file = FileId {
         dev: 2049,
         ino: 131,
@@ -46,9 +47,11 @@ fn the_text_is_the_one_of_the_contract() {
         len: 64,
         hash: 0x9f86_d081_884c_7d65,
     };
+    let mut progress = Progress::at(at);
+    progress.first -= 3;
     assert_eq!(
-        text(&Progress::at(at), "/var/log/app.log"),
-        "750 0 2049:131 64:9f86d081884c7d65 /var/log/app.log\n"
+        text(&progress, "/var/log/app.log"),
+        "750 1795980904000+3 2049:131 64:9f86d081884c7d65 /var/log/app.log\n"
     );
 }
 
@@ -61,6 +64,15 @@ fn fnv1a_agrees_with_its_published_vectors() {
     ] {
         assert_eq!(fnv1a(input.as_bytes()), hash, "{input}");
     }
+}
+
+#[test]
+fn a_text_of_the_version_before_counts_from_0() {
+    let old = "750 3 2049:131 64:9f86d081884c7d65 /a\n70 2 2049:130 64:9f86d081884c7d65 /a\n";
+    let (progress, _) = Progress::parse(old.as_bytes()).unwrap();
+    assert_eq!((progress.current.generation, progress.first), (3, 0));
+    assert_eq!(progress.rotations(), 3);
+    assert!(text(&progress, "/a").starts_with("750 0+3 2049:131 "));
 }
 
 #[test]
@@ -94,6 +106,11 @@ fn a_malformed_text_is_refused_with_a_reason() {
         ("7 0 2049:131 8:9f86d081884c7d65 /a", "cannot stand before"),
         ("750 0 2049:131 64:9f86 /a", "hexadecimal"),
         ("750 0 2049:131 64:9f86d081884c7d65 a", "absolute"),
+        (
+            "750 18446744073709551615+1 1:2 0:cbf29ce484222325 /a",
+            "not a generation",
+        ),
+        ("750 1+ 1:2 0:cbf29ce484222325 /a", "not a generation"),
         (&format!("{good}\n{good}"), "falling order"),
         (&format!("{good}\n\n{good}"), "not an offset"),
     ];
@@ -155,6 +172,7 @@ fn any_progress() -> impl Strategy<Value = Progress> {
         Progress {
             current: positions[0],
             older,
+            first: 0,
         }
     })
 }

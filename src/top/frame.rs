@@ -137,7 +137,7 @@ fn source_lines(sources: &[LiveSource], most: usize, shape: &Shape) -> Vec<Strin
     let row = |source: &&LiveSource| {
         [
             cut_front(&escaped(&source.name), room),
-            source.generation.to_string(),
+            source.rotations.to_string(),
             talk::grouped(source.offset),
             source
                 .rate
@@ -234,7 +234,8 @@ mod tests {
     fn source(name: &str, lag: Option<u64>) -> LiveSource {
         LiveSource {
             name: name.into(),
-            generation: 3,
+            generation: 1_795_980_904_003,
+            rotations: 3,
             offset: 1234567,
             rate: Some(2048.0),
             lag,

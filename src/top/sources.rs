@@ -16,6 +16,8 @@ use crate::position::{Dates, Position};
 pub struct LiveSource {
     pub name: String,
     pub generation: u64,
+    /// How many files the path has been before that one.
+    pub rotations: u64,
     pub offset: u64,
     /// Bytes a second, since the look before.
     pub rate: Option<f64>,
@@ -63,6 +65,7 @@ fn look(
         LiveSource {
             name: name.clone(),
             generation: current.generation,
+            rotations: record.progress.rotations(),
             offset: current.offset,
             rate: old.and_then(|old| rate(old, current, seconds)),
             lag: lag(name, record, options, host),
@@ -116,6 +119,7 @@ mod tests {
         let old = LiveSource {
             name: "h:/a".into(),
             generation: 1,
+            rotations: 1,
             offset: 100,
             rate: None,
             lag: None,

@@ -63,7 +63,8 @@ pub fn place(progress: &Progress) -> String {
     let current = &progress.current;
     format!(
         "offset {} of generation {}",
-        current.offset, current.generation
+        current.offset,
+        progress.rotations()
     )
 }
 

@@ -261,10 +261,7 @@ impl<'w> Admission<'w> {
         if self.store.file_of(path).exists() {
             return Ok(());
         }
-        let progress = Progress::at(Position {
-            generation: 0,
-            ..end
-        });
+        let progress = Progress::at(end).renumbered(self.store.new_generation()?);
         let written = self.store.write(path, &progress, SystemTime::now());
         written.map_err(|error| Error::io("write the checkpoint of", path, &error))
     }

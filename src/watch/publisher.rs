@@ -84,7 +84,8 @@ impl Publisher {
     /// Publishes with one session. Ok: there is nothing more to do.
     fn run_session(&mut self) -> Result<(), Failure> {
         let (options, address) = (&self.shared.options, &self.shared.address);
-        let mut session = Session::open(address, options, self.outage.deadline())?;
+        let mut session =
+            Session::open(address, options, self.shared.home, self.outage.deadline())?;
         if std::mem::replace(&mut self.was_connected, true) {
             self.shared.counters.reconnects.fetch_add(1, Relaxed);
         }
@@ -195,13 +196,8 @@ impl Publisher {
     /// What a batch makes of its source's record. None: the batch is void.
     fn claim(&mut self, session: &Session, batch: &Batch) -> Option<Claim> {
         let state = self.sources.get_mut(&batch.source)?;
-        match state.accepts(batch) {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(error) => {
-                self.refuse(batch.source, error);
-                return None;
-            }
+        if !state.accepts(batch) {
+            return None;
         }
         let (end, dates) = batch.end.as_ref()?;
         let after = session.record(end, Some(*dates), &state.path);

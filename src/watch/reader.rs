@@ -201,6 +201,11 @@ impl<'w> Reader<'w> {
             let text = "watch: not every match could be read, as was said";
             return Err(Error::Failed(text.into()));
         }
+        let is_refused = |entry: &Entry| matches!(entry.stage, Stage::Refused);
+        if self.entries.values().any(is_refused) {
+            let text = "watch: not every file could be published, as was said";
+            return Err(Error::Failed(text.into()));
+        }
         match self.globs.first() {
             Some(glob) if self.entries.is_empty() => Err(Error::Failed(format!(
                 "watch {}: no file matches",

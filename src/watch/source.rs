@@ -1,12 +1,13 @@
 //! A source that is being published: where it stands, and where it goes on from when its record is taken over.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use super::{Source, account};
 use crate::broker::{Batch, Record, Removed};
-use crate::cli::Mode;
+use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
+use crate::file::{self, Place};
 use crate::position::{Dates, Progress};
 use crate::talk::Once;
 
@@ -25,7 +26,6 @@ pub struct State {
     pub initial: Progress,
     /// Batches of earlier resumptions are void.
     pub epoch: u64,
-    turns: Turns,
     refusals: Once,
 }
 
@@ -51,7 +51,6 @@ impl State {
             dates: Some(source.dates),
             initial: source.initial,
             epoch: 0,
-            turns: Turns::default(),
             refusals: Once::default(),
         }
     }
@@ -59,17 +58,30 @@ impl State {
     /// Where to go on from, given what stands in the commit record.
     pub fn choose(
         &self,
-        mode: Mode,
-        reset: bool,
+        options: &cli::Watch,
+        home: u64,
         record: Option<&Record>,
     ) -> Result<(Progress, Option<Dates>)> {
-        let is_forgotten = reset && self.stage == Stage::Fresh;
+        let is_forgotten = options.reset && self.stage == Stage::Fresh;
+        let forgotten = record.filter(|_| is_forgotten);
         let record = record.filter(|_| !is_forgotten);
-        if let Some(error) = of_another_log(&self.path, record) {
+        let known = self.known.as_ref();
+        let place = Place {
+            path: self.path.clone(),
+            rotated: options.rotated.clone(),
+        };
+        if let Some(error) = of_another_log(&place, known, home, record) {
             return Err(error);
         }
-        let known = self.known.as_ref();
-        let chosen = go_on_from(mode, known, record).unwrap_or_else(|| self.initial.clone());
+        let chosen = match go_on_from(options.mode, known, record) {
+            Some(chosen) if record.is_some() || !chosen.is_bare_offset() => chosen,
+            begun => {
+                let highest = forgotten.map_or(0, |it| it.progress.current.generation);
+                let first = self.initial.first.max(highest.saturating_add(1));
+                let begun = begun.unwrap_or_else(|| self.initial.clone());
+                begun.renumbered(first)
+            }
+        };
         let dates = dates_of(&chosen, known.unwrap_or(&self.initial), self.dates, record);
         Ok((chosen, dates))
     }
@@ -83,28 +95,14 @@ impl State {
     /// The record was found at `progress`, where nobody here has put it: the reader begins there anew.
     pub fn rewind(&mut self, progress: &Progress, dates: Option<Dates>) {
         self.epoch += 1;
-        self.turns.found_at = Some(progress.current.generation);
         (self.known, self.dates) = (Some(progress.clone()), dates);
     }
 
-    /// Whether a batch may be sent. An error: others write this record for another file.
-    pub fn accepts(&mut self, batch: &Batch) -> Result<bool> {
-        let Some((end, _)) = batch.end.as_ref().filter(|_| batch.epoch == self.epoch) else {
-            return Ok(false);
-        };
-        if self.turns.is_of_another_file(end) {
-            return Err(Error::Failed(format!(
-                "watch {}: another watcher keeps taking over its commit record {} for another file of the same name; \
-                 name one of the two with --source",
-                self.path.display(),
-                self.key,
-            )));
-        }
-        Ok(true)
+    /// Whether a batch may be sent.
+    pub fn accepts(&self, batch: &Batch) -> bool {
+        batch.end.is_some() && batch.epoch == self.epoch
     }
-}
 
-impl State {
     /// Says what was refused; who logs such a line all the time is not to flood our log as well.
     pub fn say_refused(&mut self, lines: &[Removed], why: &str, kept_in: &Path) {
         let text = format!(
@@ -118,14 +116,44 @@ impl State {
     }
 }
 
-/// Why a record cannot be gone by for a log.
-pub fn of_another_log(path: &Path, record: Option<&Record>) -> Option<Error> {
-    let other = record?.path.as_ref().filter(|other| *other != path)?;
+/// Why a record cannot be gone by for a log: it names another path, or another host's file of the same path. `home` is
+/// the name of our state directory.
+pub fn of_another_log(
+    place: &Place,
+    known: Option<&Progress>,
+    home: u64,
+    record: Option<&Record>,
+) -> Option<Error> {
+    let record = record?;
+    let why = match record.path.as_ref().filter(|path| **path != place.path) {
+        Some(other) => format!(
+            "{other:?}; name one of the two with --source, or run watch with --reset to forget the other's position"
+        ),
+        None if is_of_another_host(place, known?, home, record) => {
+            "another host's of the same name, as none of its files is here, and ours is; name one of the two with --source, \
+             or delete the record where there is but one"
+                .into()
+        }
+        None => return None,
+    };
+    let path = place.path.display();
     Some(Error::Failed(format!(
-        "watch {}: its commit record is of another log, {other:?}; name one of the two with --source, or run watch with \
-         --reset to forget the other's position",
-        path.display()
+        "watch {path}: its commit record is of another log, {why}"
     )))
+}
+
+/// Whether a record that another state directory's watcher wrote goes on from where we were, and yet names none of the
+/// files that lie here, while ours do. A record that stands before our position is one that Redis has fallen back to.
+fn is_of_another_host(place: &Place, known: &Progress, home: u64, record: &Record) -> bool {
+    let theirs = &record.progress;
+    let is_ours = record.home.is_none_or(|name| name == home);
+    if is_ours || theirs.current.generation < known.current.generation {
+        return false;
+    }
+    let still_there = |progress| file::still_there(place.clone(), progress);
+    // What cannot be looked at now is no proof.
+    still_there(theirs).is_ok_and(|files| files.is_empty())
+        && still_there(known).is_ok_and(|files| files.iter().any(|end| end.offset > 0))
 }
 
 /// Which position is the truth: what is known here, or what the record says. None: nobody knows.
@@ -165,41 +193,6 @@ pub fn dates_of(
     }
 }
 
-/// Tells two watchers of one file, which take turns and repeat nothing, from two of different files: where one of
-/// these takes over, it does not find its file at the record's position, and begins it anew as a further generation.
-#[derive(Default)]
-struct Turns {
-    /// The record's generation at the last take-over, until the next batch comes.
-    found_at: Option<u64>,
-    /// How many take-overs in a row were followed by another generation.
-    broken: u32,
-    last: Option<Instant>,
-}
-
-/// So many in a row are no chance, unless
-const BROKEN_TURNS: u32 = 3;
-/// they are as far apart as this.
-const SOON: Duration = Duration::from_secs(60);
-
-impl Turns {
-    fn is_of_another_file(&mut self, end: &Progress) -> bool {
-        let Some(generation) = self.found_at.take() else {
-            return false;
-        };
-        let goes_on = end
-            .positions()
-            .any(|position| position.generation == generation);
-        let is_soon = self.last.is_some_and(|last| last.elapsed() < SOON);
-        self.last = Some(Instant::now());
-        self.broken = match (goes_on, is_soon) {
-            (true, _) => 0,
-            (false, true) => self.broken + 1,
-            (false, false) => 1,
-        };
-        self.broken >= BROKEN_TURNS
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +229,7 @@ mod tests {
                 dates: None,
                 path: None,
                 mode: Some(mode),
+                home: None,
             });
             assert_eq!(
                 go_on_from(mode, known.as_ref(), record.as_ref()).as_ref(),
@@ -243,18 +237,5 @@ mod tests {
                 "{mode:?} {known:?} {record:?}"
             );
         }
-    }
-
-    #[test]
-    fn only_turns_that_begin_the_file_anew_again_and_again_are_of_another_file() {
-        let mut turns = Turns::default();
-        let mut turn = |found, end| {
-            turns.found_at = Some(found);
-            turns.is_of_another_file(&end)
-        };
-        assert_eq!([turn(0, at(1, 9)), turn(2, at(3, 9))], [false; 2]);
-        assert!(!turn(3, at(3, 20)), "a turn that goes on: it is one file");
-        assert_eq!([turn(3, at(4, 9)), turn(5, at(6, 9))], [false; 2]);
-        assert!(turn(7, at(8, 9)));
     }
 }

@@ -22,8 +22,9 @@ fn a_checkpoint_is_one_line_of_offset_generation_file_anchor_and_path() {
     let file = fs::metadata(&path).expect("stat");
     let anchor = fnv1a(&text(0..20).as_bytes()[end - 64..]);
     let (device, inode) = (file.dev(), file.ino());
+    let (first, since) = scene.numbers("app.log");
     let expected = format!(
-        "{end} 0 {device}:{inode} 64:{anchor:016x} {}\n",
+        "{end} {first}+{since} {device}:{inode} 64:{anchor:016x} {}\n",
         path.display()
     );
     assert_eq!(scene.checkpoint("app.log"), expected);
@@ -153,7 +154,7 @@ fn a_checkpoint_is_never_ahead_of_what_was_published() {
 }
 
 #[test]
-fn nothing_but_checkpoints_and_locks_stays_in_the_state_folder() {
+fn nothing_but_checkpoints_locks_and_an_identity_stays_in_the_state_folder() {
     let scene = Scene::new();
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..500));
@@ -165,7 +166,7 @@ fn nothing_but_checkpoints_and_locks_stays_in_the_state_folder() {
     for entry in fs::read_dir(scene.state_dir()).expect("list").flatten() {
         let name = entry.file_name().into_string().expect("UTF-8");
         assert!(
-            name.ends_with(".checkpoint") || name.ends_with(".lock"),
+            name.ends_with(".checkpoint") || name.ends_with(".lock") || name == "identity",
             "{name}"
         );
     }

@@ -453,6 +453,7 @@ fn stream_entries_have_line_type_source_generation_and_end_offset() {
         .assert_silent_success();
     let entries = entries(&scene);
     let ends = [text(0..1).len(), text(0..2).len(), text(0..2).len() + 9].map(|n| n.to_string());
+    let generation = scene.numbers("app.log").0.to_string();
     let rows = [
         (line(0), "INFO"),
         (line(1), "INFO"),
@@ -464,7 +465,7 @@ fn stream_entries_have_line_type_source_generation_and_end_offset() {
             ("line", line.as_str()),
             ("type", kind),
             ("source", "web-1"),
-            ("gen", "0"),
+            ("gen", &generation),
             ("offset", &end),
         ];
         assert_eq!(
@@ -501,8 +502,9 @@ fn stream_entries_have_the_generation_of_their_file() {
         (number(3), number(4))
     };
     let places: Vec<(usize, usize)> = entries.into_iter().map(place).collect();
-    let ends = |generation, from: usize, to: usize| {
-        (from + 1..=to).map(move |end| (generation, text(from..end).len()))
+    let first = scene.numbers("app.log").0 as usize;
+    let ends = |since, from: usize, to: usize| {
+        (from + 1..=to).map(move |end| (first + since, text(from..end).len()))
     };
     let expected = ends(0, 0, 5).chain(ends(1, 5, 7)).chain(ends(2, 7, 8));
     assert_eq!(places, expected.collect::<Vec<_>>());

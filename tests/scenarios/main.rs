@@ -36,6 +36,7 @@ mod many_files;
 mod many_globs;
 mod memory;
 mod metrics;
+mod numbers;
 mod once;
 mod output_file;
 mod python_handlers;

@@ -149,14 +149,21 @@ impl Scene {
             .unwrap_or(0)
     }
 
-    /// The checkpoint's second field: the how manieth file of this path.
+    /// The checkpoint's second field: the number of the log's first file, and how many came since.
     #[track_caller]
-    pub fn generation(&self, name: &str) -> u64 {
+    pub fn numbers(&self, name: &str) -> (u64, u64) {
         let text = self.checkpoint(name);
         text.split(' ')
             .nth(1)
-            .and_then(|n| n.parse().ok())
+            .and_then(|field| field.split_once('+'))
+            .and_then(|(first, since)| Some((first.parse().ok()?, since.parse().ok()?)))
             .unwrap_or_else(|| panic!("no generation in {text:?}"))
+    }
+
+    /// How many files a path has been before this one, as its checkpoint says.
+    #[track_caller]
+    pub fn generation(&self, name: &str) -> u64 {
+        self.numbers(name).1
     }
 
     /// What went out in a mode: kept by Redis, or else heard by the oracle.

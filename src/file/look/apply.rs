@@ -104,6 +104,7 @@ impl Tail<'_> {
             let Position {
                 generation, offset, ..
             } = generation.end;
+            let generation = generation.saturating_sub(self.committed.first);
             talk::detail(&format!(
                 "{path}: generation {generation} is {name}, read up to offset {offset}"
             ));

@@ -2,6 +2,7 @@
 
 use super::{Publisher, TOGETHER};
 use crate::broker::{Candidate, Failure, Session, Taken};
+use crate::checkpoint::Store;
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::file::born;
@@ -64,13 +65,13 @@ impl Publisher {
     }
 
     fn candidates(&self, sources: &[usize]) -> Vec<Candidate<'_>> {
-        let options = &self.shared.options;
+        let (options, home) = (&self.shared.options, self.shared.home);
         let states = sources.iter().filter_map(|source| self.sources.get(source));
         states
-            .map(|state| Candidate {
+            .map(move |state| Candidate {
                 key: &state.key,
                 path: &state.path,
-                choose: Box::new(|record| state.choose(options.mode, options.reset, record)),
+                choose: Box::new(move |record| state.choose(options, home, record)),
             })
             .collect()
     }
@@ -161,18 +162,30 @@ impl Publisher {
             None => {}
             Some(Ending::Close(source)) => _ = self.sources.remove(&source),
             Some(Ending::Forget(names)) => {
-                let keys: Vec<_> = names.iter().map(|name| session.key_of(name)).collect();
-                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-                match session.forget(&keys) {
-                    Ok(()) => {}
-                    // A user who may not delete leaves them there; nobody is worse off.
-                    Err(Failure::Fatal(error)) => talk::detail(&error.to_string()),
-                    Err(failure) => {
-                        self.flow.end(Ending::Forget(names));
-                        return Err(failure);
-                    }
+                let keys = names.iter().map(|name| session.key_of(name));
+                let forgotten = self.forget(session, &keys.collect::<Vec<_>>());
+                if forgotten.is_err() {
+                    self.flow.end(Ending::Forget(names));
                 }
+                forgotten?;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes records, once it is written down how far their generations have come.
+    fn forget(&self, session: &mut Session, keys: &[String]) -> Result<(), Failure> {
+        let highest = session.highest_generation(keys)?;
+        let store = Store::at(&self.shared.options.state_dir);
+        if let Err(error) = store.note_forgotten(highest) {
+            talk::warn(&error.to_string());
+            return Ok(());
+        }
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        match session.forget(&keys) {
+            // A user who may not delete leaves them there; nobody is worse off.
+            Err(Failure::Fatal(error)) => talk::detail(&error.to_string()),
+            other => other?,
         }
         Ok(())
     }

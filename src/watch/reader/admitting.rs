@@ -29,7 +29,7 @@ impl<'w> Reader<'w> {
         talk::detail_of(|| account::found(&path, &found.name, checkpoint.as_ref()));
         let number = self.next_number;
         self.next_number += 1;
-        let initial = Tail::initial(&path, from)?;
+        let initial = Tail::initial(&path, from, self.admission.store.new_generation()?)?;
         let options = &self.shared.options;
         let now = Instant::now();
         let mut tail = Tail::resume(
