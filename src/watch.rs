@@ -58,7 +58,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// From the reader to the publisher.
 enum Work {
     /// Sources to be taken over together; each gets an `Answer`.
-    Open(Vec<Source>),
+    Open(Vec<NewSource>),
     Batch(Box<Batch>),
     End(Ending),
 }
@@ -72,7 +72,7 @@ enum Ending {
 }
 
 /// What the publisher must know of a watched file.
-struct Source {
+struct NewSource {
     /// Chosen by the reader, and never used again; a batch names its source by it.
     id: usize,
     /// The absolute path.

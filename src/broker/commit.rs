@@ -15,7 +15,7 @@ use redis::Value;
 use super::audience::{self, LIST, Subscriber};
 use super::connection::Connection;
 use super::encode::{Batch, push_command};
-use super::record::{self, Place};
+use super::record::{self, RecordSlot};
 use super::take_over::set_watched;
 use super::{Address, Failure, Refusal, cluster};
 use crate::cli::{self, Delivery, Mode};
@@ -41,7 +41,7 @@ pub struct Session {
     pub(super) connection: Connection,
     pub(super) mode: Mode,
     pub(super) delivery: Delivery,
-    place: Place,
+    place: RecordSlot,
     /// Whether a line's own type names the key that it goes to.
     is_typed: bool,
     /// After how many bytes to look at who listens; None: it does not matter.
@@ -273,7 +273,7 @@ impl Session {
     fn count(&self, batch: &Batch, index: usize, reply: &Value, outcome: &mut Outcome) {
         match reply {
             // A node of a cluster counts its own subscribers only.
-            Value::Int(0) if self.mode == Mode::Pubsub && self.place == Place::Alone => {
+            Value::Int(0) if self.mode == Mode::Pubsub && self.place == RecordSlot::Alone => {
                 outcome.arrived.unheard += 1;
             }
             // Of several lists no batch tells of all.
@@ -359,12 +359,12 @@ impl Session {
 }
 
 /// Where the records are, so that one transaction can hold lines and record.
-pub fn place(connection: &Connection, options: &cli::Watch) -> Result<Place, Failure> {
+pub fn place(connection: &Connection, options: &cli::Watch) -> Result<RecordSlot, Failure> {
     if !connection.is_cluster() {
-        return Ok(Place::Alone);
+        return Ok(RecordSlot::Alone);
     }
     if options.mode == Mode::Pubsub {
-        return Ok(Place::WithHost);
+        return Ok(RecordSlot::WithHost);
     }
     let target = &options.target;
     let tag = cluster::tag_of(target).ok_or_else(|| {
@@ -374,7 +374,7 @@ pub fn place(connection: &Connection, options: &cli::Watch) -> Result<Place, Fai
             connection.address()
         )))
     })?;
-    Ok(Place::WithTarget(tag))
+    Ok(RecordSlot::WithTarget(tag))
 }
 
 /// How much is published between two looks at who listens.

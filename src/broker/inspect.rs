@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use redis::{ServerError, Value};
 
 use super::connection::Connection;
-use super::record::{self, Place};
+use super::record::{self, RecordSlot};
 use super::{Address, Failure, commit};
 use crate::cli::{self, Delivery, Hold, Mode, Retain};
 use crate::error::Result;
@@ -124,7 +124,7 @@ struct Need<'w> {
 /// What our user may not do of what a watcher with these options does for a source.
 pub fn denied(address: &Address, options: &cli::Watch, source: &str) -> Result<Denied, Failure> {
     let mut connection = Connection::open(address, NAME, None)?;
-    let place = commit::place(&connection, options).unwrap_or(Place::Alone);
+    let place = commit::place(&connection, options).unwrap_or(RecordSlot::Alone);
     let key = record::key_of(source, &place);
     let target = Route::new(&options.target, "").target(UNKNOWN).into_owned();
     let dry_run = [b"ACL", b"DRYRUN".as_slice(), address.user().as_bytes()];

@@ -48,7 +48,7 @@ fn escape(chunk: std::str::Utf8Chunk<'_>) -> String {
 
 /// Where records are kept, as far as their keys say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum RecordSlot {
     /// A lone Redis.
     Alone,
     /// A cluster, in the slot of the keys that the lines go to: those of this hash tag.
@@ -58,11 +58,11 @@ pub enum Place {
 }
 
 /// The key of a source's record.
-pub fn key_of(source: &str, place: &Place) -> String {
+pub fn key_of(source: &str, place: &RecordSlot) -> String {
     match place {
-        Place::Alone => format!("tailcast:commit:{source}"),
-        Place::WithTarget(tag) => format!("tailcast:commit:{{{tag}}}:{source}"),
-        Place::WithHost => {
+        RecordSlot::Alone => format!("tailcast:commit:{source}"),
+        RecordSlot::WithTarget(tag) => format!("tailcast:commit:{{{tag}}}:{source}"),
+        RecordSlot::WithHost => {
             let (host, path) = source.split_at(source.find(':').unwrap_or(source.len()));
             format!("tailcast:commit:{{{host}}}{path}")
         }
@@ -160,16 +160,16 @@ mod tests {
     #[test]
     fn a_key_has_a_hash_tag_only_in_a_cluster() {
         for (place, key) in [
-            (Place::Alone, "tailcast:commit:web-1:/a{b}.log"),
+            (RecordSlot::Alone, "tailcast:commit:web-1:/a{b}.log"),
             (
-                Place::WithTarget("logs".into()),
+                RecordSlot::WithTarget("logs".into()),
                 "tailcast:commit:{logs}:web-1:/a{b}.log",
             ),
-            (Place::WithHost, "tailcast:commit:{web-1}:/a{b}.log"),
+            (RecordSlot::WithHost, "tailcast:commit:{web-1}:/a{b}.log"),
         ] {
             assert_eq!(key_of("web-1:/a{b}.log", &place), key);
         }
-        assert_eq!(key_of("db", &Place::WithHost), "tailcast:commit:{db}");
+        assert_eq!(key_of("db", &RecordSlot::WithHost), "tailcast:commit:{db}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use redis::Value;
 use super::commit::Session;
 use super::connection::Connection;
 use super::encode::push_command;
-use super::record::{self, Place, Record};
+use super::record::{self, Record, RecordSlot};
 use super::{Address, Failure, cluster};
 use crate::cli::Delivery;
 use crate::error::Result;
@@ -24,7 +24,7 @@ type Choice<'s> = dyn Fn(Option<&Record>) -> Result<Chosen> + 's;
 pub type Chosen = (Progress, Option<Dates>);
 
 /// A source whose record a session makes its own.
-pub struct Candidate<'s> {
+pub struct TakeOver<'s> {
     pub key: &'s str,
     /// The log's.
     pub path: &'s Path,
@@ -32,7 +32,7 @@ pub struct Candidate<'s> {
 }
 
 /// Where a source goes on from, and its record's new value; an error is the source's alone.
-pub type Taken = Result<(Chosen, Vec<u8>)>;
+pub type TakenOver = Result<(Chosen, Vec<u8>)>;
 
 /// Give up on a take-over when others keep changing the record.
 const TAKE_OVERS: usize = 100;
@@ -41,7 +41,7 @@ impl Session {
     /// Makes the records of these sources this session's own, in two round trips for all of them. Nothing may be in
     /// flight. Without exactly-once delivery there is no record: what an earlier watcher left is removed, so that it
     /// does not count again when it is outdated.
-    pub fn take_over(&mut self, sources: &[Candidate<'_>]) -> Result<Vec<Taken>, Failure> {
+    pub fn take_over(&mut self, sources: &[TakeOver<'_>]) -> Result<Vec<TakenOver>, Failure> {
         if self.delivery == Delivery::AtLeastOnce {
             return self.take_over_without_records(sources);
         }
@@ -56,7 +56,7 @@ impl Session {
         Ok(all)
     }
 
-    fn take_over_one(&mut self, source: &Candidate<'_>) -> Result<Vec<Taken>, Failure> {
+    fn take_over_one(&mut self, source: &TakeOver<'_>) -> Result<Vec<TakenOver>, Failure> {
         for _ in 0..TAKE_OVERS {
             if let Some(taken) = self.try_take_over(std::slice::from_ref(source))? {
                 return Ok(taken);
@@ -69,7 +69,10 @@ impl Session {
     }
 
     /// None: one of the records has changed in between, and all are as they were.
-    fn try_take_over(&mut self, sources: &[Candidate<'_>]) -> Result<Option<Vec<Taken>>, Failure> {
+    fn try_take_over(
+        &mut self,
+        sources: &[TakeOver<'_>],
+    ) -> Result<Option<Vec<TakenOver>>, Failure> {
         let mut out = Vec::new();
         let keys = sources.iter().map(|source| source.key.as_bytes());
         let watch: Vec<_> = std::iter::once(b"WATCH".as_slice()).chain(keys).collect();
@@ -78,7 +81,7 @@ impl Session {
         self.connection.write(&out)?;
         self.connection.expect_ok()?;
         let chosen = self.choose(sources)?;
-        let taken: Vec<Taken> = chosen
+        let taken: Vec<TakenOver> = chosen
             .into_iter()
             .zip(sources)
             .map(|(chosen, source)| {
@@ -98,8 +101,8 @@ impl Session {
 
     fn take_over_without_records(
         &mut self,
-        sources: &[Candidate<'_>],
-    ) -> Result<Vec<Taken>, Failure> {
+        sources: &[TakeOver<'_>],
+    ) -> Result<Vec<TakenOver>, Failure> {
         let mut out = Vec::new();
         push_gets(sources.iter().map(|source| source.key), &mut out);
         self.connection.write(&out)?;
@@ -117,10 +120,7 @@ impl Session {
     }
 
     /// Reads the replies to a `GET` of each record: whether it is there, and where to go on from.
-    fn choose(
-        &mut self,
-        sources: &[Candidate<'_>],
-    ) -> Result<Vec<Result<(bool, Chosen)>>, Failure> {
+    fn choose(&mut self, sources: &[TakeOver<'_>]) -> Result<Vec<Result<(bool, Chosen)>>, Failure> {
         let mut chosen = Vec::with_capacity(sources.len());
         for source in sources {
             let stored = read_reply(&mut self.connection, source.key)?;
@@ -194,10 +194,10 @@ pub fn read_records(
     target: &str,
 ) -> Result<Vec<Result<Option<Record>>>, Failure> {
     let mut connection = Connection::open(address, READER, None)?;
-    let mut places = vec![Place::Alone];
+    let mut places = vec![RecordSlot::Alone];
     if connection.is_cluster() {
-        places = vec![Place::WithHost];
-        places.extend(cluster::tag_of(target).map(Place::WithTarget));
+        places = vec![RecordSlot::WithHost];
+        places.extend(cluster::tag_of(target).map(RecordSlot::WithTarget));
     }
     let mut furthest: Vec<_> = sources.iter().map(|_| Ok(None)).collect();
     for place in places {

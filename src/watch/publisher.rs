@@ -17,7 +17,7 @@ use super::bound::Bound;
 use super::hold::{Holding, Judgement};
 use super::outage::{After, Outage};
 use super::refused::Refused;
-use super::source::{Stage, State};
+use super::source::{Ownership, Source};
 use super::{Answer, Shared, Work};
 use crate::broker::{Arrived, Audience, Batch, Claim, Failure, Session, Subscriber};
 use crate::cli::Delivery;
@@ -36,7 +36,7 @@ pub struct Publisher {
     shared: Arc<Shared>,
     work: Receiver<Work>,
     answers: Sender<Answer>,
-    sources: BTreeMap<usize, State>,
+    sources: BTreeMap<usize, Source>,
     flow: Flow,
     refused: Refused,
     hold: Holding,
@@ -120,8 +120,8 @@ impl Publisher {
             return;
         }
         for state in self.sources.values_mut() {
-            if matches!(state.stage, Stage::Owned { .. }) {
-                state.stage = Stage::Lapsed;
+            if matches!(state.stage, Ownership::Owned { .. }) {
+                state.stage = Ownership::Lapsed;
             }
         }
         let sources: Vec<_> = self.flow.waiting().map(|batch| batch.source).collect();
@@ -167,12 +167,12 @@ impl Publisher {
             Work::Open(sources) => {
                 for source in sources {
                     self.flow.open(source.id);
-                    self.sources.insert(source.id, State::new(source));
+                    self.sources.insert(source.id, Source::new(source));
                 }
             }
             Work::Batch(batch) => {
                 let state = self.sources.get(&batch.source);
-                if state.is_some_and(|state| state.stage == Stage::Lapsed) {
+                if state.is_some_and(|state| state.stage == Ownership::Lapsed) {
                     self.flow.open(batch.source);
                 }
                 self.flow.push(batch);
@@ -201,7 +201,7 @@ impl Publisher {
         }
         let (end, dates) = batch.end.as_ref()?;
         let after = session.record(end, Some(*dates), &state.path);
-        let Stage::Owned { record } = &mut state.stage else {
+        let Ownership::Owned { record } = &mut state.stage else {
             return None;
         };
         Some(Claim {

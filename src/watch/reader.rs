@@ -18,7 +18,7 @@ use super::progress::ProgressLine;
 use super::report::Reporter;
 use super::sink::{BatchSink, Target};
 use super::tally::Lag;
-use super::{Answer, Shared, Source, TICK, Work};
+use super::{Answer, NewSource, Shared, TICK, Work};
 use crate::checkpoint::{Lock, Store};
 use crate::error::{Error, Result};
 use crate::file::{Polled, Sink, Surroundings, Tail};
@@ -57,7 +57,7 @@ pub struct Reader<'w> {
     /// FILEs that were not there at the start.
     missing: Vec<PathBuf>,
     /// Accepted and not yet sent to the publisher.
-    opening: Vec<Source>,
+    opening: Vec<NewSource>,
     next_scan: Instant,
     next_retry: Instant,
     next_forget: Instant,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Source, account};
+use super::{NewSource, account};
 use crate::broker::{Batch, Record, Removed};
 use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
@@ -12,12 +12,12 @@ use crate::position::{Dates, Progress};
 use crate::talk::Once;
 
 /// A source, as the publisher knows it.
-pub struct State {
+pub struct Source {
     pub path: PathBuf,
     pub name: String,
     /// The commit record's key, from the first take-over on.
     pub key: String,
-    pub stage: Stage,
+    pub stage: Ownership,
     /// Up to here it is published, as far as is known here; None: nothing is known.
     pub known: Option<Progress>,
     /// When that, or else the place to begin, was true. None: nobody knows, as only an older version's record says how far.
@@ -31,7 +31,7 @@ pub struct State {
 
 /// Whose the source's commit record is.
 #[derive(PartialEq, Eq)]
-pub enum Stage {
+pub enum Ownership {
     /// Not taken over yet: the reader waits to hear where to begin.
     Fresh,
     /// An earlier session's; to be taken over when there is something to send.
@@ -40,13 +40,13 @@ pub enum Stage {
     Owned { record: Vec<u8> },
 }
 
-impl State {
-    pub fn new(source: Source) -> State {
-        State {
+impl Source {
+    pub fn new(source: NewSource) -> Source {
+        Source {
             key: String::new(),
             name: source.name,
             path: source.path,
-            stage: Stage::Fresh,
+            stage: Ownership::Fresh,
             known: source.checkpoint,
             dates: Some(source.dates),
             initial: source.initial,
@@ -62,7 +62,7 @@ impl State {
         home: u64,
         record: Option<&Record>,
     ) -> Result<(Progress, Option<Dates>)> {
-        let is_forgotten = options.reset && self.stage == Stage::Fresh;
+        let is_forgotten = options.reset && self.stage == Ownership::Fresh;
         let forgotten = record.filter(|_| is_forgotten);
         let record = record.filter(|_| !is_forgotten);
         let known = self.known.as_ref();

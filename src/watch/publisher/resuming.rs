@@ -1,14 +1,14 @@
 //! Where each source goes on: what its record and its checkpoint say, and what has arrived of what is under way.
 
 use super::{Publisher, TOGETHER};
-use crate::broker::{Candidate, Failure, Session, Taken};
+use crate::broker::{Failure, Session, TakeOver, TakenOver};
 use crate::checkpoint::Store;
 use crate::cli::Delivery;
 use crate::error::{Error, Result};
 use crate::file::born;
 use crate::position::{Dates, Progress};
 use crate::talk;
-use crate::watch::source::Stage;
+use crate::watch::source::Ownership;
 use crate::watch::{Answer, Ending, Resume, account};
 
 impl Publisher {
@@ -64,11 +64,11 @@ impl Publisher {
         }
     }
 
-    fn candidates(&self, sources: &[usize]) -> Vec<Candidate<'_>> {
+    fn candidates(&self, sources: &[usize]) -> Vec<TakeOver<'_>> {
         let (options, home) = (&self.shared.options, self.shared.home);
         let states = sources.iter().filter_map(|source| self.sources.get(source));
         states
-            .map(move |state| Candidate {
+            .map(move |state| TakeOver {
                 key: &state.key,
                 path: &state.path,
                 choose: Box::new(move |record| state.choose(options, home, record)),
@@ -76,7 +76,7 @@ impl Publisher {
             .collect()
     }
 
-    fn taken(&mut self, source: usize, taken: Taken) {
+    fn taken(&mut self, source: usize, taken: TakenOver) {
         let ((progress, dates), record) = match taken {
             Ok(taken) => taken,
             Err(error) => return self.refuse(source, error),
@@ -84,9 +84,9 @@ impl Publisher {
         let Some(state) = self.sources.get_mut(&source) else {
             return;
         };
-        let stage = std::mem::replace(&mut state.stage, Stage::Owned { record });
+        let stage = std::mem::replace(&mut state.stage, Ownership::Owned { record });
         let is_known = state.known.as_ref() == Some(&progress);
-        if stage == Stage::Fresh {
+        if stage == Ownership::Fresh {
             talk::detail(&state.begins(&progress, self.shared.options.reset));
             let is_initial = state.known.is_none() && state.initial == progress;
             (state.known, state.dates) = (Some(progress.clone()), dates);

@@ -12,7 +12,7 @@ use crate::order;
 use crate::position::FileId;
 use crate::watch::admission::Found;
 use crate::watch::globs::matches;
-use crate::watch::{Ending, Resume, Source, Work, account};
+use crate::watch::{Ending, NewSource, Resume, Work, account};
 use crate::{cli, talk};
 
 impl<'w> Reader<'w> {
@@ -45,7 +45,7 @@ impl<'w> Reader<'w> {
         );
         // It has its files open before others are asked whose they are.
         tail.watch(now);
-        self.opening.push(Source {
+        self.opening.push(NewSource {
             id: number,
             path: path.clone(),
             name: found.name.clone(),
@@ -76,7 +76,7 @@ impl<'w> Reader<'w> {
         let is_begun =
             |entry: &Entry| entry.since.is_some() && matches!(entry.stage, Stage::Opening(_));
         let opening = if self.entries.values().any(is_begun) {
-            let is_begun = |source: &mut Source| source.checkpoint.is_some();
+            let is_begun = |source: &mut NewSource| source.checkpoint.is_some();
             self.opening.extract_if(.., is_begun).collect()
         } else {
             std::mem::take(&mut self.opening)
@@ -95,7 +95,7 @@ impl<'w> Reader<'w> {
             .filter_map(|file| self.surroundings.owner(*file));
         let matches: Vec<_> = owners.filter(is_match).collect();
         let is_one =
-            |source: &mut Source| source.checkpoint.is_none() && matches.contains(&source.id);
+            |source: &mut NewSource| source.checkpoint.is_none() && matches.contains(&source.id);
         let yielding: Vec<_> = self.opening.extract_if(.., is_one).collect();
         for source in yielding {
             self.entries.remove(&source.id);
