@@ -12,6 +12,7 @@ mod commit;
 mod connection;
 mod encode;
 mod entry;
+mod extent;
 mod group;
 mod inspect;
 mod reading;
@@ -45,8 +46,9 @@ pub use backlog::{Backlog, Standing, Trim, count_kept};
 pub use cluster::Moves;
 pub use commit::{Arrived, Claim, Session};
 pub use encode::{Batch, Encoder, Removed};
-pub use entry::{Delivery, Entry, Id};
-pub use group::{Consumer, Member, Trouble};
+pub use entry::{Delivered, Id, StreamEntry};
+pub use extent::{Extent, Reach};
+pub use group::{Consumer, GroupFailure, Member};
 pub use inspect::{Denied, ServerFacts, Survey, denied};
 pub use reading::Reading;
 pub use record::{Record, source_name};
@@ -54,7 +56,7 @@ pub use records::Records;
 pub use rights::mend as mend_rights;
 pub use subscription::Subscription;
 pub use take_over::{TakeOver, TakenOver, read_records};
-pub use taking::{Shelf, Taking, Turn};
+pub use taking::{Shelf, Taking};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,12 +1,14 @@
 //! The log subscriber: receives lines from Redis, runs `parse_log` on each, and passes them on.
 //!
 //! One thread receives, as `--mode` says (`pubsub`, `stream` and `group`, `list`), and one writes to the `destination`.
-//! What can be acknowledged is acknowledged when it is out, and not before.
+//! What can be acknowledged is acknowledged when it is out, and not before: so blocks go there and come back (`relay`).
+//! `pubsub` has nothing to acknowledge, and one buffer that is swapped.
 
 mod destination;
 mod formatter;
 mod group;
 mod list;
+mod missing;
 mod output;
 mod passage;
 mod place;
@@ -17,28 +19,35 @@ mod runs;
 mod stream;
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::broker::{Address, Consumer, Id, Shelf};
 use crate::child::{Fed, host_name};
 use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
 use crate::parse::is_machine;
+use crate::signal;
 use destination::Destination;
 use formatter::Formatter;
 use output::Output;
 use passage::Passage;
-use place::{At, Place};
+use place::{At, OutputPlace};
+use relay::Relay;
 
 /// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(250);
 /// How long Redis is asked to wait for the next line: so a signal is noticed, and a dead connection.
 const WAIT: Duration = Duration::from_millis(250);
+/// When nobody takes lines any more, Redis may be told what was taken within this time.
+const LAST_WORD: Duration = Duration::from_millis(500);
+/// The one consumer of a group that a file has for itself.
+const FILE: &str = "file";
 
 /// Passes on what arrives until a signal, `--count` lines, or a closed pipe.
-pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
+pub fn run(options: &cli::Subscribe, stop: &'static AtomicBool) -> Result<()> {
     let address = Address::parse(&options.server)?;
     if let Some(host) = options.udm_host.as_ref().filter(|host| !is_machine(host)) {
         return Err(Error::Usage(format!(
@@ -58,16 +67,23 @@ pub fn run(options: &cli::Subscribe, stop: &AtomicBool) -> Result<()> {
         None => host_name("name the consumer with --consumer")?,
     };
     let mut destination = open_destination(options)?;
-    let place = restore_place(options, &consumer, &destination)?;
+    let place = restore_place(options, &consumer, &mut destination)?;
     let (relay, intake) = relay::pair();
-    let passage = Passage::new(Formatter::new(options), relay, place, stop);
-    thread::scope(|scope| {
-        let receiver = scope.spawn(|| receive(options, &address, &consumer, passage, stop));
-        let written = intake.pass_on(&mut destination);
-        let received = receiver.join().unwrap_or_else(|_| Err(panicked()));
-        written.and(received)
-    })?;
+    let receiver = thread::spawn({
+        let options = options.clone();
+        move || receive(&options, &address, consumer, relay, place, stop)
+    });
+    if let Err(error) = intake.pass_on(&mut destination) {
+        wait_a_moment(&receiver);
+        return Err(error);
+    }
+    receiver.join().unwrap_or_else(|_| Err(panicked()))?;
     destination.finish()
+}
+
+/// The end does not wait for a Redis that is away.
+fn wait_a_moment(receiver: &JoinHandle<Result<()>>) {
+    signal::sleep_until(Instant::now() + LAST_WORD, || receiver.is_finished());
 }
 
 fn open_destination(options: &cli::Subscribe) -> Result<Destination> {
@@ -93,8 +109,8 @@ fn key_of(options: &cli::Subscribe) -> &[u8] {
 fn restore_place(
     options: &cli::Subscribe,
     consumer: &str,
-    destination: &Destination,
-) -> Result<Option<Place>> {
+    destination: &mut Destination,
+) -> Result<Option<OutputPlace>> {
     let (Destination::File(output), Some(path)) = (destination, &options.output) else {
         return Ok(None);
     };
@@ -111,32 +127,47 @@ fn restore_place(
         (_, None) => (format!("stream {key}"), At::Stream(Id::START)),
     };
     let what = what.escape_default().to_string();
-    let start = Place::start(what, at);
-    if output.place().is_empty() {
-        return Ok(Some(start));
+    let mut place = OutputPlace::start(what, at);
+    if !output.place().is_empty() {
+        let parsed = place.parse(output.place());
+        place = parsed.map_err(|why| output::malformed(path, &why))?;
     }
-    start
-        .parse(output.place())
-        .map(Some)
-        .map_err(|why| output::malformed(path, &why))
+    let has_own = options.mode == Mode::Stream && options.group.is_none() && !options.no_group;
+    if has_own && place.group.is_none() {
+        // Kept before it is made, so that no group is left behind that nobody knows.
+        place.group = Some(own_group(path));
+        let mut text = Vec::new();
+        place.write(&mut text);
+        output.write(&[], &text)?;
+    }
+    Ok(Some(place))
+}
+
+/// A name that tells people whose it is, and is no other file's of that name.
+fn own_group(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!("{}:{:08x}", name.escape_default(), fastrand::u32(..))
 }
 
 fn receive(
     options: &cli::Subscribe,
     address: &Address,
-    consumer: &str,
-    passage: Passage,
+    name: String,
+    relay: Relay,
+    place: Option<OutputPlace>,
     stop: &AtomicBool,
 ) -> Result<()> {
     let key = key_of(options);
-    match (options.mode, &options.group) {
-        (Mode::List, _) => list::Taker::new(address, Shelf::new(key, consumer), passage).run(stop),
-        (_, Some(group)) => {
-            let consumer = Consumer {
-                key: key.to_vec(),
-                group: group.clone(),
-                name: consumer.to_owned(),
-            };
+    let own = place.as_ref().and_then(|place| place.group.clone());
+    let own = own.filter(|_| !options.no_group);
+    let own = own.map(|group| (group, FILE.to_owned()));
+    let group = options.group.clone().map(|group| (group, name.clone()));
+    let passage = Passage::new(Formatter::new(options), relay, place, stop);
+    match (options.mode, group.or(own)) {
+        (Mode::List, _) => list::Taker::new(address, Shelf::new(key, &name), passage).run(stop),
+        (_, Some((group, name))) => {
+            let key = key.to_vec();
+            let consumer = Consumer { key, group, name };
             group::Grouped::new(options, address, consumer, passage).run(stop)
         }
         (_, None) => stream::Follower::new(options, address, key, passage).run(stop),

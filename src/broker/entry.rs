@@ -59,35 +59,35 @@ impl fmt::Display for Id {
 
 /// What an entry holds.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StreamEntry {
     pub id: Id,
     /// None: somebody else has put it there, without a line.
     pub line: Option<Vec<u8>>,
-    /// None: an older version has written it, or somebody else.
-    pub place: Option<Place>,
+    /// None: somebody else has written it.
+    pub of: Option<LineId>,
 }
 
-/// Where a line stands in its log.
+/// A line's identity: where it stands in its log.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LineId {
     pub source: Vec<u8>,
     pub generation: u64,
-    /// At which it ends.
+    /// The line ends here.
     pub offset: u64,
 }
 
 /// What a stream has handed out.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    pub entries: Vec<Entry>,
+pub struct Delivered {
+    pub entries: Vec<StreamEntry>,
     /// Those that were handed out once, and are not in the stream any more.
     pub gone: Vec<Id>,
 }
 
 /// Reads the reply to `XREAD` and `XREADGROUP` of one stream. None: it is no such reply.
-pub fn read_streams(reply: Value) -> Option<Delivery> {
+pub fn read_streams(reply: Value) -> Option<Delivered> {
     match reply {
-        Value::Nil => Some(Delivery::default()),
+        Value::Nil => Some(Delivered::default()),
         Value::Array(mut streams) => match streams.pop()? {
             Value::Array(mut stream) => read_entries(stream.pop()?),
             _ => None,
@@ -98,11 +98,11 @@ pub fn read_streams(reply: Value) -> Option<Delivery> {
 
 /// Reads a list of entries: `[id, [name, value, ...]]` each, with nothing in the second place of those that are gone, or
 /// nothing at all (before Redis 7).
-pub fn read_entries(list: Value) -> Option<Delivery> {
+pub fn read_entries(list: Value) -> Option<Delivered> {
     let Value::Array(items) = list else {
         return None;
     };
-    let mut delivery = Delivery {
+    let mut delivered = Delivered {
         entries: Vec::with_capacity(items.len()),
         gone: Vec::new(),
     };
@@ -116,17 +116,17 @@ pub fn read_entries(list: Value) -> Option<Delivery> {
                 };
                 let id = Id::parse(&id)?;
                 match fields {
-                    Value::Array(fields) => delivery.entries.push(read_entry(id, fields)),
-                    _ => delivery.gone.push(id),
+                    Value::Array(fields) => delivered.entries.push(read_entry(id, fields)),
+                    _ => delivered.gone.push(id),
                 }
             }
             _ => return None,
         }
     }
-    Some(delivery)
+    Some(delivered)
 }
 
-fn read_entry(id: Id, fields: Vec<Value>) -> Entry {
+fn read_entry(id: Id, fields: Vec<Value>) -> StreamEntry {
     let (mut line, mut source, mut generation, mut offset) = (None, None, None, None);
     let mut fields = fields.into_iter();
     while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
@@ -140,15 +140,15 @@ fn read_entry(id: Id, fields: Vec<Value>) -> Entry {
             _ => {}
         }
     }
-    let place = match (source, generation, offset) {
-        (Some(source), Some(generation), Some(offset)) => Some(Place {
+    let of = match (source, generation, offset) {
+        (Some(source), Some(generation), Some(offset)) => Some(LineId {
             source,
             generation,
             offset,
         }),
         _ => None,
     };
-    Entry { id, line, place }
+    StreamEntry { id, line, of }
 }
 
 fn number(text: &[u8]) -> Option<u64> {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_whoever_wrote_it() {
-        let place = Place {
+        let of = LineId {
             source: b"h:/a".to_vec(),
             generation: 3,
             offset: 42,
@@ -192,8 +192,8 @@ mod tests {
         ];
         let older = ["line", "x", "type", "T", "source", "h:/a", "offset", "42"];
         let odd = ["offset", "-1", "line", "x", "gen", "3", "source", "h:/a"];
-        for (fields, line, place) in [
-            (&ours[..], Some("x"), Some(place)),
+        for (fields, line, of) in [
+            (&ours[..], Some("x"), Some(of)),
             (&older, Some("x"), None),
             (&odd, Some("x"), None),
             (&["message", "x"], None, None),
@@ -202,13 +202,13 @@ mod tests {
                 text("logs"),
                 Value::Array(vec![entry("5-1", fields)]),
             ])]);
-            let entry = Entry {
+            let entry = StreamEntry {
                 id: Id { ms: 5, seq: 1 },
                 line: line.map(Into::into),
-                place,
+                of,
             };
-            let delivery = read_streams(reply).unwrap();
-            assert_eq!(delivery.entries, [entry], "{fields:?}");
+            let delivered = read_streams(reply).unwrap();
+            assert_eq!(delivered.entries, [entry], "{fields:?}");
         }
     }
 
@@ -216,10 +216,10 @@ mod tests {
     fn what_is_gone_is_told() {
         let gone = Value::Array(vec![text("7-0"), Value::Nil]);
         let list = Value::Array(vec![entry("6-0", &["line", "x"]), gone, Value::Nil]);
-        let delivery = read_entries(list).unwrap();
-        assert_eq!(delivery.entries.len(), 1);
-        assert_eq!(delivery.gone, [Id { ms: 7, seq: 0 }]);
-        assert_eq!(read_streams(Value::Nil), Some(Delivery::default()));
+        let delivered = read_entries(list).unwrap();
+        assert_eq!(delivered.entries.len(), 1);
+        assert_eq!(delivered.gone, [Id { ms: 7, seq: 0 }]);
+        assert_eq!(read_streams(Value::Nil), Some(Delivered::default()));
         assert_eq!(read_streams(Value::Int(1)), None);
     }
 

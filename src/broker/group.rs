@@ -11,23 +11,26 @@ use redis::Value;
 
 use super::connection::Connection;
 use super::encode::push_command;
-use super::entry::{Delivery, Id, read_entries, read_ids};
-use super::reading::{NAME, delivered, last_id, odd, push_read};
+use super::entry::{Delivered, Id, read_entries, read_ids};
+use super::extent::{Extent, Reach, push_look};
+use super::reading::{NAME, delivered, look, odd, push_read, read_look, wrong_type};
 use super::{Address, Failure};
 
 /// Why a group did not do what it was asked to.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum GroupFailure {
     /// There is no such group, or not any more.
     NoGroup,
-    Failure(Failure),
+    Other(Failure),
 }
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Trouble {
-        Trouble::Failure(failure)
+impl From<Failure> for GroupFailure {
+    fn from(failure: Failure) -> GroupFailure {
+        GroupFailure::Other(failure)
     }
 }
+
+type GroupResult<T> = Result<T, GroupFailure>;
 
 /// Who reads what.
 #[derive(Debug, Clone)]
@@ -60,9 +63,10 @@ impl Member {
         })
     }
 
-    /// The id that the stream has given out last. None: there is no such stream.
-    pub fn last_id(&mut self) -> Result<Option<Id>, Failure> {
-        last_id(&mut self.connection, &self.consumer.key)
+    /// The stream as it is now, and the group, where they are there.
+    pub fn stream(&mut self) -> Result<Option<Extent>, Failure> {
+        let Consumer { key, group, .. } = &self.consumer;
+        look(&mut self.connection, key, Some(group))
     }
 
     /// Makes the group, and the stream where there is none. It begins behind `start`; None: behind what is there now.
@@ -70,7 +74,6 @@ impl Member {
     pub fn make_group(&mut self, start: Option<Id>) -> Result<(), Failure> {
         let Consumer { key, group, .. } = &self.consumer;
         let start = start.map_or("$".into(), |start| start.to_string());
-        let mut out = Vec::new();
         let words: [&[u8]; 6] = [
             b"XGROUP",
             b"CREATE",
@@ -79,42 +82,62 @@ impl Member {
             start.as_bytes(),
             b"MKSTREAM",
         ];
-        push_command(&words, &mut out);
-        self.connection.write(&out)?;
-        match self.connection.reply()? {
-            Value::Okay => Ok(()),
-            Value::ServerError(error) if error.code() == "BUSYGROUP" => Ok(()),
-            other => Err(self.connection.address().unexpected(&other)),
+        match self.connection.try_ask(&words)? {
+            Err(error) if error.code() != "BUSYGROUP" => {
+                Err(self.connection.address().error_reply(&error))
+            }
+            _ => Ok(()),
         }
     }
 
     /// What this consumer was given behind an id, and has not acknowledged.
-    pub fn pending(&mut self, after: Id, count: usize) -> Result<Delivery, Trouble> {
+    pub fn pending(&mut self, after: Id, count: usize) -> GroupResult<Delivered> {
         let mut out = Vec::new();
         self.push_read(count, None, &after.to_string(), &mut out);
         self.connection.write(&out)?;
-        self.read_delivery()
+        self.delivered()
     }
 
-    /// What nobody was given yet; where there is nothing, waits for it as long as `wait` says. Before, acknowledges, and
-    /// looks from which id on the group still has something to acknowledge (None: nothing at all).
+    /// Acknowledges, and says how far the stream and the group are then.
+    pub fn look(&mut self, acks: &[Id]) -> GroupResult<(Extent, Reach)> {
+        self.next(acks, 0, 1, None)
+    }
+
+    /// The same, and asks for so many `entries` that nobody was given yet, `count` in a reply: `delivered` reads one. Where
+    /// there are none, the first is waited for as long as `wait` says. After a failure the connection is of no more use.
     pub fn next(
         &mut self,
         acks: &[Id],
+        entries: usize,
         count: usize,
-        wait: Option<Duration>,
-    ) -> Result<(Option<Id>, Delivery), Trouble> {
+        mut wait: Option<Duration>,
+    ) -> GroupResult<(Extent, Reach)> {
         let mut out = Vec::new();
-        self.push_acks(acks, &mut out);
         let Consumer { key, group, .. } = &self.consumer;
-        push_command(&[b"XPENDING", key, group.as_bytes()], &mut out);
-        self.push_read(count, wait, ">", &mut out);
+        push_with_ids(&[b"XACK", key, group.as_bytes()], acks, &[], &mut out);
+        push_look(key, &mut out);
+        for asked in (0..entries).step_by(count) {
+            self.push_read(count.min(entries - asked), wait.take(), ">", &mut out);
+        }
         self.connection.write(&out)?;
-        self.read_acks(acks)?;
+        for _ in acks.chunks(AT_ONCE) {
+            match self.connection.reply()? {
+                Value::Int(_) => {}
+                other => return Err(self.connection.address().unexpected(&other).into()),
+            }
+        }
+        let extent = read_look(&mut self.connection, key, Some(group))?;
+        match extent.map(|extent| (extent.group, extent)) {
+            Some((Some(reach), extent)) => Ok((extent, reach)),
+            _ => Err(GroupFailure::NoGroup),
+        }
+    }
+
+    /// One answer to `next`.
+    pub fn delivered(&mut self) -> GroupResult<Delivered> {
         let reply = self.connection.reply()?;
-        let delivery = self.read_delivery();
-        let oldest = oldest_pending(&self.connection, self.expect_group(reply)?)?;
-        Ok((oldest, delivery?))
+        let reply = self.expect_group(reply)?;
+        Ok(delivered(&self.connection, &self.consumer.key, reply)?)
     }
 
     /// Takes what was given to anybody so long ago, and was not acknowledged since; begins at an id. Returns where to go
@@ -124,7 +147,7 @@ impl Member {
         idle: Duration,
         from: Id,
         count: usize,
-    ) -> Result<(Id, Delivery), Trouble> {
+    ) -> GroupResult<(Id, Delivered)> {
         let Consumer { key, group, name } = &self.consumer;
         let (idle, from, count) = (idle.as_millis(), from, count);
         let [idle, from, count] = [idle.to_string(), from.to_string(), count.to_string()];
@@ -146,15 +169,8 @@ impl Member {
             .ok_or_else(|| odd(&self.connection, "claimed entries").into())
     }
 
-    pub fn acknowledge(&mut self, ids: &[Id]) -> Result<(), Trouble> {
-        let mut out = Vec::new();
-        self.push_acks(ids, &mut out);
-        self.connection.write(&out)?;
-        self.read_acks(ids)
-    }
-
     /// Lets the group know that this consumer still has these in hand, so that nobody else takes them.
-    pub fn keep(&mut self, ids: &[Id]) -> Result<(), Trouble> {
+    pub fn keep(&mut self, ids: &[Id]) -> GroupResult<()> {
         let mut out = Vec::new();
         let Consumer { key, group, name } = &self.consumer;
         let head: [&[u8]; 5] = [b"XCLAIM", key, group.as_bytes(), name.as_bytes(), b"0"];
@@ -173,39 +189,20 @@ impl Member {
         push_read(&head, count, wait, key, after, out);
     }
 
-    fn push_acks(&self, ids: &[Id], out: &mut Vec<u8>) {
-        let Consumer { key, group, .. } = &self.consumer;
-        push_with_ids(&[b"XACK", key, group.as_bytes()], ids, &[], out);
-    }
-
-    fn read_acks(&mut self, ids: &[Id]) -> Result<(), Trouble> {
-        for _ in ids.chunks(AT_ONCE) {
-            match self.connection.reply()? {
-                Value::Int(_) => {}
-                other => return Err(self.connection.address().unexpected(&other).into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn read_delivery(&mut self) -> Result<Delivery, Trouble> {
-        let reply = self.connection.reply()?;
-        let reply = self.expect_group(reply)?;
-        Ok(delivered(&self.connection, &self.consumer.key, reply)?)
-    }
-
-    fn expect_group(&self, reply: Value) -> Result<Value, Trouble> {
+    fn expect_group(&self, reply: Value) -> GroupResult<Value> {
+        let address = self.connection.address();
         match reply {
             // The second, and `ERR`, where the whole stream was removed while it was waited for.
             Value::ServerError(error)
                 if matches!(error.code(), "NOGROUP" | "UNBLOCKED")
                     || error.details() == Some("no such key") =>
             {
-                Err(Trouble::NoGroup)
+                Err(GroupFailure::NoGroup)
             }
-            Value::ServerError(error) if error.code() != "WRONGTYPE" => {
-                Err(self.connection.address().error_reply(&error).into())
+            Value::ServerError(error) if error.code() == "WRONGTYPE" => {
+                Err(wrong_type(address, &self.consumer.key, "stream", "list").into())
             }
+            Value::ServerError(error) => Err(address.error_reply(&error).into()),
             reply => Ok(reply),
         }
     }
@@ -221,20 +218,8 @@ fn push_with_ids(head: &[&[u8]], ids: &[Id], tail: &[&[u8]], out: &mut Vec<u8>) 
     }
 }
 
-/// Reads the reply to `XPENDING`: `[count, first, last, consumers]`.
-fn oldest_pending(connection: &Connection, reply: Value) -> Result<Option<Id>, Failure> {
-    match reply {
-        Value::Array(items) => match items.as_slice() {
-            [Value::Int(0), ..] => Ok(None),
-            [Value::Int(_), Value::BulkString(first), ..] => Ok(Id::parse(first)),
-            _ => Err(odd(connection, "what is pending")),
-        },
-        _ => Err(odd(connection, "what is pending")),
-    }
-}
-
 /// Reads the reply to `XAUTOCLAIM`: `[next, entries, ids that are gone]`, the last since Redis 7.
-fn read_claim(reply: Value) -> Option<(Id, Delivery)> {
+fn read_claim(reply: Value) -> Option<(Id, Delivered)> {
     let Value::Array(items) = reply else {
         return None;
     };
@@ -242,9 +227,9 @@ fn read_claim(reply: Value) -> Option<(Id, Delivery)> {
     let Value::BulkString(next) = items.next()? else {
         return None;
     };
-    let mut delivery = read_entries(items.next()?)?;
+    let mut delivered = read_entries(items.next()?)?;
     if let Some(gone) = items.next() {
-        delivery.gone.extend(read_ids(&gone));
+        delivered.gone.extend(read_ids(&gone));
     }
-    Some((Id::parse(&next)?, delivery))
+    Some((Id::parse(&next)?, delivered))
 }

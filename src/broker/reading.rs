@@ -6,7 +6,8 @@ use redis::Value;
 
 use super::connection::Connection;
 use super::encode::push_command;
-use super::entry::{Delivery, Id, read_streams};
+use super::entry::{Delivered, Id, read_streams};
+use super::extent::{Extent, push_look};
 use super::{Address, Failure};
 use crate::error::Error;
 
@@ -27,22 +28,25 @@ impl Reading {
         })
     }
 
-    /// The id that was given out last. None: there is no such stream.
-    pub fn last_id(&mut self) -> Result<Option<Id>, Failure> {
-        last_id(&mut self.connection, &self.key)
+    /// The stream as it is now. None: there is none.
+    pub fn look(&mut self) -> Result<Option<Extent>, Failure> {
+        look(&mut self.connection, &self.key, None)
     }
 
-    /// Asks for at most `count` of the entries behind an id; where there are none, for the next, as long as `wait` says.
+    /// Asks for at most `count` of the entries behind an id; where there are none, for the next, as long as `wait` says. And
+    /// what the stream is then: in one write, so that Redis does both at once.
     pub fn ask(&mut self, after: Id, count: usize, wait: Duration) -> Result<(), Failure> {
         let (after, mut out) = (after.to_string(), Vec::new());
         push_read(&[b"XREAD"], count, Some(wait), &self.key, &after, &mut out);
+        push_look(&self.key, &mut out);
         self.connection.write(&out)
     }
 
     /// What was asked for.
-    pub fn delivery(&mut self) -> Result<Delivery, Failure> {
+    pub fn delivered(&mut self) -> Result<(Delivered, Option<Extent>), Failure> {
         let reply = self.connection.reply()?;
-        delivered(&self.connection, &self.key, reply)
+        let delivered = delivered(&self.connection, &self.key, reply)?;
+        Ok((delivered, read_look(&mut self.connection, &self.key, None)?))
     }
 }
 
@@ -68,7 +72,7 @@ pub fn push_read(
 }
 
 /// What a reply hands out.
-pub fn delivered(connection: &Connection, key: &[u8], reply: Value) -> Result<Delivery, Failure> {
+pub fn delivered(connection: &Connection, key: &[u8], reply: Value) -> Result<Delivered, Failure> {
     if let Value::ServerError(error) = &reply {
         return Err(match error.code() {
             "WRONGTYPE" => wrong_type(connection.address(), key, "stream", "list"),
@@ -98,23 +102,32 @@ pub fn wrong_type(address: &Address, key: &[u8], wanted: &str, other: &str) -> F
     )))
 }
 
-/// The id that a stream has given out last. None: there is no such stream.
-pub fn last_id(connection: &mut Connection, key: &[u8]) -> Result<Option<Id>, Failure> {
+/// A stream, and how far a group of it is. None: there is no such stream.
+pub fn look(
+    connection: &mut Connection,
+    key: &[u8],
+    group: Option<&str>,
+) -> Result<Option<Extent>, Failure> {
     let mut out = Vec::new();
-    push_command(&[b"XINFO", b"STREAM", key], &mut out);
+    push_look(key, &mut out);
     connection.write(&out)?;
-    let words = match connection.reply()? {
-        Value::Array(words) => words,
-        Value::ServerError(error) if error.details() == Some("no such key") => return Ok(None),
+    read_look(connection, key, group)
+}
+
+/// The reply to `push_look`.
+pub fn read_look(
+    connection: &mut Connection,
+    key: &[u8],
+    group: Option<&str>,
+) -> Result<Option<Extent>, Failure> {
+    match connection.reply()? {
+        Value::ServerError(error) if error.details() == Some("no such key") => Ok(None),
         Value::ServerError(error) if error.code() == "WRONGTYPE" => {
-            return Err(wrong_type(connection.address(), key, "stream", "list"));
+            Err(wrong_type(connection.address(), key, "stream", "list"))
         }
-        other => return Err(connection.address().unexpected(&other)),
-    };
-    let name = Value::BulkString(b"last-generated-id".to_vec());
-    let mut pairs = words.chunks_exact(2);
-    match pairs.find(|pair| pair[0] == name) {
-        Some([_, Value::BulkString(id)]) => Ok(Id::parse(id)),
-        _ => Err(odd(connection, "the stream's last id")),
+        Value::ServerError(error) => Err(connection.address().error_reply(&error)),
+        reply => Extent::read(reply, group)
+            .map(Some)
+            .ok_or_else(|| odd(connection, "what the stream is")),
     }
 }

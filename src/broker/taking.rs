@@ -1,10 +1,11 @@
-//! Takes elements from a list that several consumers share, in blocks: what is taken stands in a list of the consumer's
-//! own until it is removed, and the next block is taken in the same transaction.
+//! Takes elements from a list that several consumers share: what is taken stands in a list of the consumer's own until it
+//! is removed, a block at a time.
 //!
 //! Beside that list stands the consumer's turn: how many blocks it has removed, and the token of the session that did.
-//! Every transaction is a compare-and-set of it, as with the watcher's commit record. So a killed consumer's last
-//! command, which may still sit in a socket buffer, is either seen by its successor or refused; and two consumers of the
-//! same name cannot remove what the other has in hand.
+//! Every removal is a compare-and-set of it, as with the watcher's commit record. So a killed consumer's last removal,
+//! which may still sit in a socket buffer, is either seen by its successor or refused; two consumers of the same name
+//! cannot remove what the other has in hand; and what a late command still takes stands behind what is in hand, where
+//! the next removal finds it.
 
 use std::time::Duration;
 
@@ -56,15 +57,6 @@ pub struct Taking {
     token: String,
     /// Blocks that were removed.
     removed: u64,
-}
-
-/// What came of removing a block.
-#[derive(Debug)]
-pub enum Turn {
-    /// The next one is in hand; it may be empty.
-    Next(Vec<Vec<u8>>),
-    /// There is more in hand than was known of: nothing was taken.
-    More,
 }
 
 impl Taking {
@@ -120,13 +112,13 @@ impl Taking {
         self.removed
     }
 
-    /// What is in hand, at most so much.
-    pub fn in_hand(&mut self, most: usize) -> Result<Vec<Vec<u8>>, Failure> {
-        let last = (most.max(1) - 1).to_string();
+    /// What is in hand behind the first `skip` elements, at most so much.
+    pub fn in_hand(&mut self, skip: usize, most: usize) -> Result<Vec<Vec<u8>>, Failure> {
+        let (first, last) = (skip.to_string(), (skip + most.max(1) - 1).to_string());
         let own = self.shelf.own.clone();
         match self
             .connection
-            .ask(&[b"LRANGE", &own, b"0", last.as_bytes()])?
+            .ask(&[b"LRANGE", &own, first.as_bytes(), last.as_bytes()])?
         {
             Value::Array(items) => elements(items).ok_or_else(|| odd(&self.connection, "elements")),
             other => Err(self.connection.address().unexpected(&other)),
@@ -151,43 +143,56 @@ impl Taking {
         }
     }
 
-    /// Removes the first `count` elements in hand, which are a block, and takes at most `most` in their place.
-    pub fn turn(&mut self, count: usize, most: usize) -> Result<Turn, Failure> {
+    /// Takes at most so many elements in hand, behind the `known` ones that are there. None: there are others among them, as
+    /// from a predecessor's late command. Each is a reply of its own, so that no reply is large.
+    pub fn take(&mut self, known: usize, most: usize) -> Result<Option<Vec<Vec<u8>>>, Failure> {
+        let Shelf { list, own, .. } = &self.shelf;
+        let mut out = Vec::new();
+        for _ in 0..most {
+            push_command(&[b"LMOVE", list, own, b"LEFT", b"RIGHT"], &mut out);
+        }
+        push_command(&[b"LLEN", own], &mut out);
+        self.connection.write(&out)?;
+        let (mut taken, mut refused) = (Vec::new(), None);
+        for _ in 0..most {
+            match self.connection.reply()? {
+                Value::BulkString(element) => taken.push(element),
+                Value::Nil => {}
+                other => _ = refused.get_or_insert(other),
+            }
+        }
+        match (refused, self.connection.reply()?) {
+            (None, Value::Int(in_hand)) if in_hand == (known + taken.len()) as i64 => {
+                Ok(Some(taken))
+            }
+            (None, Value::Int(_)) => Ok(None),
+            (Some(other), _) | (None, other) => Err(self.connection.address().unexpected(&other)),
+        }
+    }
+
+    /// Removes the first `count` elements in hand, which are a block. True: there are more in hand.
+    pub fn remove(&mut self, count: usize) -> Result<bool, Failure> {
         let in_hand = self.look()?;
-        let more = in_hand > count as i64;
-        let most = if more { 0 } else { most };
-        let Shelf {
-            list, own, turn, ..
-        } = &self.shelf;
+        let Shelf { own, turn, .. } = &self.shelf;
         let first = count.to_string();
         let mut out = Vec::new();
         push_command(&[b"MULTI"], &mut out);
         push_command(&[b"LTRIM", own, first.as_bytes(), b"-1"], &mut out);
         push_command(&[b"SET", turn, &self.turn_text(self.removed + 1)], &mut out);
-        for _ in 0..most {
-            push_command(&[b"LMOVE", list, own, b"LEFT", b"RIGHT"], &mut out);
-        }
         push_command(&[b"EXEC"], &mut out);
         fault::point("before-acknowledge");
         self.connection.write(&out)?;
         self.connection.expect_ok()?;
-        self.expect_queued(2 + most)?;
-        let Some(mut replies) = self.executed()? else {
+        self.expect_queued(2)?;
+        let Some(replies) = self.executed()? else {
             return Err(self.lost_turn());
         };
         fault::point("after-acknowledge");
         self.removed += 1;
-        let taken = replies.split_off(2.min(replies.len()));
         if let Some(error) = replies.iter().find(|reply| **reply != Value::Okay) {
             return Err(self.connection.address().unexpected(error));
         }
-        if more {
-            return Ok(Turn::More);
-        }
-        let taken = taken.into_iter().filter(|reply| *reply != Value::Nil);
-        elements(taken.collect())
-            .map(Turn::Next)
-            .ok_or_else(|| odd(&self.connection, "elements"))
+        Ok(in_hand > count as i64)
     }
 
     /// Watches the turn, sees that it is ours, and counts what is in hand.

@@ -45,6 +45,9 @@ flags! {
         ///                             group: take over what others were given and have
         ///                             not acknowledged for so long (default: 60s)
         claim_after: Duration = Duration::from_secs(60) => options.claim_after = args.duration_above_zero()?;
+        ///       --no-group            stream, --output without --group: make no group for
+        ///                             FILE; then nobody who trims waits for it
+        no_group: bool = false => options.no_group = true;
         ///       --from start|end      stream: where to begin, if neither the group nor
         ///                             --output has a place (default: start)
         from: From = From::Start => options.from = args.choice("not a place to begin", PLACES)?;
@@ -123,6 +126,9 @@ fn misplaced(flag: &str, options: &Subscribe) -> Option<&'static str> {
         ),
         "--claim-after" if options.group.is_none() => {
             Some("only what a group has handed out can be claimed; add --mode stream --group NAME")
+        }
+        "--no-group" if !is_stream || options.group.is_some() || options.output.is_none() => {
+            Some("only a file has a group of its own; it goes with --mode stream --output FILE")
         }
         "--from" if !is_stream => {
             Some("only a stream keeps what was read; add --mode stream, or leave it out")

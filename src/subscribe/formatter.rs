@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::SystemTime;
 
-use crate::broker::Entry;
+use crate::broker::StreamEntry;
 use crate::cli::{self, Format};
 use crate::parse::{Origin, Style, Udm, parse_log};
 use crate::route::Route;
@@ -46,7 +46,7 @@ impl<'a> Formatter<'a> {
 
     /// Appends what is to be passed on of a line. `entry` is the stream's that holds it, which knows where it stands in its
     /// log, and since when it is there.
-    pub fn push(&mut self, line: &[u8], entry: Option<&Entry>, out: &mut Vec<u8>) {
+    pub fn push(&mut self, line: &[u8], entry: Option<&StreamEntry>, out: &mut Vec<u8>) {
         if !self.wants(line) || self.is_full() {
             return;
         }
@@ -54,11 +54,11 @@ impl<'a> Formatter<'a> {
         let Style::Udm(udm) = self.style else {
             return parse_log(line, self.style, out);
         };
-        let origin = entry.and_then(|entry| entry.place.as_ref());
-        let origin = origin.map(|place| Origin {
-            source: &place.source,
-            generation: place.generation,
-            offset: place.offset,
+        let line_id = entry.and_then(|entry| entry.of.as_ref());
+        let origin = line_id.map(|of| Origin {
+            source: &of.source,
+            generation: of.generation,
+            offset: of.offset,
         });
         let came = entry.map_or_else(now, |entry| entry.id.ms);
         parse_log(

@@ -10,7 +10,7 @@ use super::WAIT;
 use super::passage::Passage;
 use super::place::At;
 use super::retry::{Break, Health, retry};
-use crate::broker::{Address, Shelf, Taking, Turn};
+use crate::broker::{Address, Shelf, Taking};
 use crate::error::Result;
 use crate::talk;
 
@@ -40,41 +40,57 @@ impl<'a> Taker<'a> {
     /// Receives until `--count` lines, a signal, or an error that does not heal.
     pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
         let what = format!("the list {}", self.shelf.list.escape_ascii());
-        retry(what, stop, |health| self.session(health))
+        retry(what, Duration::MAX, stop, |health| self.session(health))
     }
 
     fn session(&mut self, health: &mut Health) -> Result<(), Break> {
         let mut taking = Taking::open(self.address, &self.shelf)?;
         health.is_well(self.address);
         self.remove_what_is_out(&mut taking)?;
-        if self.passage.is_done() {
-            return Ok(());
-        }
-        let mut block = taking.in_hand(self.passage.count())?;
-        while !block.is_empty() || !self.passage.is_done() {
+        // A predecessor may have left something in hand, and its last command may have put something there too.
+        let mut has_more = true;
+        while !self.passage.is_done() {
+            let block = self.next_block(&mut taking, has_more)?;
             if block.is_empty() {
                 self.passage.relay.is_out(Duration::ZERO)?;
                 taking.wait(WAIT)?;
-                // All of it: a predecessor's last command may have put something there too.
-                block = taking.in_hand(self.passage.count())?;
+                has_more = true;
                 continue;
             }
-            let number = taking.removed() + 1;
-            self.passage.send_elements(&block, number)?;
+            let (number, elements) = (taking.removed() + 1, block.len());
+            self.passage.send_elements(block, number)?;
             self.passage.settle()?;
-            self.out = Some((number, block.len()));
-            let most = if self.passage.is_done() {
-                0
-            } else {
-                self.passage.count()
-            };
-            block = match taking.turn(block.len(), most)? {
-                Turn::Next(block) => block,
-                Turn::More if self.passage.is_done() => break,
-                Turn::More => taking.in_hand(self.passage.count())?,
-            };
+            self.out = Some((number, elements));
+            has_more = taking.remove(elements)?;
         }
         Ok(())
+    }
+
+    /// What is in hand, and what can be taken behind it. Without `has_more` nothing is in hand.
+    fn next_block(
+        &mut self,
+        taking: &mut Taking,
+        mut has_more: bool,
+    ) -> Result<Vec<Vec<u8>>, Break> {
+        let mut block = Vec::new();
+        loop {
+            let (known, count) = (block.len(), self.passage.count_behind(block.len()));
+            if count == 0 || Passage::are_block(&block) {
+                return Ok(block);
+            }
+            if has_more {
+                block.extend(taking.in_hand(known, count)?);
+                has_more = block.len() == known + count;
+            } else if let Some(taken) = taking.take(known, count)? {
+                block.extend(taken);
+                if block.len() < known + count {
+                    return Ok(block);
+                }
+            } else {
+                block.clear();
+                has_more = true;
+            }
+        }
     }
 
     /// The block that was out when the last session ended may be in hand still.
@@ -84,7 +100,7 @@ impl<'a> Taker<'a> {
         };
         let removed = taking.removed();
         if number == removed + 1 {
-            taking.turn(elements, 0)?;
+            taking.remove(elements)?;
         } else if number > removed {
             talk::warn(&format!(
                 "redis {}: it has lost what this consumer had removed (block {removed}, and not {number}): lines may be \

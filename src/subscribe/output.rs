@@ -134,8 +134,8 @@ impl Output {
         self.expect_unchanged()?;
         if !lines.is_empty() {
             self.append(lines)?;
+            fault::point("output-written");
         }
-        fault::point("output-written");
         self.place.clear();
         self.place.extend_from_slice(place);
         self.keep_place()

@@ -4,16 +4,21 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::formatter::Formatter;
-use super::place::{At, Place};
-use super::relay::{Ended, Relay};
-use crate::broker::{Entry, Id};
+use super::place::{At, OutputPlace};
+use super::relay::{Block, Ended, Relay};
+use crate::broker::{Id, StreamEntry};
 use crate::talk;
 
-/// Bytes that are asked for at once, about.
+/// A block is sent off when it has so many bytes or entries.
 const BLOCK_BYTES: usize = 512 * 1024;
-/// Entries that are asked for at once, at most; and at first, when nobody knows how large they are.
-const MOST_ENTRIES: usize = 2_000;
-const FIRST_ENTRIES: usize = 200;
+const BLOCK_ENTRIES: usize = 1_000;
+/// Entries in one reply of Redis, at most, and bytes, about. Nobody knows how large the next entries are, and a reply is read
+/// as a whole: so few that memory stays small where large lines follow small ones.
+const REPLY_ENTRIES: usize = 4;
+const REPLY_BYTES: usize = 4 * 1024 * 1024;
+/// Entries that may be asked for at once, in so many replies; and at first, when nobody knows how large they are.
+const AT_ONCE: usize = 512;
+const FIRST_ENTRIES: usize = 128;
 
 /// How entries came to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +36,15 @@ pub struct Passage<'a> {
     formatter: Formatter<'a>,
     pub relay: Relay,
     /// Only where it is kept.
-    pub place: Option<Place>,
+    pub place: Option<OutputPlace>,
     /// A signal has come.
     stop: &'a AtomicBool,
-    /// How many entries to ask for.
-    count: usize,
+    /// The block that is being filled, and the entries in it.
+    block: Block,
+    entries: usize,
+    /// The size of a large and of a middling line, of late.
+    large: usize,
+    middling: usize,
     /// Counts what came new and is not a continuation.
     delivery: u64,
     said_foreign: bool,
@@ -46,7 +55,7 @@ impl<'a> Passage<'a> {
     pub fn new(
         formatter: Formatter<'a>,
         relay: Relay,
-        place: Option<Place>,
+        place: Option<OutputPlace>,
         stop: &'a AtomicBool,
     ) -> Passage<'a> {
         Passage {
@@ -54,7 +63,10 @@ impl<'a> Passage<'a> {
             relay,
             place,
             stop,
-            count: FIRST_ENTRIES,
+            block: Block::default(),
+            entries: 0,
+            large: 0,
+            middling: BLOCK_BYTES / FIRST_ENTRIES,
             delivery: 1,
             said_foreign: false,
             said_again: false,
@@ -66,95 +78,115 @@ impl<'a> Passage<'a> {
         self.stop.load(Relaxed) || self.formatter.is_full()
     }
 
-    /// How many entries to ask for: no more than lines are wanted, as what was asked for is ours to acknowledge.
+    /// How many entries one reply may hold: no more than lines are wanted, as what was asked for is ours to acknowledge.
     pub fn count(&self) -> usize {
         self.count_behind(0)
     }
 
     /// How many to ask for before so many entries that came are sent: none, where they may be all that is wanted.
     pub fn count_behind(&self, entries: usize) -> usize {
-        let Some(left) = self.formatter.left() else {
-            return self.count;
-        };
-        let left = left.saturating_sub(entries as u64);
-        self.count.min(usize::try_from(left).unwrap_or(usize::MAX))
+        let count = (REPLY_BYTES / self.large.max(1)).clamp(1, REPLY_ENTRIES);
+        count.min(self.left().saturating_sub(entries))
     }
 
-    /// Sends what a stream has handed out, as a block.
-    pub fn send_entries(&mut self, entries: &[Entry], news: News) -> Result<(), Ended> {
-        let mut block = self.relay.block();
-        if news != News::Continued {
-            self.delivery += 1;
+    /// How many entries to ask for at once, in as many replies, where there is room for so many: a block, about.
+    pub fn entries(&self, room: usize) -> usize {
+        let entries = (BLOCK_BYTES / self.middling.max(1)).clamp(1, AT_ONCE);
+        entries.min(room).min(self.left())
+    }
+
+    fn left(&self) -> usize {
+        let left = self.formatter.left().unwrap_or(u64::MAX);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// What comes now does not go on where the last entry was.
+    pub fn begin(&mut self) {
+        self.delivery += 1;
+    }
+
+    /// Takes in an entry of a stream.
+    pub fn push_entry(&mut self, entry: StreamEntry, news: News) {
+        self.entries += 1;
+        let Some(line) = &entry.line else {
+            return self.say_foreign(entry.id);
+        };
+        self.learn(line.len());
+        if self.is_new(&entry, line, news) {
+            self.formatter
+                .push(line, Some(&entry), &mut self.block.lines);
         }
-        let mut bytes = 0;
-        for entry in entries {
-            let Some(line) = &entry.line else {
-                self.say_foreign(entry.id);
-                continue;
-            };
-            bytes += line.len();
-            if self.is_new(entry, line, news) {
-                self.formatter.push(line, Some(entry), &mut block.lines);
-            }
-            if news == News::Again {
-                // Of what is between two of them, some may be with others.
-                self.delivery += 1;
-            }
+        if news == News::Again {
+            // Of what is between two of them, some may be with others.
+            self.begin();
         }
+    }
+
+    /// Whether there is something to be sent off.
+    pub fn has_entries(&self) -> bool {
+        self.entries > 0
+    }
+
+    /// Whether the block is to be sent off.
+    pub fn is_block_full(&self) -> bool {
+        self.block.lines.len() >= BLOCK_BYTES || self.entries >= BLOCK_ENTRIES
+    }
+
+    /// Sends off what was taken in, as a block that takes us so far.
+    pub fn send(&mut self, at: At, read: Option<u64>) -> Result<(), Ended> {
         if let Some(place) = &mut self.place {
-            if let (At::Stream(last), Some(entry), true) =
-                (&mut place.at, entries.last(), news != News::Again)
-            {
-                *last = entry.id.max(*last);
-            }
-            place.write(&mut block.place);
+            (place.at, place.read) = (at, read);
+            place.write(&mut self.block.place);
         }
-        self.learn(entries.len(), bytes);
-        self.relay.send(block)
+        self.entries = 0;
+        let next = self.relay.block();
+        self.relay.send(std::mem::replace(&mut self.block, next))
+    }
+
+    /// Whether elements of a list make a block.
+    pub fn are_block(elements: &[Vec<u8>]) -> bool {
+        let bytes: usize = elements.iter().map(Vec::len).sum();
+        elements.len() >= BLOCK_ENTRIES || bytes >= BLOCK_BYTES
     }
 
     /// Sends elements of a list, as the block of this number.
-    pub fn send_elements(&mut self, elements: &[Vec<u8>], number: u64) -> Result<(), Ended> {
-        let mut block = self.relay.block();
+    pub fn send_elements(&mut self, elements: Vec<Vec<u8>>, number: u64) -> Result<(), Ended> {
+        let at = At::List {
+            block: number,
+            elements: elements.len(),
+        };
+        let bytes: usize = elements.iter().map(|element| element.len() + 1).sum();
+        self.block.lines.reserve(bytes);
         for element in elements {
-            self.formatter.push(element, None, &mut block.lines);
+            self.learn(element.len());
+            self.formatter.push(&element, None, &mut self.block.lines);
         }
-        if let Some(place) = &mut self.place {
-            place.at = At::List {
-                block: number,
-                elements: elements.len(),
-            };
-            place.write(&mut block.place);
-        }
-        let bytes = elements.iter().map(Vec::len).sum();
-        self.learn(elements.len(), bytes);
-        self.relay.send(block)
+        self.send(at, None)
     }
 
-    /// Waits until all that is under way is out. Returns how many blocks that were.
-    pub fn settle(&mut self) -> Result<usize, Ended> {
-        let blocks = self.relay.in_flight();
+    /// Waits until all that is under way is out.
+    pub fn settle(&mut self) -> Result<(), Ended> {
         while self.relay.in_flight() > 0 {
             self.relay.is_out(Duration::from_secs(1))?;
         }
-        Ok(blocks)
+        Ok(())
     }
 
     /// Whether the file does not have it yet.
-    fn is_new(&mut self, entry: &Entry, line: &[u8], news: News) -> bool {
-        let (Some(kept), Some(place)) = (&mut self.place, &entry.place) else {
+    fn is_new(&mut self, entry: &StreamEntry, line: &[u8], news: News) -> bool {
+        let (Some(kept), Some(of)) = (&mut self.place, &entry.of) else {
             return true;
         };
-        let (generation, offset) = (place.generation, place.offset);
+        let (generation, offset) = (of.generation, of.offset);
         let is_new = kept
             .runs
-            .add(&place.source, generation, offset, line.len(), self.delivery);
+            .add(&of.source, generation, offset, line.len(), self.delivery);
         if !is_new && news != News::Again && !self.said_again {
             self.said_again = true;
             talk::warn(&format!(
                 "{} was sent again from generation {generation}, offset {offset} on; what the file has already is \
                  left out",
-                String::from_utf8_lossy(&place.source)
+                String::from_utf8_lossy(&of.source)
             ));
         }
         is_new
@@ -168,11 +200,9 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// The next block is to be about as large as is good, and not much larger than the one before.
-    fn learn(&mut self, entries: usize, bytes: usize) {
-        if entries > 0 {
-            let fit = BLOCK_BYTES * entries / bytes.max(1);
-            self.count = fit.clamp(1, MOST_ENTRIES.min(self.count * 2));
-        }
+    /// A large line is remembered for some hundred others.
+    fn learn(&mut self, bytes: usize) {
+        self.large = bytes.max(self.large - self.large / 64);
+        self.middling = self.middling - self.middling / 16 + bytes / 16;
     }
 }

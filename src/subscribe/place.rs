@@ -1,7 +1,8 @@
 //! How far a file takes us, as the text that is kept beside it: what was read, up to where, and which lines of each log
 //! the file holds.
 //!
-//! Pure. A line says what is read, one how far, and one for each run of lines: `generation start end source`.
+//! Pure. A line says what is read, one how far (and as which group, where FILE has one of its own), and one for each run of
+//! lines: `generation start end source`.
 
 use super::runs::{Run, Runs};
 use crate::broker::Id;
@@ -9,7 +10,8 @@ use crate::broker::Id;
 /// How far we are in what is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
-    /// Behind the entry of this id, and of all that came new before it.
+    /// Behind the entry of this id: the last one that FILE has, or where several share a group, the last one of which all
+    /// before are acknowledged.
     Stream(Id),
     /// The block of this number is the last one, and had so many elements.
     List { block: u64, elements: usize },
@@ -17,19 +19,25 @@ pub enum At {
 
 /// What a file holds.
 #[derive(Debug)]
-pub struct Place {
+pub struct OutputPlace {
     /// What is read, in words.
     pub what: String,
     pub at: At,
+    /// How many entries were ever added to the stream up to there, where that is known.
+    pub read: Option<u64>,
+    /// The group that is read for this file alone.
+    pub group: Option<String>,
     pub runs: Runs,
 }
 
-impl Place {
+impl OutputPlace {
     /// Of a file that holds nothing yet.
-    pub fn start(what: String, at: At) -> Place {
-        Place {
+    pub fn start(what: String, at: At) -> OutputPlace {
+        OutputPlace {
             what,
             at,
+            read: None,
+            group: None,
             runs: Runs::default(),
         }
     }
@@ -37,11 +45,19 @@ impl Place {
     /// Appends the text.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.what.as_bytes());
-        let at = match self.at {
-            At::Stream(id) => format!("\n{id}\n"),
-            At::List { block, elements } => format!("\n{block} {elements}\n"),
+        let mut at = match self.at {
+            At::Stream(id) => format!("\n{id}"),
+            At::List { block, elements } => format!("\n{block} {elements}"),
         };
+        if self.read.is_some() || self.group.is_some() {
+            let read = self.read.map_or("-".into(), |read| read.to_string());
+            at = [&at, " ", &read].concat();
+        }
+        if let Some(group) = &self.group {
+            at = [&at, " ", group].concat();
+        }
         out.extend_from_slice(at.as_bytes());
+        out.push(b'\n');
         for (source, run) in self.runs.iter() {
             let Run {
                 generation,
@@ -54,36 +70,39 @@ impl Place {
     }
 
     /// Reads what `write` wrote, where it is of the same thing. The error says what is wrong.
-    pub fn parse(self, text: &[u8]) -> Result<Place, String> {
+    pub fn parse(self, text: &[u8]) -> Result<OutputPlace, String> {
         let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
         let mut rows = text.lines();
         let what = rows.next().unwrap_or_default();
         if what != self.what {
             return Err(format!("it is of {what}, not of {}", self.what));
         }
-        let at = rows.next().unwrap_or_default();
-        let at = self.at.parse(at).ok_or(format!("not a place: {at:?}"))?;
-        let mut place = Place { at, ..self };
+        let row = rows.next().unwrap_or_default();
+        let mut place = self.at(row).ok_or(format!("not a place: {row:?}"))?;
         for row in rows {
             let (source, run) = parse_run(row).ok_or(format!("not a run of lines: {row:?}"))?;
             place.runs.restore(source, run);
         }
         Ok(place)
     }
-}
 
-impl At {
-    fn parse(self, text: &str) -> Option<At> {
-        match self {
-            At::Stream(_) => Id::parse(text.as_bytes()).map(At::Stream),
-            At::List { .. } => {
-                let (block, elements) = text.split_once(' ')?;
-                Some(At::List {
-                    block: block.parse().ok()?,
-                    elements: elements.parse().ok()?,
-                })
+    /// At the place that a row names.
+    fn at(mut self, row: &str) -> Option<OutputPlace> {
+        let mut fields = row.splitn(3, ' ');
+        let first = fields.next()?;
+        match &mut self.at {
+            At::Stream(id) => {
+                *id = Id::parse(first.as_bytes())?;
+                let read = fields.next().filter(|read| *read != "-");
+                self.read = read.map(str::parse).transpose().ok()?;
+                self.group = fields.next().map(str::to_owned);
+            }
+            At::List { block, elements } => {
+                *block = first.parse().ok()?;
+                *elements = fields.next()?.parse().ok()?;
             }
         }
+        Some(self)
     }
 }
 
@@ -125,12 +144,12 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn stream(at: &str) -> Place {
+    fn stream(at: &str) -> OutputPlace {
         let id = Id::parse(at.as_bytes()).unwrap();
-        Place::start("stream logs".into(), At::Stream(id))
+        OutputPlace::start("stream logs".into(), At::Stream(id))
     }
 
-    fn text(place: &Place) -> String {
+    fn text(place: &OutputPlace) -> String {
         let mut out = Vec::new();
         place.write(&mut out);
         String::from_utf8(out).unwrap()
@@ -150,7 +169,20 @@ mod tests {
         );
         let read = stream("0-0").parse(written.as_bytes()).unwrap();
         assert_eq!((read.at, text(&read)), (place.at, written));
-        let list = |block, elements| Place::start("list logs".into(), At::List { block, elements });
+        for (read, group) in [
+            (Some(7), None),
+            (None, Some("b.log:17")),
+            (Some(7), Some("a b:1")),
+        ] {
+            (place.read, place.group) = (read, group.map(str::to_owned));
+            let again = stream("0-0").parse(text(&place).as_bytes()).unwrap();
+            assert_eq!(
+                (again.at, again.read, again.group),
+                (place.at, read, place.group.clone())
+            );
+        }
+        let list =
+            |block, elements| OutputPlace::start("list logs".into(), At::List { block, elements });
         let read = list(0, 0).parse(text(&list(7, 1000)).as_bytes()).unwrap();
         assert_eq!(text(&read), "list logs\n7 1000\n");
     }

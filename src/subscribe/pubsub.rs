@@ -105,12 +105,13 @@ fn say_subscribed(options: &cli::Subscribe, address: &Address, gap: Option<Insta
 /// From the thread that receives to the one that prints.
 #[derive(Default)]
 struct Outlet {
-    state: Mutex<State>,
+    state: Mutex<Outbox>,
     changed: Condvar,
 }
 
+/// What was received and is not printed yet.
 #[derive(Default)]
-struct State {
+struct Outbox {
     out: Vec<u8>,
     /// The printing thread has nothing to do.
     waits: bool,
@@ -161,12 +162,12 @@ impl Outlet {
         }
     }
 
-    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    fn wait<'s>(&self, state: MutexGuard<'s, Outbox>) -> MutexGuard<'s, Outbox> {
         let waited = self.changed.wait_timeout(state, TICK);
         waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Outbox> {
         self.state
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())

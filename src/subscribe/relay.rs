@@ -2,6 +2,7 @@
 //!
 //! A block is out when its destination has it for good: only then may it be acknowledged.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
@@ -18,6 +19,10 @@ pub struct Block {
     pub place: Vec<u8>,
 }
 
+/// Blocks, and bytes of them, that may be under way: some are written, and wait for the disk together, while the next are
+/// read.
+const UNDER_WAY: usize = 8;
+const BYTES_UNDER_WAY: usize = 4 * 1024 * 1024;
 /// A buffer that a giant line has blown up is given back to the system.
 const KEEP_CAPACITY: usize = 1024 * 1024;
 /// Bytes that are written as one, where writing as one is what pays.
@@ -32,7 +37,8 @@ pub struct Relay {
     to: Sender<Block>,
     back: Receiver<Block>,
     spare: Vec<Block>,
-    in_flight: usize,
+    /// The bytes of each block that is under way.
+    in_flight: VecDeque<usize>,
 }
 
 /// The writing thread's side.
@@ -48,7 +54,7 @@ pub fn pair() -> (Relay, Intake) {
         to,
         back: returned,
         spare: Vec::new(),
-        in_flight: 0,
+        in_flight: VecDeque::new(),
     };
     (relay, Intake { from, back })
 }
@@ -59,21 +65,27 @@ impl Relay {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Sends a block off. It is for the caller not to have too many under way.
+    /// Sends a block off. The caller sees to it that not too much is under way.
     pub fn send(&mut self, block: Block) -> Result<(), Ended> {
-        self.in_flight += 1;
+        self.in_flight.push_back(block.lines.len());
         self.to.send(block).map_err(|_| Ended)
     }
 
     /// Blocks that are under way.
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight.len()
+    }
+
+    /// Whether so much is under way that no more is to be read.
+    pub fn is_full(&self) -> bool {
+        let bytes: usize = self.in_flight.iter().sum();
+        self.in_flight.len() >= UNDER_WAY || bytes >= BYTES_UNDER_WAY
     }
 
     /// Whether one more block is out; waits for it as long as `wait` says, where one is under way. They come back in the
     /// order in which they were sent.
     pub fn is_out(&mut self, wait: Duration) -> Result<bool, Ended> {
-        let returned = if wait.is_zero() || self.in_flight == 0 {
+        let returned = if wait.is_zero() || self.in_flight.is_empty() {
             self.back.try_recv().map_err(|error| match error {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,
                 TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
@@ -83,7 +95,7 @@ impl Relay {
         };
         match returned {
             Ok(mut block) => {
-                self.in_flight -= 1;
+                self.in_flight.pop_front();
                 for buffer in [&mut block.lines, &mut block.place] {
                     buffer.clear();
                     buffer.shrink_to(KEEP_CAPACITY);

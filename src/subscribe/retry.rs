@@ -1,11 +1,11 @@
 //! Sessions with Redis, one after the other: what heals is waited for, and said once.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::relay::Ended;
 use crate::backoff::Backoff;
-use crate::broker::{Address, Failure, Moves, Trouble};
+use crate::broker::{Address, Failure, GroupFailure, Moves};
 use crate::error::{Error, Result};
 use crate::{signal, talk};
 
@@ -24,11 +24,11 @@ impl From<Failure> for Break {
     }
 }
 
-impl From<Trouble> for Break {
-    fn from(trouble: Trouble) -> Break {
-        match trouble {
-            Trouble::NoGroup => Break::NoGroup,
-            Trouble::Failure(failure) => Break::Redis(failure),
+impl From<GroupFailure> for Break {
+    fn from(failure: GroupFailure) -> Break {
+        match failure {
+            GroupFailure::NoGroup => Break::NoGroup,
+            GroupFailure::Other(failure) => Break::Redis(failure),
         }
     }
 }
@@ -47,6 +47,8 @@ pub struct Health {
     is_known: bool,
     away: Option<Instant>,
     backoff: Backoff,
+    /// No pause is longer.
+    longest_pause: Duration,
     moves: Moves,
 }
 
@@ -77,7 +79,7 @@ impl Health {
 
     /// Waits before the next try, until a signal at most.
     fn rest(&mut self, stop: &AtomicBool) {
-        let end = Instant::now() + self.backoff.pause();
+        let end = Instant::now() + self.backoff.pause().min(self.longest_pause);
         signal::sleep_until(end, || stop.load(Relaxed));
     }
 }
@@ -85,6 +87,7 @@ impl Health {
 /// Runs sessions until one has done its work, an error does not heal, or a signal comes while Redis is away.
 pub fn retry(
     what: String,
+    longest_pause: Duration,
     stop: &AtomicBool,
     mut session: impl FnMut(&mut Health) -> Result<(), Break>,
 ) -> Result<()> {
@@ -93,6 +96,7 @@ pub fn retry(
         is_known: false,
         away: None,
         backoff: Backoff::default(),
+        longest_pause,
         moves: Moves::default(),
     };
     loop {

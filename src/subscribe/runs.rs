@@ -22,7 +22,7 @@ pub struct Run {
 }
 
 #[derive(Debug, Default)]
-struct Source {
+struct SourceRuns {
     /// In order, and without overlaps.
     runs: Vec<Run>,
     /// The delivery that brought its last line.
@@ -36,7 +36,7 @@ struct Source {
 /// The runs of every source.
 #[derive(Debug, Default)]
 pub struct Runs {
-    sources: HashMap<Vec<u8>, Source>,
+    sources: HashMap<Vec<u8>, SourceRuns>,
     /// Lines that were looked at.
     clock: u64,
 }
@@ -91,7 +91,7 @@ impl Runs {
     }
 }
 
-impl Source {
+impl SourceRuns {
     fn add(&mut self, generation: u64, offset: u64, length: u64, follows: bool) -> bool {
         let behind = self
             .runs

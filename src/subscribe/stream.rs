@@ -1,27 +1,27 @@
-//! Receives a stream as one who is in no group: everything, from the last id that came on.
+//! Receives a stream as one who is in no group: everything, from the last id that came on. Nobody who trims waits for him, so
+//! what is gone before it came is said.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::WAIT;
+use super::missing::Missing;
 use super::passage::{News, Passage};
 use super::place::At;
 use super::retry::{Break, Health, retry};
-use crate::broker::{Address, Id, Reading};
+use crate::broker::{Address, Extent, Id, Reading, StreamEntry};
 use crate::cli::{self, From};
 use crate::error::Result;
-use crate::talk;
-
-/// Blocks that may be under way: some are written, and wait for the disk together, while the next are read.
-pub const UNDER_WAY: usize = 8;
 
 /// A reader of one stream.
 pub struct Follower<'a> {
-    pub options: &'a cli::Subscribe,
-    pub address: &'a Address,
-    pub key: &'a [u8],
-    pub passage: Passage<'a>,
+    options: &'a cli::Subscribe,
+    address: &'a Address,
+    key: &'a [u8],
+    passage: Passage<'a>,
     /// The last id that came. None: nobody has looked yet where to begin.
-    pub last: Option<Id>,
+    last: Option<Id>,
+    missing: Missing,
 }
 
 impl<'a> Follower<'a> {
@@ -32,6 +32,7 @@ impl<'a> Follower<'a> {
         passage: Passage<'a>,
     ) -> Follower<'a> {
         let kept = passage.place.as_ref().map(|place| place.at);
+        let read = passage.place.as_ref().and_then(|place| place.read);
         let last = match kept {
             Some(At::Stream(id)) if id > Id::START => Some(id),
             _ => None,
@@ -42,61 +43,88 @@ impl<'a> Follower<'a> {
             key,
             passage,
             last,
+            missing: Missing::new(
+                format!("redis {address}: the stream {}", key.escape_ascii()),
+                read,
+            ),
         }
     }
 
     /// Receives until `--count` lines, a signal, or an error that does not heal.
-    pub fn run(mut self, stop: &std::sync::atomic::AtomicBool) -> Result<()> {
+    pub fn run(mut self, stop: &AtomicBool) -> Result<()> {
         let what = format!("the stream {}", self.key.escape_ascii());
-        retry(what, stop, |health| self.session(health))
+        retry(what, Duration::MAX, stop, |health| self.session(health))
     }
 
     fn session(&mut self, health: &mut Health) -> Result<(), Break> {
         let mut reading = Reading::open(self.address, self.key)?;
         let mut last = self.find_start(&mut reading)?;
         health.is_well(self.address);
-        reading.ask(last, self.passage.count(), WAIT)?;
+        let mut asked = self.passage.count();
+        reading.ask(last, asked, WAIT)?;
         while !self.passage.is_done() {
-            while self.passage.relay.in_flight() >= UNDER_WAY {
-                self.passage.relay.is_out(WAIT)?;
+            let (delivered, extent) = reading.delivered()?;
+            let entries = delivered.entries;
+            if let Some(extent) = extent {
+                self.look_for_gap(last, &entries, &extent);
             }
-            while self.passage.relay.is_out(Duration::ZERO)? {}
-            let delivery = reading.delivery()?;
-            if let Some(entry) = delivery.entries.last() {
-                last = entry.id;
-            }
+            let is_all = entries.len() < asked;
+            last = entries.last().map_or(last, |entry| entry.id);
             // So that Redis is not idle meanwhile; what nobody fetches any more costs nothing.
-            let count = self.passage.count_behind(delivery.entries.len());
-            if count > 0 {
-                reading.ask(last, count, WAIT)?;
+            asked = self.passage.count_behind(entries.len());
+            if asked > 0 {
+                reading.ask(last, asked, WAIT)?;
             }
             self.last = Some(last);
-            if !delivery.entries.is_empty() {
-                self.passage
-                    .send_entries(&delivery.entries, News::Continued)?;
+            for entry in entries {
+                self.passage.push_entry(entry, News::Continued);
             }
-            if count == 0 && !self.passage.is_done() {
-                reading.ask(last, self.passage.count(), WAIT)?;
+            if is_all || self.passage.is_block_full() {
+                self.send(last)?;
+            }
+            if asked == 0 && !self.passage.is_done() {
+                asked = self.passage.count();
+                reading.ask(last, asked, WAIT)?;
             }
         }
-        self.passage.settle()?;
+        self.send(last)?;
+        Ok(self.passage.settle()?)
+    }
+
+    fn send(&mut self, last: Id) -> Result<(), Break> {
+        if self.passage.has_entries() {
+            self.passage.send(At::Stream(last), self.missing.read())?;
+        }
+        while self.passage.relay.is_full() {
+            self.passage.relay.is_out(WAIT)?;
+        }
+        while self.passage.relay.is_out(Duration::ZERO)? {}
         Ok(())
+    }
+
+    /// The entries that came were read before the stream was looked at: some may be gone since.
+    fn look_for_gap(&mut self, last: Id, entries: &[StreamEntry], extent: &Extent) {
+        let start = extent.start();
+        let (gone, there) = entries.split_at(entries.partition_point(|entry| entry.id <= start));
+        self.missing.add(gone.len());
+        self.missing
+            .look(gone.last().map_or(last, |entry| entry.id), extent);
+        self.missing.add(there.len());
     }
 
     /// The id behind which to go on.
     fn find_start(&mut self, reading: &mut Reading) -> Result<Id, Break> {
-        let newest = reading.last_id()?.unwrap_or(Id::START);
+        let extent = reading.look()?.unwrap_or_default();
+        let newest = extent.newest;
         let start = match (self.last, self.options.from) {
             (Some(last), _) if last > newest => {
-                talk::warn(&format!(
-                    "redis {}: the stream {} ends at {newest}, before what was read up to {last}: it was removed, or \
-                     Redis has lost the end of it; reading it from its start",
-                    self.address,
-                    self.key.escape_ascii()
-                ));
+                self.missing.say_lost_end(last, &extent);
                 Id::START
             }
-            (Some(last), _) => last,
+            (Some(last), _) => {
+                self.missing.look_back(last, &extent);
+                last
+            }
             (None, From::Start) => Id::START,
             (None, From::End) => newest,
         };

@@ -211,6 +211,81 @@ fn a_slow_consumer_is_not_taken_for_a_dead_one() {
 }
 
 #[test]
+fn slow_consumers_that_live_take_nothing_from_each_other() {
+    let scene = Scene::new();
+    let total = 1200;
+    send(&scene, "stream", 0..total);
+    // Each block is soon out, and all that is in hand takes far longer than `--claim-after`.
+    let command = "while IFS= read -r line; do echo \"$line\"; sleep 0.002; done";
+    let names = ["a", "b"];
+    let args = ["--claim-after", "300ms", "--exec", command];
+    let group = names.map(|name| consumer(&scene, name, &args).spawn());
+    let printed = |process: &Process| published_lines(&process.stdout()).len();
+    wait_until("all is out", || {
+        group.iter().map(printed).sum::<usize>() >= total && pending(&scene) == 0
+    });
+    let mut all = Vec::new();
+    for process in group {
+        let ended = process.sigterm();
+        assert!(!ended.stderr.contains("took over"), "{}", ended.stderr);
+        all.extend(published_lines(&ended.stdout));
+    }
+    assert_eq!(all.len(), total, "none twice");
+}
+
+#[test]
+fn a_group_that_is_removed_is_made_again_from_where_the_file_knows() {
+    let scene = Scene::new();
+    let (a, b) = (["--output", "a"], ["--output", "b"]);
+    send(&scene, "stream", 0..1000);
+    let group = [
+        consumer(&scene, "a", &a).spawn(),
+        consumer(&scene, "b", &b).spawn(),
+    ];
+    wait_until("all is in the files", || {
+        count_lines(&scene, "a") + count_lines(&scene, "b") == 1000 && pending(&scene) == 0
+    });
+    group.into_iter().for_each(|process| _ = process.sigterm());
+    let newest: Vec<(String, Vec<String>)> =
+        scene
+            .redis
+            .ask(&["XREVRANGE", "logs", "+", "-", "COUNT", "1"]);
+    let _: usize = scene.redis.ask(&["XGROUP", "DESTROY", "logs", "g"]);
+    let reader = consumer(&scene, "a", &a).spawn();
+    reader.wait_says(&format!("made again, from {} on", newest[0].0));
+    send(&scene, "stream", 1000..1010);
+    wait_until("the new lines are there", || {
+        count_lines(&scene, "a") + count_lines(&scene, "b") == 1010
+    });
+    assert!(!reader.sigterm().stderr.contains("are gone"));
+}
+
+#[test]
+fn who_has_just_begun_leaves_a_removed_group_to_who_knows_where_it_was() {
+    let scene = Scene::new();
+    send(&scene, "stream", 0..1000);
+    let old = consumer(&scene, "old", &[]).spawn();
+    wait_until("all is printed", || {
+        old.stdout() == text(0..1000).as_bytes() && pending(&scene) == 0
+    });
+    old.signal("STOP");
+    let _: usize = scene.redis.ask(&["XGROUP", "DESTROY", "logs", "g"]);
+    let new = consumer(&scene, "new", &[]).spawn();
+    wait_until("the new one looks for the group", || {
+        let clients: String = scene.redis.ask(&["CLIENT", "LIST"]);
+        clients.contains("cmd=xinfo")
+    });
+    old.signal("CONT");
+    send(&scene, "stream", 1000..1010);
+    let printed = |process: &Process| published_lines(&process.stdout()).len();
+    wait_until("the new lines are printed", || {
+        printed(&old) + printed(&new) >= 1010
+    });
+    new.wait_says("subscribed");
+    assert_eq!(printed(&old) + printed(&new), 1010);
+}
+
+#[test]
 fn a_group_that_is_removed_is_made_again_and_said() {
     let scene = Scene::new();
     let reader = consumer(&scene, "a", &["--output", "out"]).spawn();

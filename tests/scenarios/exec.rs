@@ -74,6 +74,22 @@ fn its_death_is_an_error_with_its_status() {
 }
 
 #[test]
+fn its_death_is_an_error_at_once_also_while_redis_is_away() {
+    let mut scene = Scene::new();
+    scene.redis.kill();
+    let modes: [&[&str]; 4] = [
+        &["--mode", "pubsub"],
+        &["--mode", "stream"],
+        &["--mode", "list"],
+        &GROUP,
+    ];
+    for mode in modes {
+        let ended = subscribe(&scene, mode).args(["--exec", "exit 3"]).run();
+        ended.assert_fails(1, &["--exec", "exit status: 3"]);
+    }
+}
+
+#[test]
 fn what_a_dead_command_has_not_taken_is_not_acknowledged() {
     let scene = Scene::new();
     send(&scene, "stream", 0..5000);

@@ -89,6 +89,88 @@ fn unterminated_lines_that_grow_at_once_stay_in_the_files() {
     scene.assert_arrives(watcher, &oracle, &lines(0..16));
 }
 
+/// Large lines behind small ones, so that nothing warns of them.
+#[test]
+fn a_consumer_is_small_whatever_the_lines_are() {
+    let scene = Scene::new();
+    let large = vec![b'x'; 4 << 20];
+    let (small, many) = (3000, 20);
+    let mut redis = scene.redis.connect();
+    for command in ["XADD", "RPUSH"] {
+        for n in 0..small + many {
+            let payload = if n < small { b"small" } else { &large[..] };
+            let mut add = redis::cmd(command);
+            match command {
+                "XADD" => add.arg(&["logs", "*", "line"]).arg(payload),
+                _ => add.arg("list").arg(payload),
+            };
+            add.exec(&mut redis).expect("add a line");
+        }
+    }
+    // One that is dead has all of it.
+    let _: () = scene.redis.ask(&["XGROUP", "CREATE", "logs", "left", "0"]);
+    let read = [
+        "XREADGROUP",
+        "GROUP",
+        "left",
+        "dead",
+        "STREAMS",
+        "logs",
+        ">",
+    ];
+    let _: redis::Value = scene.redis.ask(&read);
+    let size = (small * 6 + many * (large.len() + 1)) as u64;
+    let readers: [&[&str]; 5] = [
+        &["--mode", "stream", "logs"],
+        &["--mode", "stream", "--no-group", "logs"],
+        &["--mode", "stream", "--group", "g", "logs"],
+        &[
+            "--mode",
+            "stream",
+            "--group",
+            "left",
+            "--claim-after",
+            "100ms",
+            "logs",
+        ],
+        &["--mode", "list", "list"],
+    ];
+    let peak_of = |args: &[&str], fill: &mut dyn FnMut(&Process)| {
+        let _ = std::fs::remove_file(scene.home().join("out.place"));
+        std::fs::write(scene.home().join("out"), "").expect("write");
+        let reader = scene
+            .tailcast(&[
+                "subscribe",
+                "--redis",
+                &scene.redis.url(),
+                "--output",
+                "out",
+            ])
+            .args(args)
+            .spawn();
+        fill(&reader);
+        let peak = reader.memory("VmHWM");
+        assert!(peak < 68 * 1024, "{peak} KiB at its peak: {args:?}");
+        reader.sigterm();
+    };
+    let written = || std::fs::metadata(scene.home().join("out")).map_or(0, |file| file.len());
+    for args in readers {
+        peak_of(args, &mut |_| {
+            wait_until("all is written", || written() >= size)
+        });
+    }
+    peak_of(&["--mode", "pubsub"], &mut |reader| {
+        reader.wait_says("subscribed");
+        for n in 0..many as u64 {
+            let mut publish = redis::cmd("PUBLISH");
+            publish.arg("logs:X").arg(&large[..]);
+            publish.exec(&mut scene.redis.connect()).expect("publish");
+            // Redis cuts off who is far behind.
+            wait_until("it is written", || written() > n * large.len() as u64);
+        }
+    });
+}
+
 #[track_caller]
 fn assert_small(watcher: &Process) {
     let peak = watcher.memory("VmHWM");

@@ -155,3 +155,65 @@ fn what_is_published_is_appended_and_the_file_may_be_rotated() {
         "nothing is proven there"
     );
 }
+
+/// How many groups the stream has.
+fn groups(scene: &Scene) -> usize {
+    let groups: Vec<redis::Value> = scene.redis.ask(&["XINFO", "GROUPS", "logs"]);
+    groups.len()
+}
+
+#[test]
+fn what_a_group_beside_it_is_done_with_stays_until_the_file_has_it() {
+    let scene = Scene::new();
+    send(&scene, "stream", 0..1000);
+    subscribe(&scene, &ARGS).args(["--count", "500"]).run();
+    let beside = ["--mode", "stream", "--group", "mail", "--count", "1000"];
+    subscribe(&scene, &beside).run();
+    // The watcher takes away what all are done with.
+    send(&scene, "stream", 1000..1001);
+    assert!((501..=700).contains(&scene.redis.count("stream")));
+    let reader = subscribe(&scene, &ARGS).spawn();
+    wait_lines(&scene, "out", 1001);
+    let ended = reader.sigterm();
+    assert!(!ended.stderr.contains("missing"), "{}", ended.stderr);
+    assert_exactly(&lines(0..1001), &lines_in(&scene, "out"));
+    assert_eq!(groups(&scene), 2, "the file keeps its group");
+}
+
+#[test]
+fn what_was_trimmed_before_it_was_read_is_said_and_nothing_else_is() {
+    for kind in ["--no-group", "--format=raw"] {
+        let scene = Scene::new();
+        let trim = |keep: &str| {
+            let _: usize = scene.redis.ask(&["XTRIM", "logs", "MAXLEN", keep]);
+        };
+        let reader = || subscribe(&scene, &ARGS).arg(kind);
+        send(&scene, "stream", 0..100);
+        assert_eq!(reader().args(["--count", "50"]).run().code, 0);
+        trim("50");
+        let ended = reader().args(["--count", "10"]).run();
+        assert!(!ended.stderr.contains("missing"), "{}", ended.stderr);
+        trim("30");
+        let running = reader().spawn();
+        running.wait_says("were trimmed or deleted before they were read");
+        wait_lines(&scene, "out", 90);
+        // Also while it reads: it is stopped, and what comes meanwhile goes again.
+        running.signal("STOP");
+        send(&scene, "stream", 100..200);
+        trim("10");
+        running.signal("CONT");
+        wait_until("it is said again", || {
+            running.stderr().matches("missing here").count() == 2
+        });
+        send(&scene, "stream", 200..201);
+        wait_until("it goes on", || {
+            lines_in(&scene, "out")
+                .last()
+                .is_some_and(|last| *last == line(200).as_bytes())
+        });
+        let ended = running.sigterm();
+        assert_eq!(ended.stderr.matches("missing here").count(), 2);
+        let own = usize::from(kind != "--no-group");
+        assert_eq!(groups(&scene), own, "a group only where it is wanted");
+    }
+}
