@@ -29,6 +29,8 @@ pub enum Kind {
 pub struct Packing {
     pub ending: &'static str,
     pub program: &'static str,
+    /// The exit code with which it only warns, as of bytes behind the archive.
+    pub warning: Option<i32>,
 }
 
 /// The archives that are read.
@@ -36,18 +38,22 @@ const PACKINGS: [Packing; 4] = [
     Packing {
         ending: ".gz",
         program: "gzip",
+        warning: Some(2),
     },
     Packing {
         ending: ".zst",
         program: "zstd",
+        warning: None,
     },
     Packing {
         ending: ".xz",
         program: "xz",
+        warning: Some(2),
     },
     Packing {
         ending: ".bz2",
         program: "bzip2",
+        warning: None,
     },
 ];
 

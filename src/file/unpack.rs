@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout};
 use std::time::SystemTime;
 
@@ -24,6 +25,9 @@ pub struct Unpacked {
     /// It ended too early.
     has_failed: bool,
 }
+
+/// The signal of a system that is short of memory.
+const SIGKILL: i32 = 9;
 
 /// Bytes that are asked of the child at once.
 const STEP: usize = 256 * 1024;
@@ -97,8 +101,14 @@ impl Unpacked {
         };
         let more = stdout.take(STEP as u64).read_to_end(&mut self.window)?;
         if more == 0 {
+            let status = child.wait()?;
+            if status.signal() == Some(SIGKILL) {
+                let text = format!("{} was killed", self.packing.program);
+                self.end();
+                return Err(io::Error::new(io::ErrorKind::Interrupted, text));
+            }
             self.ended = true;
-            self.has_failed = !child.wait()?.success();
+            self.has_failed = !status.success() && status.code() != self.packing.warning;
         }
         Ok(())
     }
@@ -211,6 +221,7 @@ mod tests {
     const GZIP: Packing = Packing {
         ending: ".gz",
         program: "gzip",
+        warning: Some(2),
     };
 
     #[test]
@@ -259,6 +270,18 @@ mod tests {
     }
 
     #[test]
+    fn bytes_behind_an_archive_are_only_a_warning() {
+        let (folder, archive, content) = packed(GZIP).unwrap();
+        let path = folder.path().join("archive");
+        let mut behind = File::options().append(true).open(path).unwrap();
+        behind.write_all(b"no archive").unwrap();
+        let mut unpacked = Unpacked::new(archive, GZIP);
+        let mut buffer = vec![0; content.len() + 1];
+        assert_eq!(unpacked.read_at(&mut buffer, 0).unwrap(), content.len());
+        unpacked.check_end().unwrap();
+    }
+
+    #[test]
     fn an_archive_that_is_not_whole_is_an_error_and_so_is_a_program_that_is_not_there() {
         let (_folder, archive, content) = packed(GZIP).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -287,6 +310,7 @@ mod tests {
         let nobody = Packing {
             ending: ".no",
             program: "no-such-program",
+            warning: None,
         };
         assert_eq!(
             through(nobody).unwrap_err().kind(),
