@@ -73,16 +73,21 @@ pub fn is_utf16(head: &[u8]) -> bool {
     head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff")
 }
 
-/// Whether a file's beginning is text: no byte that no text has, but for NULs of a hole at its start.
+/// Whether a file's beginning is text: less than half of it is neither ASCII nor UTF-8. Logs do hold control characters, as
+/// between the fields of FIX; archives, images and random bytes hold little else. NULs tell nothing: of UTF-16 they are
+/// every other byte, and a hole has no other.
 pub fn is_text(head: &[u8]) -> bool {
-    if is_utf16(head) {
-        return true;
-    }
-    let head = &head[leading_nuls(head)..];
-    let is_control = |byte: &u8| *byte < 0x20 && !b"\t\n\r\x0b\x0c\x1b\x08".contains(byte);
-    let controls = head.iter().filter(|byte| is_control(byte)).count();
-    // Logs do hold a stray control character; archives and images hold them everywhere.
-    controls * 20 <= head.len()
+    let is_strange = |byte: &u8| *byte < 0x20 && !b"\0\t\n\r\x0b\x0c\x1b\x08".contains(byte);
+    let strange = head.utf8_chunks().map(|chunk| {
+        let controls = chunk
+            .valid()
+            .as_bytes()
+            .iter()
+            .filter(|byte| is_strange(byte));
+        controls.count() + chunk.invalid().len()
+    });
+    let nuls = head.iter().filter(|byte| **byte == 0).count();
+    is_utf16(head) || strange.sum::<usize>() * 2 <= head.len() - nuls
 }
 
 #[cfg(test)]
@@ -130,8 +135,21 @@ mod tests {
 
     #[test]
     fn text_is_told_from_other_things() {
-        let table: [(&[u8], bool); 7] = [
+        let random: Vec<u8> = (0..4096_u32)
+            .map(|n| (crate::position::fnv1a(&n.to_le_bytes()) >> 32) as u8)
+            .collect();
+        let unmarked: Vec<u8> = "no mark\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let table: [(&[u8], bool); 10] = [
             (b"", true),
+            (
+                b"8=FIX.4.4\x019=65\x0135=A\x0149=b\x0156=B\x0110=062\x01\n",
+                true,
+            ),
+            (&unmarked, true),
+            (&random, false),
             (b"{\"type\":\"INFO\"}\n", true),
             ("größer\n".as_bytes(), true),
             (b"\x1b[31mred\x1b[0m\n", true),

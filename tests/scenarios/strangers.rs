@@ -161,3 +161,24 @@ fn rotated_files_that_were_there_before_the_first_start_are_not_published() {
         },
     );
 }
+
+#[test]
+fn a_log_with_control_characters_is_a_log() {
+    // FIX: each field ends with one.
+    let line =
+        |n: usize| format!("8=FIX.4.4\u{1}9=65\u{1}35=A\u{1}49=T\u{1}34={n}\u{1}10=062\u{1}");
+    let text =
+        |range: std::ops::Range<usize>| -> String { range.map(|n| line(n) + "\n").collect() };
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..10));
+    scene.once("app.log");
+    for round in 1..4 {
+        scene.append("app.log", text(round * 10..round * 10 + 10));
+        scene.rotate("app.log");
+    }
+    scene.append("app.log", text(40..50));
+    scene.once("app.log");
+    let written: Vec<_> = (0..50).map(line).collect();
+    assert_exactly(&written, &oracle.settle());
+}
