@@ -140,7 +140,9 @@ impl<'w> Reader<'w> {
         };
         for path in named.ones {
             let found = reader.admission.admit(&path, options.reset)?;
-            let is_missing = !path.exists();
+            // Of a log that is known the rest may be read, although it is away.
+            let is_known = options.once && found.checkpoint.is_some();
+            let is_missing = !is_known && !path.exists();
             if is_missing {
                 reader.missing.push(path.clone());
             }

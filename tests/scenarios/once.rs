@@ -148,3 +148,19 @@ fn once_reads_what_was_rotated_before_it_began() {
     scene.once("app.log");
     assert_exactly(&lines(0..30), &oracle.settle());
 }
+
+#[test]
+fn the_rest_of_a_log_that_is_away_is_read() {
+    // logrotate's `nocreate`: its program makes it anew with the next line.
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..10));
+    scene.once("app.log");
+    scene.append("app.log", text(10..20));
+    scene.rename("app.log", "app.log.1");
+    scene.once("app.log");
+    assert_exactly(&lines(0..20), &oracle.settle());
+    scene.append("app.log", text(20..30));
+    scene.once("app.log");
+    assert_exactly(&lines(0..30), &oracle.settle());
+}
