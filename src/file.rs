@@ -98,6 +98,9 @@ pub struct Tail<'w> {
     dates: Option<Dates>,
     /// Up to here the path was looked at.
     polled: SystemTime,
+    stepped: Instant,
+    /// The last poll was no longer ago than nothing can have come and gone since.
+    looked_lately: bool,
     was_absent: bool,
     inspector: Inspector,
     /// With their reasons, and not yet said.
@@ -175,6 +178,8 @@ impl<'w> Tail<'w> {
             since: dates.map(|dates| dates.as_of),
             dates,
             polled: SystemTime::now() - CLOCK_STEP,
+            stepped: Instant::now(),
+            looked_lately: false,
             was_absent: false,
             inspector: Inspector::default(),
             gaps: Vec::new(),

@@ -86,6 +86,8 @@ pub struct Facts {
     pub is_all_ours: bool,
     /// Names of rotated files that are something else: links, pipes, folders.
     pub others: Vec<Name>,
+    /// The look before this one was a moment ago: nothing was there that it has not seen.
+    pub looked_lately: bool,
     /// The path was seen to be absent: so what appears there is the successor, however late.
     pub was_absent: bool,
     /// The number of the next generation, where none is known.

@@ -30,8 +30,9 @@ pub struct Generation {
     pub end: Position,
     /// As it was when it was last read.
     pub stat: Stat,
-    /// The largest size that it was seen to have.
+    /// The largest size that it was seen to have, and the last one, which may be that of what followed a truncation.
     pub seen: u64,
+    last_size: u64,
     /// While nothing was read: a place of its content at the last look, by which it is known whether it was truncated.
     pub mark: Option<(u64, Anchor)>,
     /// Made by copytruncate: a line that it ends in goes on in another file.
@@ -120,6 +121,7 @@ impl Generation {
             end,
             stat,
             seen: stat.size,
+            last_size: stat.size,
             mark: None,
             is_copy: false,
             ended: false,
@@ -157,6 +159,11 @@ impl Generation {
             Body::Packed(..) => self.stat.size,
             Body::Plain(_) | Body::Sought => self.end.offset + self.unread(),
         }
+    }
+
+    /// Its path has this size now. What it had at the look before was its own, or a read would have found it cut.
+    pub fn note_size(&mut self, size: u64) {
+        self.seen = self.seen.max(std::mem::replace(&mut self.last_size, size));
     }
 
     /// Looks at the open file; None where there is none that can change.
@@ -206,11 +213,14 @@ impl Generation {
                 self.scan = Scan::default();
             }
             self.stat = stat;
-            self.seen = self.seen.max(stat.size);
         }
         match self.take(limits, buffer, sink) {
             Ok(taken) => {
                 self.trouble = Trouble::default();
+                match taken {
+                    Taken::Cut => self.last_size = self.seen,
+                    _ => self.seen = self.seen.max(self.stat.size),
+                }
                 taken
             }
             Err(error) => {

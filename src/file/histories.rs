@@ -176,6 +176,7 @@ impl History {
             polls += 1;
             assert!(polls < 2_000, "it never comes to an end");
             let polled = tail.poll(Instant::now(), buffer, &mut self.told);
+            self.writer.look_at();
             self.told.gaps += tail.say_gaps().len();
             match polled {
                 Polled::Idle if times.is_none() && tail.looking == Looking::Due => {
@@ -297,7 +298,7 @@ impl History {
             log.seen && !log.untold || log.lines.iter().any(|line| came.contains(line))
         });
         let silent: Vec<_> = of_known
-            .flat_map(|log| &log.lines)
+            .flat_map(|log| log.lines.iter().filter(|line| !log.unseen.contains(*line)))
             .filter(|line| lost(line) && !self.writer.late.contains(*line))
             .collect();
         prop_assert!(

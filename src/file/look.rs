@@ -136,6 +136,7 @@ impl Tail<'_> {
             since: self.since,
             held_until: self.dates.map(|dates| dates.made),
             others,
+            looked_lately: self.looked_lately,
             was_absent: self.was_absent,
             is_all_ours: self.before == Before::Nothing,
             next: self.committed.current.generation + 1,

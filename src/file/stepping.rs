@@ -1,6 +1,6 @@
 //! What is to be done next with a log: a look around, or to read on.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::generation::Generation;
 use super::look::Looked;
@@ -8,6 +8,9 @@ use super::open::{Stat, stat};
 use super::{CLOCK_STEP, LOOK_AGAIN, State, Tail, open};
 use crate::error::describe;
 use crate::position::Position;
+
+/// What is written and truncated within this time is taken to be seen.
+const LATELY: Duration = Duration::from_secs(1);
 
 /// When to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,8 @@ impl Tail<'_> {
     /// Looks at the path, and follows it where it is another file. None: a look is not through yet.
     pub(super) fn step(&mut self, now: Instant) -> Option<Step> {
         self.polled = SystemTime::now() - CLOCK_STEP;
+        self.looked_lately = now.saturating_duration_since(self.stepped) <= LATELY;
+        self.stepped = now;
         let path = match stat(&self.place.path) {
             Ok(path) => path,
             Err(error) => {
@@ -78,7 +83,7 @@ impl Tail<'_> {
             && path.id == newest.stat.id
             && !newest.is_sought()
         {
-            newest.seen = newest.seen.max(path.size);
+            newest.note_size(path.size);
         }
         let newest = self.chain.last().filter(|g| !g.is_sought());
         let newest = newest.map(|g| (&g.end, g.stat));

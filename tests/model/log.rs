@@ -45,6 +45,8 @@ pub struct Line {
     pub late: bool,
     /// Its file was destroyed before it was known to have arrived.
     pub doubtful: bool,
+    /// Its file was truncated while a watcher ran, which may not have seen it by then.
+    pub unseen: bool,
 }
 
 /// A file that the path has been.
@@ -199,6 +201,7 @@ impl Log {
             text,
             late: false,
             doubtful: false,
+            unseen: false,
         });
     }
 
@@ -231,6 +234,7 @@ impl Log {
             text: begun + &rest,
             late: true,
             doubtful: false,
+            unseen: false,
         });
         Some(format!("finish the half line in {name}"))
     }
@@ -416,7 +420,12 @@ impl Log {
     }
 
     /// `: > app.log`
-    pub fn truncate_live(&mut self, scene: &Scene, arrived: &Arrived) -> Option<String> {
+    pub fn truncate_live(
+        &mut self,
+        scene: &Scene,
+        arrived: &Arrived,
+        is_watched: bool,
+    ) -> Option<String> {
         if !self.present {
             return None;
         }
@@ -427,6 +436,9 @@ impl Log {
             .and_then(|f| f.set_len(0))
             .expect("truncate a log");
         self.doubt(self.generations.len() - 1, arrived);
+        for line in &mut self.last().lines {
+            line.unseen = is_watched && line.doubtful;
+        }
         self.begin_truncated();
         Some(format!("truncate {} for good", self.file()))
     }

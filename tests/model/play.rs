@@ -170,6 +170,7 @@ impl Play {
         if (49..57).contains(&kind) && !self.calm {
             self.look();
         }
+        let is_watched = self.watcher.is_some() && !self.paused;
         let (scene, rng, log) = (&self.scene, &mut self.rng, &mut self.logs[which]);
         let arrived = &self.arrived;
         match kind {
@@ -185,7 +186,7 @@ impl Play {
             49..57 if self.calm => None,
             49..53 => log.delete_rotated(scene, rng, arrived),
             53..55 => log.delete_live(scene, arrived),
-            55 => log.truncate_live(scene, arrived),
+            55 => log.truncate_live(scene, arrived, is_watched),
             56 => log.spoil(scene, rng, arrived),
             57..60 => log.back_up(scene, rng),
             _ => Some(log.add_stranger(scene, rng)),

@@ -112,7 +112,7 @@ impl Log {
             .generations
             .iter()
             .filter(|g| g.is_known(all))
-            .flat_map(|g| g.lines.iter().filter(|l| !l.late))
+            .flat_map(|g| g.lines.iter().filter(|l| !l.late && !l.unseen))
             .map(|l| l.text.as_str())
             .filter(|l| !all.contains(l.as_bytes()))
             .collect();

@@ -121,6 +121,23 @@ fn a_log_that_was_truncated_for_good_with_lines_unread_is_a_gap() {
     says_a_gap(&scene, &oracle, 20..25);
 }
 
+#[test]
+fn a_log_that_is_emptied_once_all_of_it_was_read_is_no_gap() {
+    let scene = Scene::new();
+    let oracle = scene.subscriber();
+    scene.append("app.log", text(0..10));
+    let watcher = scene.watch("app.log").spawn();
+    for round in 1..4 {
+        oracle.wait_for(round * 10);
+        fs::write(scene.path("app.log"), "").expect("truncate");
+        scene.append("app.log", text(round * 10..round * 10 + 10));
+    }
+    oracle.wait_for(40);
+    let ended = watcher.sigterm();
+    assert_eq!(gaps(&ended.stderr), Vec::<&str>::new());
+    assert_exactly(&lines(0..40), &oracle.settle());
+}
+
 /// The number behind a word.
 #[track_caller]
 fn number_behind(said: &str, word: &str) -> u64 {

@@ -94,7 +94,8 @@ impl Look<'_> {
             return None;
         }
         if place == Place::Lost {
-            return Some(Event::Gap(gap_behind(known), NO_COPY.to_string()));
+            let gap = Event::Gap(gap_behind(known), NO_COPY.to_string());
+            return Some(gap).filter(|_| !self.was_all_read(known));
         }
         let (gap, why) = self.gap_behind_backup(known, place)?;
         Some(Event::Gap(gap, why))
@@ -147,6 +148,7 @@ impl Look<'_> {
             Place::Unlisted if !unread.files.iter().all(is_path) && known.probe.is_some() => {
                 "it was removed, or moved to where nobody looks (--rotated): what followed it is not known"
             }
+            Place::Lost if known.hold == Hold::Cut && self.was_all_read(known) => return None,
             Place::Lost if known.hold == Hold::Cut => NO_COPY,
             Place::Lost if known.is_read() => {
                 "the file that was being read is gone, or closed to us"
@@ -164,6 +166,11 @@ impl Look<'_> {
             _ => return None,
         };
         Some((gap_behind(known), why.to_string()))
+    }
+
+    /// Whether all that was seen of a generation was read, a moment ago: with its truncation nothing is missing.
+    fn was_all_read(&self, known: &Known) -> bool {
+        self.facts.looked_lately && known.seen <= known.offset
     }
 
     /// What is missing of a generation of which there is only a backup.

@@ -23,6 +23,10 @@ pub struct Log {
     pub seen: bool,
     /// What was there of it before a line was read may be gone without a trace, or lie in an archive.
     pub untold: bool,
+    /// So many lines were there at the last poll.
+    looked_at: usize,
+    /// Those that came and were truncated away between two polls.
+    pub unseen: HashSet<String>,
 }
 
 /// A rotated log.
@@ -367,6 +371,11 @@ impl Writer {
         }
         self.step_clock();
         self.doubt(self.logs.len() - 1, arrived);
+        let log = self.last();
+        log.unseen = log.lines[log.looked_at.min(log.lines.len())..]
+            .iter()
+            .cloned()
+            .collect();
         self.cut();
         self.loose.extend(self.torn.drain());
     }
@@ -375,6 +384,14 @@ impl Writer {
     pub fn back_up(&self) {
         if self.present {
             fs::copy(self.path(), self.folder.path().join("app.log.bak")).unwrap();
+        }
+    }
+
+    /// The path is polled.
+    pub fn look_at(&mut self) {
+        if self.present {
+            let log = self.last();
+            log.looked_at = log.lines.len();
         }
     }
 
