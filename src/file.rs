@@ -108,6 +108,8 @@ pub struct Tail<'w> {
     /// Up to where the files were read that the last poll has closed.
     closed: Vec<Position>,
     looking: Looking,
+    /// Not all that is to be read could be opened: the rest comes once what is open has been read.
+    is_short: bool,
     /// The path as it was before the last look.
     looked_at: Option<State>,
     /// Something was done since the last commit.
@@ -185,6 +187,7 @@ impl<'w> Tail<'w> {
             gaps: Vec::new(),
             closed: Vec::new(),
             looking: Looking::Due,
+            is_short: false,
             looked_at: None,
             has_moved: false,
             is_dated: true,
@@ -261,7 +264,7 @@ impl<'w> Tail<'w> {
 
     /// Where the newest file ends now. None: it is not known yet which that is.
     pub fn end_of_now(&self) -> Option<(u64, u64)> {
-        if self.looking == Looking::Due {
+        if self.looking == Looking::Due || self.is_short {
             return None;
         }
         let end = |g: &Generation| (g.end.generation, g.end.offset + g.unread());
@@ -286,6 +289,13 @@ impl<'w> Tail<'w> {
     /// Up to where the files were read that the last poll has closed. They are in its progress for the last time.
     pub fn closed(&self) -> &[Position] {
         &self.closed
+    }
+
+    /// What stands in the way of looking or of reading, where something does.
+    pub fn trouble(&self) -> Option<String> {
+        let refused = self.chain.iter().find(|g| g.is_troubled());
+        let of_look = Some(&self.trouble).filter(|text| !text.is_empty());
+        refused.map(Generation::trouble).or(of_look.cloned())
     }
 
     /// Bytes that are there and not yet taken.
@@ -330,20 +340,37 @@ impl<'w> Tail<'w> {
                 index += 1;
                 continue;
             }
-            if generation.is_sought() {
+            // Its first lines are certain only by a look, which cannot be had now.
+            let is_first = is_newest && generation.end.offset == 0;
+            let is_unsure = is_first && !self.is_short && self.looking.has_failed(now);
+            if generation.is_sought() || is_unsure {
                 break;
             }
             let start = self.chain[index].end;
-            let taken = self.chain[index].read(now, &self.limits, buffer, sink);
+            let is_path = is_newest && !self.was_absent && !self.is_short;
+            let links = if is_path {
+                Links::Follow
+            } else {
+                Links::Refuse
+            };
+            let taken = self.chain[index].read(now, &self.limits, links, buffer, sink);
             let is_intact = start.offset > 0 && matches!(taken, Taken::Lines | Taken::Nothing);
-            let is_path = is_newest && !self.was_absent;
-            if is_path && is_intact && !self.chain[index].is_troubled() {
+            if is_path && is_intact {
                 self.has_seen_all();
             }
             match taken {
                 Taken::Lines => return self.taken(index, start, sink),
                 Taken::NoRoom => return Polled::NoRoom,
+                Taken::Refused if is_path => {}
+                Taken::Refused => {
+                    let Some(next) = self.pass_refused(index, now) else {
+                        break;
+                    };
+                    index = next;
+                    continue;
+                }
                 Taken::Nothing => {}
+                Taken::Cut if is_newest && self.looking.has_failed(now) => break,
                 Taken::Cut if is_newest => {
                     self.looking = Looking::Due;
                     return Polled::Read;
@@ -353,7 +380,7 @@ impl<'w> Tail<'w> {
                     continue;
                 }
                 Taken::Broken => {
-                    self.let_go_of_broken(index);
+                    self.let_go_of_unreadable(index);
                     continue;
                 }
             }
@@ -374,9 +401,13 @@ impl<'w> Tail<'w> {
         if index + 1 == self.chain.len() && start.offset == 0 && self.chain[index].end.offset > 0 {
             let end = std::mem::replace(&mut self.chain[index].end, start);
             let trail = std::mem::take(&mut self.chain[index].trail);
-            if self.try_to_look() != Some(Looked::Same) {
-                self.looking = Looking::Due;
+            let looked = self.try_to_look();
+            if looked != Some(Looked::Same) {
                 sink.discard();
+                if self.looking.has_failed(Instant::now()) {
+                    return Polled::Idle;
+                }
+                self.looking = Looking::Due;
                 return Polled::Read;
             }
             (self.chain[index].end, self.chain[index].trail) = (end, trail);

@@ -102,8 +102,9 @@ flags! {
         ///       --once                publish what is there, wait for Redis to have it,
         ///                             write the checkpoint, exit; silent on success
         once: bool = false => options.once = true;
-        ///       --timeout DURATION    with --once: give up, exit 75, when there was no
-        ///                             progress for so long (default: 30s)
+        ///       --timeout DURATION    with --once: give up, exit 75 (1 where a file cannot
+        ///                             be read), when there was no progress for so long
+        ///                             (default: 30s)
         timeout: Duration = Duration::from_secs(30) => options.timeout = args.duration()?;
         ///       --poll DURATION       time between looks at the files (default: 20ms);
         ///                             twice as long after 5 s without a line

@@ -12,8 +12,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::LOOK_AGAIN;
 use super::Sink;
-use super::open::{Stat, bytes_before, holds, read_at, skip_hole};
+use super::open::{Links, Stat, bytes_before, holds, is_shortage, open, read_at, skip_hole};
 use super::unpack::Unpacked;
 use crate::lines::{is_utf16, leading_nuls, pieces, take_line, without_mark};
 use crate::position::{ANCHOR_LEN, Anchor, Position};
@@ -78,6 +79,8 @@ struct Scan {
 #[derive(Debug, Default)]
 struct Trouble {
     text: String,
+    /// Since when the file itself answers so. None: only the system is short of something.
+    since: Option<Instant>,
     again_at: Option<Instant>,
     /// What the archive was that could not be unpacked to its end.
     archive: Option<(u64, SystemTime)>,
@@ -94,6 +97,8 @@ pub enum Taken {
     Nothing,
     /// The bytes before the offset are not there any more.
     Cut,
+    /// It cannot be read for now.
+    Refused,
     /// It is an archive that ends here, and should not.
     Broken,
 }
@@ -109,7 +114,6 @@ pub struct Limits {
 
 /// How many pieces are searched for a newline in one go, so that no other file waits for a giant line.
 const PIECES: usize = 64;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const PLACES: usize = 32;
 
 impl Generation {
@@ -147,7 +151,7 @@ impl Generation {
     pub fn unread(&self) -> u64 {
         let size = match &self.body {
             Body::Sought => 0,
-            Body::Plain(file) => file.metadata().map_or(0, |now| now.len()),
+            Body::Plain(file) => file.metadata().map_or(self.seen, |now| now.len()),
             Body::Packed(_, length) => *length,
         };
         size.saturating_sub(self.end.offset)
@@ -191,16 +195,17 @@ impl Generation {
     }
 
     /// Takes lines into the sink: at most one chunk, and at most until it is full. Where the file cannot be read, that is
-    /// said once, and it is tried again later.
+    /// said once, and it is tried again later. `links`: whether its name may be one.
     pub fn read(
         &mut self,
         now: Instant,
         limits: &Limits,
+        links: Links,
         buffer: &mut [u8],
         sink: &mut dyn Sink,
     ) -> Taken {
         if self.trouble.again_at.is_some_and(|time| now < time) {
-            return Taken::Nothing;
+            return Taken::Refused;
         }
         if !sink.has_room() {
             return Taken::NoRoom;
@@ -236,7 +241,8 @@ impl Generation {
                     self.trouble.archive = archive;
                 }
                 self.say_trouble(now, &error);
-                Taken::Nothing
+                self.reopen(links);
+                Taken::Refused
             }
         }
     }
@@ -255,9 +261,19 @@ impl Generation {
             ));
             self.trouble.text = text;
         }
-        self.trouble.again_at = Some(now + FIRST_PAUSE);
-        // It stands in nobody's way.
-        self.ended = true;
+        let lasting = (!is_shortage(error)).then_some(now);
+        self.trouble.since = lasting.and(self.trouble.since).or(lasting);
+        self.trouble.again_at = Some(now + LOOK_AGAIN);
+    }
+
+    /// Opens its file anew where it was found: a handle may go stale while the file lives on.
+    fn reopen(&mut self, links: Links) {
+        if let Body::Plain(file) = &mut self.body
+            && let Ok((again, stat)) = open(&self.name, links)
+            && (stat.id, stat.born) == (self.stat.id, self.stat.born)
+        {
+            *file = again;
+        }
     }
 
     /// Whether every line is taken that was complete when it was last read.
@@ -282,6 +298,11 @@ impl Generation {
         let is_it = holds(file, end.offset, end.anchor).unwrap_or(false);
         let file = is_it.then(|| file.try_clone().ok()).flatten()?;
         Some((Body::Plain(file), self.stat))
+    }
+
+    /// Since when the file itself does not let itself be read.
+    pub fn refused_since(&self) -> Option<Instant> {
+        self.trouble.since
     }
 
     /// Whether it cannot be read for now.

@@ -13,7 +13,7 @@ impl Tail<'_> {
         let (is_newest, is_older) = (index + 1 == self.chain.len(), index + 2 < self.chain.len());
         let generation = &mut self.chain[index];
         let is_gone = generation.look().is_none_or(|stat| stat.links == 0);
-        if is_newest && !self.was_absent {
+        if is_newest && !self.was_absent && !self.is_short {
             return Late::Waits;
         }
         let is_silent = now.duration_since(generation.touched) >= self.limits.rotate_wait;
@@ -21,14 +21,14 @@ impl Tail<'_> {
         if !is_silent {
             return Late::Waits;
         }
-        if !generation.is_copy && !generation.is_troubled() && generation.unread() > 0 {
+        if !generation.is_copy && generation.unread() > 0 {
             // What cannot be read now is tried again at the next look.
             return match generation.take_rest(&self.limits, sink) {
                 Ok(Some(_)) => Late::Took,
                 Ok(None) | Err(_) => Late::Waits,
             };
         }
-        if !is_gone && !is_older {
+        if !is_gone && !is_older && !self.is_short {
             return Late::Waits;
         }
         self.close(index);
@@ -37,25 +37,29 @@ impl Tail<'_> {
 
     fn close(&mut self, index: usize) {
         let generation = self.chain.remove(index);
-        let (end, rest, name) = (
-            generation.end,
-            generation.unread(),
-            generation.name.display(),
-        );
-        if rest > 0 && generation.is_troubled() {
-            let gap = Gap {
-                generation: end.generation,
-                offset: end.offset,
-                bytes: Some(rest),
-            };
-            self.note_gap(gap, "it could not be read as long as it was there");
-        } else if rest > 0 {
+        let (end, rest) = (generation.end, generation.unread());
+        if rest > 0 {
             talk::warn(&format!(
-                "{name}: its last {rest} bytes, from offset {}, have no newline and were not published",
+                "{}: its last {rest} bytes, from offset {}, have no newline and were not published",
+                generation.name.display(),
                 end.offset
             ));
         }
         self.finish(end, generation.size());
+    }
+
+    /// A file that cannot be read keeps its successors waiting for `--rotate-wait`. Returns which one is read next; None:
+    /// they wait.
+    pub(super) fn pass_refused(&mut self, index: usize, now: Instant) -> Option<usize> {
+        let wait = self.limits.rotate_wait;
+        let since = self.chain[index].refused_since();
+        if let Some(since) = since.filter(|since| now.duration_since(*since) >= wait) {
+            let id = self.chain[index].end.file;
+            self.inspector.note_refused(id, since);
+            self.let_go_of_unreadable(index);
+            return Some(index);
+        }
+        self.chain[index].ended.then_some(index + 1)
     }
 
     fn finish(&mut self, end: Position, size: u64) {
@@ -72,16 +76,18 @@ impl Tail<'_> {
         self.claim();
     }
 
-    /// An archive that ends too early, and is not in the making.
-    pub(super) fn let_go_of_broken(&mut self, index: usize) {
+    /// A rotated file that does not let itself be read to its end, and is not in the making.
+    pub(super) fn let_go_of_unreadable(&mut self, index: usize) {
         let generation = self.chain.remove(index);
-        let end = generation.end;
-        let gap = Gap {
-            generation: end.generation,
-            offset: end.offset,
-            bytes: None,
-        };
-        self.note_gap(gap, &generation.trouble());
+        let (end, rest) = (generation.end, generation.unread());
+        if rest > 0 || !generation.ended {
+            let gap = Gap {
+                generation: end.generation,
+                offset: end.offset,
+                bytes: Some(rest).filter(|bytes| *bytes > 0),
+            };
+            self.note_gap(gap, &generation.trouble());
+        }
         self.finish(end, generation.size());
     }
 

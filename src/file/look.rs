@@ -13,10 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::diff::{Ask, Fact, Facts, Known, Replies, Reply, diff};
 use super::folder::Candidate;
-use super::names::{Name, Packing};
-use super::open::{bytes_before, equals_beginning, holds, is_absent};
+use super::names::{Kind, Name, Packing};
+use super::open::{bytes_before, equals_beginning, holds, is_absent, is_shortage};
 use super::unpack::{Findings, HEAD, Inspection};
-use super::{Before, Tail};
+use super::{Before, LOOK_AGAIN, Tail};
 use crate::error::describe;
 use crate::lines::is_text;
 use crate::position::{ANCHOR_LEN, Anchor, FileId, Gap};
@@ -43,8 +43,10 @@ type Version = (FileId, u64, SystemTime);
 pub struct Inspector {
     known: HashMap<Version, Inspected>,
     present: Option<(Version, Inspection)>,
-    /// Not whole yet: when to try again.
+    /// Not whole yet, or not to be read for the moment: when to try again.
     again_at: Option<Instant>,
+    /// Since when files could not be read, of those that are asked about.
+    refused_since: HashMap<FileId, Instant>,
 }
 
 /// An archive that was read through.
@@ -161,18 +163,33 @@ impl Tail<'_> {
             self.inspector.again_at = (!is_settled).then(|| Instant::now() + TRY_AGAIN);
             return Ok(is_settled.then_some(Reply::Yes));
         }
-        if let Some(packing) = candidate.name.packing {
-            return self.answer_packed(ask, place, candidate, packing, known);
-        }
-        let file = match open_candidate(candidate) {
-            Ok((file, _)) => file,
-            Err(error) if is_absent(&error) => return Err(error),
-            Err(error) => {
-                let name = candidate.path.display();
-                let reason = format!("{name} cannot be read: {}", describe(&error));
-                return Ok(Some(Reply::Unreadable(reason)));
-            }
+        let answered = match candidate.name.packing {
+            Some(packing) => self.answer_packed(ask, place, candidate, packing, known),
+            None => self.answer_plain(ask, place, candidates, known),
         };
+        match answered {
+            Err(error) => {
+                let is_compared = matches!(ask, Ask::IsCopyOfPath { .. });
+                let refused = match candidates.last() {
+                    Some(path) if is_compared && open_candidate(candidate).is_ok() => path,
+                    _ => candidate,
+                };
+                self.inspector
+                    .refuse(refused, error, self.limits.rotate_wait)
+            }
+            answered => answered,
+        }
+    }
+
+    fn answer_plain(
+        &mut self,
+        ask: Ask,
+        place: Option<(u64, Anchor)>,
+        candidates: &[Candidate],
+        known: &[Known],
+    ) -> io::Result<Option<Reply>> {
+        let candidate = &candidates[ask.file()];
+        let (file, _) = open_candidate(candidate)?;
         let size = candidate.stat.size;
         let yes = match ask {
             Ask::Holds { .. } => match place {
@@ -318,22 +335,12 @@ impl Inspector {
         version: Version,
         wanted: Vec<(u64, Anchor)>,
     ) -> io::Result<Option<Result<Findings, String>>> {
-        let name = candidate.path.display();
         if self
             .present
             .as_ref()
             .is_none_or(|(which, _)| *which != version)
         {
-            let file = match open_candidate(candidate) {
-                Ok((file, _)) => file,
-                Err(error) if is_absent(&error) => return Err(error),
-                Err(error) => {
-                    return Ok(Some(Err(format!(
-                        "{name} cannot be read: {}",
-                        describe(&error)
-                    ))));
-                }
-            };
+            let (file, _) = open_candidate(candidate)?;
             self.present = Some((version, Inspection::new(file, packing, wanted)));
         }
         let Some((_, inspection)) = &mut self.present else {
@@ -342,23 +349,68 @@ impl Inspector {
         let found = match inspection.advance(&mut vec![0; PIECE]) {
             Ok(None) => return Ok(None),
             Ok(Some(findings)) => Ok(findings),
-            Err(error) => {
+            Err(error) => Err(error),
+        };
+        self.present = None;
+        Ok(Some(match found {
+            Ok(findings) => Ok(findings),
+            Err(error) if is_of_archive(&error) => {
                 let is_broken = error.kind() == io::ErrorKind::InvalidData;
                 if is_broken && candidate.stat.age() < MAKING {
-                    self.present = None;
                     self.again_at = Some(Instant::now() + TRY_AGAIN);
                     return Ok(None);
                 }
-                Err(format!("{name} cannot be read: {}", describe(&error)))
+                Err(unreadable(candidate, &error))
             }
-        };
-        self.present = None;
-        Ok(Some(found))
+            Err(error) => return Err(error),
+        }))
+    }
+
+    /// A file could not be read since then, as was seen when it was open.
+    pub fn note_refused(&mut self, id: FileId, since: Instant) {
+        self.refused_since.insert(id, since);
+    }
+
+    /// What the error says of a file: nothing, as long as its cause may pass.
+    fn refuse(
+        &mut self,
+        candidate: &Candidate,
+        error: io::Error,
+        wait: Duration,
+    ) -> io::Result<Option<Reply>> {
+        if is_absent(&error) || is_shortage(&error) || candidate.name.kind == Kind::Path {
+            return Err(error);
+        }
+        let now = Instant::now();
+        let since = *self.refused_since.entry(candidate.stat.id).or_insert(now);
+        if now.duration_since(since) < wait {
+            self.again_at = Some(now + LOOK_AGAIN);
+            return Ok(None);
+        }
+        Ok(Some(Reply::Unreadable(unreadable(candidate, &error))))
     }
 
     /// Forgets archives that are not there any more.
     fn keep(&mut self, candidates: &[Candidate]) {
         self.known
             .retain(|known, _| candidates.iter().any(|c| version(&c.stat) == *known));
+        self.refused_since
+            .retain(|id, _| candidates.iter().any(|c| c.stat.id == *id));
     }
+}
+
+/// Whether an archive cannot be unpacked, by its content or for want of a program: no reason that passes.
+fn is_of_archive(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::Unsupported
+    )
+}
+
+fn unreadable(candidate: &Candidate, error: &io::Error) -> String {
+    format!(
+        "{} cannot be read: {}",
+        candidate.path.display(),
+        describe(error)
+    )
 }

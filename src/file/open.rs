@@ -99,6 +99,17 @@ pub fn is_absent(error: &io::Error) -> bool {
     )
 }
 
+/// No descriptor is left, in the process or in the system; these numbers are the same on every Unix.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+/// Whether an error says only what the system lacks for the moment, and so nothing of the file.
+pub fn is_shortage(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, OutOfMemory, WouldBlock};
+    let is_passing = matches!(error.kind(), Interrupted | OutOfMemory | WouldBlock);
+    is_passing || matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
 /// Whether a link at the end of a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
@@ -121,6 +132,15 @@ pub fn open(path: &Path, links: Links) -> io::Result<(File, Stat)> {
         return Err(io::Error::other("not a regular file"));
     }
     Ok((file, Stat::of(&metadata)))
+}
+
+/// Descriptors that held files leave to the connection, the checkpoint and an archive's program.
+const SPARE: usize = 8;
+
+/// Sees that a file may stay open. An error: the system, or the process, would be short of descriptors.
+pub fn leave_spare(file: &File) -> io::Result<()> {
+    let spare: io::Result<Vec<_>> = (0..SPARE).map(|_| file.try_clone()).collect();
+    spare.map(drop)
 }
 
 /// Fills the buffer from an offset on; fewer bytes only where the file ends.

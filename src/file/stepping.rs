@@ -21,6 +21,14 @@ pub(super) enum Looking {
     Settled,
     /// The last look at a path that was so did not help: not before this time, while it stays so.
     Vain(Option<State>, Instant),
+    /// The last look could not be had, or could not open all: at this time, whatever the path is.
+    Failed(Instant),
+}
+
+impl Looking {
+    pub(super) fn has_failed(self, now: Instant) -> bool {
+        matches!(self, Looking::Failed(until) if now < until)
+    }
 }
 
 /// What a poll is to do.
@@ -88,7 +96,7 @@ impl Tail<'_> {
         let newest = self.chain.last().filter(|g| !g.is_sought());
         let newest = newest.map(|g| (&g.end, g.stat));
         let step = match self.looking {
-            Looking::Due => Step::Look,
+            Looking::Due | Looking::Failed(_) => Step::Look,
             _ => next_step(newest, path, self.was_absent, self.looked_at),
         };
         self.was_absent |= path.is_none();
@@ -102,7 +110,9 @@ impl Tail<'_> {
             }
             return Some(step);
         }
-        if matches!(self.looking, Looking::Vain(at, until) if at == state && now < until) {
+        let is_vain =
+            matches!(self.looking, Looking::Vain(at, until) if at == state && now < until);
+        if is_vain || self.looking.has_failed(now) {
             return Some(Step::Read);
         }
         self.looked_at = state;
@@ -114,6 +124,9 @@ impl Tail<'_> {
             Some(Looked::Waiting) => {
                 self.looking = Looking::Due;
                 return Some(Step::Wait);
+            }
+            Some(Looked::Changed | Looked::Same) if self.is_short => {
+                self.looking = Looking::Failed(now + LOOK_AGAIN);
             }
             Some(Looked::Changed) => {
                 self.was_absent = path.is_none();
@@ -152,7 +165,7 @@ impl Tail<'_> {
             Err(error) => {
                 let name = self.place.path.display();
                 self.say_trouble(format!("open {name}: {}", describe(&error)));
-                self.looking = Looking::Vain(None, Instant::now() + LOOK_AGAIN);
+                self.looking = Looking::Failed(Instant::now() + LOOK_AGAIN);
                 None
             }
         }

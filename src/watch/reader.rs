@@ -438,8 +438,13 @@ impl<'w> Reader<'w> {
             return Ok(false);
         }
         let path = entry.path.display();
-        Err(Error::TryLater(format!(
-            "watch {path}: it could not be read to its end within --timeout ({timeout:?}); try again later"
-        )))
+        let text = format!("watch {path}: it could not be read to its end");
+        Err(match entry.stage.tail().and_then(Tail::trouble) {
+            Some(trouble) => Error::Failed(format!("{text}: {trouble}")),
+            None => {
+                let why = format!("within --timeout ({timeout:?}); try again later");
+                Error::TryLater(format!("{text} {why}"))
+            }
+        })
     }
 }

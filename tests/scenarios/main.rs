@@ -39,6 +39,7 @@ mod metrics;
 mod numbers;
 mod once;
 mod output_file;
+mod passing_errors;
 mod python_handlers;
 mod python_recipes;
 mod redis_absent;

@@ -8,12 +8,14 @@ use crate::file::diff::{Event, Hold, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
 use crate::file::names::Kind;
-use crate::file::open::Stat;
+use crate::file::open::{Stat, is_absent, is_shortage, leave_spare};
 use crate::file::unpack::Unpacked;
 use crate::file::{Before, Tail};
 use crate::order;
 use crate::position::{FileId, Position};
 use crate::talk;
+
+type Opened = (Body, Stat);
 
 impl Tail<'_> {
     /// Follows the events. True: the chain is another one now.
@@ -24,13 +26,22 @@ impl Tail<'_> {
         candidates: &[Candidate],
         events: &[Event],
     ) -> io::Result<bool> {
-        let opened = self.open_all(known, candidates, events)?;
+        let (opened, first_unopened) = self.open_all(known, candidates, events)?;
+        self.is_short = first_unopened.is_some();
         let mut changed = split.is_some() || !opened.is_empty();
         self.chain.extend(split);
         let newest = self.newest_file();
         let mut opened = opened.into_iter();
-        for event in events {
-            changed |= self.follow(event, known, candidates, &mut opened);
+        for (at, event) in events.iter().enumerate() {
+            // What is missing behind an unopened file is said once that one is read.
+            let is_early = first_unopened.is_some_and(|first| at > first);
+            if !(is_early && matches!(event, Event::Gap(..) | Event::GivenUp { .. })) {
+                changed |= self.follow(event, known, candidates, &mut opened);
+            }
+        }
+        if let Some(Event::Appeared { generation, .. }) = first_unopened.map(|at| &events[at]) {
+            // What stands behind an unopened file is not read before it.
+            self.chain.retain(|g| g.end.generation < *generation);
         }
         order::sort_by_key(&mut self.chain, |generation| generation.end.generation);
         self.has_moved |= changed;
@@ -46,7 +57,7 @@ impl Tail<'_> {
         event: &Event,
         known: &[Known],
         candidates: &[Candidate],
-        opened: &mut impl Iterator<Item = (Body, Stat)>,
+        opened: &mut impl Iterator<Item = Opened>,
     ) -> bool {
         match *event {
             Event::Found { known: index, file } => {
@@ -132,13 +143,14 @@ impl Tail<'_> {
         self.chain.iter().any(is_it)
     }
 
-    /// Opens what the events want, in their order.
+    /// Opens what the events want, in their order, as far as it can be opened now. Second: the first event whose file
+    /// cannot; an error, where nothing can be read before it.
     fn open_all(
         &self,
         known: &[Known],
         candidates: &[Candidate],
         events: &[Event],
-    ) -> io::Result<Vec<(Body, Stat)>> {
+    ) -> io::Result<(Vec<Opened>, Option<usize>)> {
         let is_sought = |index: usize| {
             let at = self.at_known(&known[index]);
             at.is_some_and(|at| self.chain[at].is_sought())
@@ -150,20 +162,31 @@ impl Tail<'_> {
             self.has_unread(id) && !is_cut(id)
         };
         let mut opened = Vec::new();
-        for event in events {
+        for (at, event) in events.iter().enumerate() {
             let file = match event {
                 Event::Found { known, file } if is_sought(*known) => *file,
                 Event::Copied { file, .. } => *file,
                 Event::Appeared { file, .. } if !has_open(*file) => *file,
                 _ => continue,
             };
-            opened.push(self.open_body(&candidates[file])?);
+            match self.open_body(&candidates[file]) {
+                Ok(body) => opened.push(body),
+                Err(error) => {
+                    let is_begun = !opened.is_empty() && !is_absent(&error);
+                    let has_open = self.chain.iter().any(|g| !g.is_sought());
+                    return match is_begun || has_open && is_shortage(&error) {
+                        true => Ok((opened, Some(at))),
+                        false => Err(error),
+                    };
+                }
+            }
         }
-        Ok(opened)
+        Ok((opened, None))
     }
 
-    fn open_body(&self, candidate: &Candidate) -> io::Result<(Body, Stat)> {
+    fn open_body(&self, candidate: &Candidate) -> io::Result<Opened> {
         let (file, stat) = open_candidate(candidate)?;
+        leave_spare(&file)?;
         let body = match candidate.name.packing {
             None => Body::Plain(file),
             Some(packing) => {
@@ -181,7 +204,7 @@ impl Tail<'_> {
         known: &Known,
         candidate: &Candidate,
         is_copy: bool,
-        opened: &mut impl Iterator<Item = (Body, Stat)>,
+        opened: &mut impl Iterator<Item = Opened>,
     ) {
         let Some(generation) = self.of_known(known) else {
             return;
@@ -205,7 +228,7 @@ impl Tail<'_> {
         &mut self,
         known: &Known,
         candidate: &Candidate,
-        opened: &mut impl Iterator<Item = (Body, Stat)>,
+        opened: &mut impl Iterator<Item = Opened>,
     ) {
         if let (Some(generation), Some((body, stat))) = (self.of_known(known), opened.next()) {
             let end = Position {
@@ -258,7 +281,7 @@ impl Tail<'_> {
         candidate: &Candidate,
         number: u64,
         is_copy: bool,
-        opened: &mut impl Iterator<Item = (Body, Stat)>,
+        opened: &mut impl Iterator<Item = Opened>,
     ) -> bool {
         let id = candidate.stat.id;
         if self.has_unread(id) {
@@ -317,8 +340,11 @@ impl Tail<'_> {
             }
         };
         let mut rotated = candidates[..first].iter().filter(is_rotated);
-        let newest = rotated.clone().rfind(is_older);
-        self.before = match newest.and_then(file_before) {
+        let known = rotated.clone().rfind(is_older).map(file_before).transpose();
+        if known.as_ref().is_err_and(is_shortage) {
+            return;
+        }
+        self.before = match known.ok().flatten().flatten() {
             Some(known) => Before::File(known),
             None if is_first_look && rotated.next().is_none() => Before::Nothing,
             None => Before::Untold,

@@ -65,17 +65,15 @@ pub(super) fn end_of_copy(copy: &Candidate, known: &Known) -> Option<Position> {
     position_at(&file, end, Position::start(known.generation?, stat.id)).ok()
 }
 
-/// What a file that is not ours is known by. None: it cannot be read, or changes.
-pub(super) fn file_before(candidate: &Candidate) -> Option<Known> {
-    let (file, stat) = open_candidate(candidate).ok()?;
-    if stat.size != candidate.stat.size {
-        return None;
-    }
+/// What a file that is not ours is known by. None: it changes.
+pub(super) fn file_before(candidate: &Candidate) -> io::Result<Option<Known>> {
+    let (file, stat) = open_candidate(candidate)?;
     let anchor = match candidate.name.packing {
-        None => anchor_at(&file, stat.size).ok().flatten()?,
-        Some(_) => Anchor::NONE,
+        None => anchor_at(&file, stat.size)?,
+        Some(_) => Some(Anchor::NONE),
     };
-    Some(Known {
+    let is_same = stat.size == candidate.stat.size;
+    Ok(anchor.filter(|_| is_same).map(|anchor| Known {
         generation: None,
         file: stat.id,
         offset: 0,
@@ -84,7 +82,7 @@ pub(super) fn file_before(candidate: &Candidate) -> Option<Known> {
         seen: stat.size,
         lived: None,
         is_later: false,
-    })
+    }))
 }
 
 /// Opens a candidate; not found, where a rotation has renamed or truncated it since it was looked at. What has its inode

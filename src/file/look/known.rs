@@ -49,7 +49,9 @@ impl Tail<'_> {
         };
         let is_cut = before.hold == Hold::Cut;
         let may_be_cut = last.end.offset == 0 && last.mark.is_none();
-        let stat = Stat::of(&file.metadata()?);
+        let Some(stat) = last.look() else {
+            return Ok(None);
+        };
         let is_there = candidates.iter().any(|c| c.stat.id == stat.id);
         if is_there || stat.size == 0 || !is_cut && !may_be_cut {
             return Ok(None);
@@ -82,7 +84,7 @@ impl Tail<'_> {
         let Ok((file, Stat { id, .. })) = open(path, Links::Follow) else {
             return Ok(None);
         };
-        let place = end_of(&file)?;
+        let place = end_of(&file).unwrap_or(None);
         Ok(Some(End { id, file, place }))
     }
 
@@ -99,7 +101,8 @@ impl Tail<'_> {
             }
         });
         for (file, (offset, anchor)) in of_path.into_iter().chain(of_known) {
-            if !holds(file, offset, anchor)? {
+            // An error says nothing of what is in it, here and below.
+            if !holds(file, offset, anchor).unwrap_or(true) {
                 return Err(io::ErrorKind::NotFound.into());
             }
         }
@@ -117,7 +120,7 @@ impl Tail<'_> {
                     match (known.iter().find(is_it), &path) {
                         (Some(known), _) => known.probe,
                         (None, Some(end)) if end.id == id => end.place,
-                        (None, _) => end_of(file)?,
+                        (None, _) => end_of(file).unwrap_or(None),
                     }
                 }
                 _ => None,
@@ -155,10 +158,10 @@ fn known_of(generation: &Generation) -> io::Result<Known> {
     if let Body::Plain(file) = &generation.body {
         let mark = generation.mark.filter(|_| end.offset == 0);
         let last = mark.unwrap_or((end.offset, end.anchor));
-        let is_intact = holds(file, last.0, last.1)?;
+        let is_intact = holds(file, last.0, last.1).unwrap_or(true);
         (known.hold, known.probe) = match is_intact {
             false => (Hold::Cut, Some(last)),
-            true if end.offset == 0 => (Hold::Intact, end_of(file)?),
+            true if end.offset == 0 => (Hold::Intact, end_of(file).unwrap_or(None)),
             true => (Hold::Intact, known.probe),
         };
     } else if let Body::Packed(..) = &generation.body {
