@@ -2,7 +2,7 @@
 //!
 //! `TAILCAST_SEED=N` plays the one sequence of that seed over and over; `TAILCAST_MODEL_SECONDS` says for how long (40). With
 //! `TAILCAST_SKIP=3,7,...` it leaves out these steps: so a failure is made small. `TAILCAST_MODEL_CALM=1` leaves out what
-//! destroys lines.
+//! destroys lines; `TAILCAST_MODEL_WIDE=1` draws names as well that nobody lists, or that do not say the order.
 
 #[path = "../util/mod.rs"]
 mod util;

@@ -49,7 +49,7 @@ fn draw_setup(rng: &mut Rng, name: &str, late: bool, glob: bool) -> Setup {
     // Two logs may be rotated into one folder.
     let olddir = (!link && rng.u8(0..6) == 0).then(|| "old".to_string());
     let naming = if glob || rng.bool() {
-        Naming::ALL[rng.usize(0..Naming::ALL.len())]
+        Naming::drawn(rng)
     } else {
         Naming::Numbered
     };
