@@ -5,8 +5,10 @@
 //! with compression, and deletion of what has arrived; Redis standing still now and then. An oracle that is connected to Redis directly compares what was written with what arrived.
 //!
 //! TORTURE_SECONDS (20), TORTURE_SEED, TORTURE_DELIVERY (exactly-once, at-least-once), TORTURE_MODE (pubsub, list, stream);
-//! TORTURE_LOG: a file that what is done and what the watchers say goes to.
+//! TORTURE_LOG: a file that what is done and what the watchers say goes to. `consumers` is the other end: who reads.
 
+#[path = "torture/consumers.rs"]
+mod consumers;
 mod util;
 
 use std::collections::VecDeque;
@@ -536,6 +538,13 @@ impl std::fmt::Display for Verdict {
         }
         Ok(())
     }
+}
+
+#[test]
+#[ignore = "takes as long as one likes: scripts/torture.sh --consumers"]
+fn consumers_at_random() {
+    let options = Options::from_env();
+    consumers::play(options.seconds, options.seed);
 }
 
 #[test]
