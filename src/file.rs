@@ -29,7 +29,7 @@ use crate::talk;
 use diff::Known;
 use generation::{Body, Generation, Taken};
 use look::{Inspector, Looked};
-use open::{Links, Stat, last_line_end, position_at, stat};
+use open::{Links, Stat, Version, last_line_end, position_at, stat};
 use stepping::{Looking, Step};
 
 pub use folder::{Place, Surroundings, link_target, logs_of, weak_log_of};
@@ -111,7 +111,7 @@ pub struct Tail<'w> {
     /// Not all that is to be read could be opened: the rest comes once what is open has been read.
     is_short: bool,
     /// The path as it was before the last look.
-    looked_at: Option<State>,
+    looked_at: Option<Version>,
     /// Something was done since the last commit.
     has_moved: bool,
     /// The last commit is dated by this watcher, or by its checkpoint. Until our look what only a commit record has is as it
@@ -141,9 +141,6 @@ enum Late {
     Took,
     Closed,
 }
-
-/// By this a path is seen to change.
-type State = (FileId, u64, SystemTime);
 
 impl<'w> Tail<'w> {
     /// Follows a path from a progress on. `dates`: when that was true; None: nobody knows, so that what is beside the path

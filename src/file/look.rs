@@ -9,19 +9,19 @@ mod known;
 
 use std::collections::HashMap;
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::diff::{Ask, Fact, Facts, Known, Replies, Reply, diff};
 use super::folder::Candidate;
 use super::names::{Kind, Name, Packing};
-use super::open::{bytes_before, equals_beginning, holds, is_absent, is_shortage};
+use super::open::{Version, bytes_before, equals_beginning, holds, is_absent, is_shortage};
 use super::unpack::{Findings, HEAD, Inspection};
 use super::{Before, LOOK_AGAIN, Tail};
 use crate::error::describe;
 use crate::lines::is_text;
 use crate::position::{ANCHOR_LEN, Anchor, FileId, Gap};
 use crate::talk;
-use copies::{is_earlier_copy, open_candidate, version};
+use copies::{is_earlier_copy, open_candidate};
 
 /// What came of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +34,6 @@ pub enum Looked {
     /// A rotation is under way: it is to be looked at again after a while.
     Waiting,
 }
-
-/// An archive as it is at one moment.
-type Version = (FileId, u64, SystemTime);
 
 /// What is known of archives, and the one that is being read through.
 #[derive(Debug, Default)]
@@ -297,7 +294,7 @@ impl Tail<'_> {
 
 impl Inspector {
     fn is_known_as(&self, candidate: &Candidate, generation: Option<u64>) -> bool {
-        let inspected = self.known.get(&version(&candidate.stat));
+        let inspected = self.known.get(&candidate.stat.version());
         generation.is_some() && inspected.is_some_and(|inspected| inspected.is == generation)
     }
 
@@ -310,7 +307,7 @@ impl Inspector {
         wanted: Vec<(u64, Anchor)>,
         sought: Option<(u64, Anchor)>,
     ) -> io::Result<Option<&mut Inspected>> {
-        let version = version(&candidate.stat);
+        let version = candidate.stat.version();
         let is_enough = |inspected: &Inspected| {
             inspected.found.is_err() || sought.is_none_or(|place| inspected.wanted.contains(&place))
         };
@@ -393,7 +390,7 @@ impl Inspector {
     /// Forgets archives that are not there any more.
     fn keep(&mut self, candidates: &[Candidate]) {
         self.known
-            .retain(|known, _| candidates.iter().any(|c| version(&c.stat) == *known));
+            .retain(|known, _| candidates.iter().any(|c| c.stat.version() == *known));
         self.refused_since
             .retain(|id, _| candidates.iter().any(|c| c.stat.id == *id));
     }

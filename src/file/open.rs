@@ -28,7 +28,14 @@ pub struct Stat {
     pub links: u64,
 }
 
+/// By this a file is seen to change.
+pub type Version = (FileId, u64, SystemTime);
+
 impl Stat {
+    pub fn version(&self) -> Version {
+        (self.id, self.size, self.modified)
+    }
+
     pub fn of(metadata: &Metadata) -> Stat {
         Stat {
             id: FileId {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::generation::Generation;
 use super::look::Looked;
-use super::open::{Stat, stat};
-use super::{CLOCK_STEP, LOOK_AGAIN, State, Tail, open};
+use super::open::{Stat, Version, stat};
+use super::{CLOCK_STEP, LOOK_AGAIN, Tail, open};
 use crate::error::describe;
 use crate::position::Position;
 
@@ -20,7 +20,7 @@ pub(super) enum Looking {
     /// When the path changes.
     Settled,
     /// The last look at a path that was so did not help: not before this time, while it stays so.
-    Vain(Option<State>, Instant),
+    Vain(Option<Version>, Instant),
     /// The last look could not be had, or could not open all: at this time, whatever the path is.
     Failed(Instant),
 }
@@ -44,16 +44,12 @@ pub(super) enum Step {
     Wait,
 }
 
-fn state_of(stat: Stat) -> State {
-    (stat.id, stat.size, stat.modified)
-}
-
 /// What the newest open file and a look at the path say. `looked_at`: the path as it was before the last look.
 fn next_step(
     newest: Option<(&Position, Stat)>,
     path: Option<Stat>,
     was_absent: bool,
-    looked_at: Option<State>,
+    looked_at: Option<Version>,
 ) -> Step {
     let Some((end, seen)) = newest else {
         return match path {
@@ -67,7 +63,7 @@ fn next_step(
         None => Step::Look,
         Some(path) if path.id != seen.id || path.size < end.offset => Step::Look,
         // Nothing was read of it, so that no anchor tells of a truncation.
-        Some(path) if end.offset == 0 && Some(state_of(path)) != looked_at => Step::Look,
+        Some(path) if end.offset == 0 && Some(path.version()) != looked_at => Step::Look,
         Some(path) if path.size != seen.size || path.modified != seen.modified => Step::Read,
         Some(_) => Step::Idle,
     }
@@ -100,7 +96,7 @@ impl Tail<'_> {
             _ => next_step(newest, path, self.was_absent, self.looked_at),
         };
         self.was_absent |= path.is_none();
-        let state = path.map(state_of);
+        let state = path.map(|path| path.version());
         if step != Step::Look {
             self.was_absent = path.is_none();
             // Of what has grown, only a read tells whether it was truncated before; and while there is nothing, a file may

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::copies::{end_of_copy, file_before, is_copy, open_candidate, version};
+use super::copies::{end_of_copy, file_before, is_copy, open_candidate};
 use crate::file::diff::{Event, Hold, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
@@ -197,7 +197,7 @@ impl Tail<'_> {
         let body = match candidate.name.packing {
             None => Body::Plain(file),
             Some(packing) => {
-                let found = self.inspector.known.get(&version(&candidate.stat));
+                let found = self.inspector.known.get(&candidate.stat.version());
                 let length = found.and_then(|inspected| inspected.found.as_ref().ok());
                 let length = length.map_or(0, |findings| findings.length);
                 Body::Packed(Box::new(Unpacked::new(file, packing)), length)

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::Version;
 use crate::file::diff::{Hold, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::Generation;
@@ -98,8 +97,4 @@ pub(super) fn open_candidate(candidate: &Candidate) -> io::Result<(std::fs::File
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok((file, stat))
-}
-
-pub(super) fn version(stat: &Stat) -> Version {
-    (stat.id, stat.size, stat.modified)
 }
