@@ -3,6 +3,7 @@
 //! The tail is polled by hand, so nothing depends on time, and a history that fails is made small.
 
 mod found;
+mod worlds;
 mod writer;
 
 use std::collections::HashSet;

@@ -37,7 +37,7 @@ impl Stat {
     }
 
     pub fn of(metadata: &Metadata) -> Stat {
-        Stat {
+        let stat = Stat {
             id: FileId {
                 dev: metadata.dev(),
                 ino: metadata.ino(),
@@ -47,7 +47,10 @@ impl Stat {
             changed: time(metadata.ctime(), metadata.ctime_nsec()),
             born: metadata.created().ok(),
             links: metadata.nlink(),
-        }
+        };
+        #[cfg(test)]
+        let stat = seen_as::stat(stat);
+        stat
     }
 
     /// Of a file of which only this is known.
@@ -237,4 +240,58 @@ pub fn last_line_end(file: &File) -> io::Result<u64> {
 /// The first offset from here on that is not in a hole of the file; the offset itself where the system cannot tell.
 pub fn skip_hole(file: &File, offset: u64) -> u64 {
     next_data(file, offset).unwrap_or(offset).max(offset)
+}
+
+/// What another file system than the present one would say, for the random histories.
+#[cfg(test)]
+pub mod seen_as {
+    use std::cell::Cell;
+    use std::time::{Duration, SystemTime};
+
+    use super::Stat;
+
+    #[derive(Clone, Copy)]
+    pub struct FileSystem {
+        has_births: bool,
+        /// Its clock goes in whole seconds.
+        is_coarse: bool,
+    }
+
+    impl FileSystem {
+        pub const REAL: FileSystem = FileSystem {
+            has_births: true,
+            is_coarse: false,
+        };
+        /// As ext4 with inodes of 128 bytes, ext3, vfat.
+        pub const COARSE: FileSystem = FileSystem {
+            has_births: false,
+            is_coarse: true,
+        };
+    }
+
+    thread_local! {
+        static SEEN_AS: Cell<FileSystem> = const { Cell::new(FileSystem::REAL) };
+    }
+
+    /// For this thread, from now on.
+    pub fn set(system: FileSystem) {
+        SEEN_AS.set(system);
+    }
+
+    pub fn stat(stat: Stat) -> Stat {
+        let FileSystem {
+            has_births,
+            is_coarse,
+        } = SEEN_AS.get();
+        let cut = |time: SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) if is_coarse => SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()),
+            _ => time,
+        };
+        Stat {
+            modified: cut(stat.modified),
+            changed: cut(stat.changed),
+            born: stat.born.filter(|_| has_births),
+            ..stat
+        }
+    }
 }
