@@ -216,6 +216,16 @@ impl Session {
         }
     }
 
+    /// Whether Redis has closed the connection while a batch was sent. The replies to what it has read are still there.
+    pub fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// Why it has closed the connection, where it said so behind those replies.
+    pub fn last_word(&mut self) -> Option<Failure> {
+        self.connection.last_word()
+    }
+
     /// Reads what came of a batch.
     pub fn finish(&mut self, batch: &Batch, claim: &Claim) -> Result<Arrived, Failure> {
         let outcome = match self.delivery {

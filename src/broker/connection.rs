@@ -20,6 +20,8 @@ pub struct Connection {
     inner: redis::Connection,
     /// Whether it leads to a node of a Redis Cluster.
     is_cluster: bool,
+    /// Redis has closed it while it was written to.
+    is_closed: bool,
     /// Beyond this no reply is waited for.
     deadline: Option<Instant>,
 }
@@ -80,6 +82,7 @@ impl Connection {
             address: address.clone(),
             inner,
             is_cluster: false,
+            is_closed: false,
             deadline,
         };
         connection.set_timeout(timeout)?;
@@ -168,16 +171,18 @@ impl Connection {
         }
         let sent = self.inner.send_packed_command(bytes);
         sent.map_err(|error| {
-            self.last_word(&error)
-                .unwrap_or_else(|| failure(&self.address, &error))
+            self.is_closed = !error.is_timeout() && !is_interrupted(&error);
+            failure(&self.address, &error)
         })
     }
 
+    /// Whether Redis has closed the connection while it was written to.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Why Redis has closed the connection while it was written to, where it said so.
-    fn last_word(&mut self, error: &RedisError) -> Option<Failure> {
-        if error.is_timeout() {
-            return None;
-        }
+    pub fn last_word(&mut self) -> Option<Failure> {
         while let Ok(reply) = self.inner.recv_response() {
             if let Value::ServerError(error) = reply
                 && let refused @ Failure::Refused { .. } = self.address.error_reply(&error)

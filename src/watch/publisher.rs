@@ -94,12 +94,7 @@ impl Publisher {
         self.bound.begin(&self.shared, self.outage.deadline())?;
         loop {
             let has_ended = self.send_ahead(&mut session)?;
-            if let Some(flight) = self.flow.executing() {
-                // The batch stays in flight until it is known to have arrived.
-                let arrived = session.finish(&flight.batch, &flight.claim)?;
-                self.acknowledge_first(&arrived);
-                session.set_deadline(self.outage.deadline())?;
-            }
+            self.finish_first(&mut session)?;
             if !self.flow.is_in_flight() {
                 self.take_over(&mut session)?;
                 self.end_sources(&mut session)?;
@@ -189,8 +184,25 @@ impl Publisher {
         self.bound.enter(&mut batch);
         let sent = session.send(&mut batch, &claim);
         self.flow.sent(Flight { batch, claim });
-        sent?;
-        self.execute_next(session)
+        match sent {
+            Ok(()) => self.execute_next(session),
+            Err(failure) if session.is_closed() => {
+                // The batch before may have arrived, or be the one that was refused.
+                self.finish_first(session)?;
+                Err(session.last_word().unwrap_or(failure))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Hears what came of the batch that executes. It stays in flight until it is known to have arrived.
+    fn finish_first(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let Some(flight) = self.flow.executing() else {
+            return Ok(());
+        };
+        let arrived = session.finish(&flight.batch, &flight.claim)?;
+        self.acknowledge_first(&arrived);
+        session.set_deadline(self.outage.deadline())
     }
 
     /// What a batch makes of its source's record. None: the batch is void.
@@ -319,22 +331,21 @@ impl Publisher {
         let _ = self.answers.send(Answer::Batch(batch));
     }
 
-    /// Where the failure is about lines that Redis refuses, these are kept elsewhere, and their batch goes without them.
-    /// Returns what is left to be waited for.
+    /// Where the failure is about lines that Redis refuses, these are kept elsewhere, and their batch goes without them: it
+    /// is the first of those that were in flight. Returns what is left to be waited for.
     fn put_aside(&mut self, failure: Failure) -> Option<Failure> {
         let Failure::Refused { what, why } = &failure else {
             return Some(failure);
         };
-        let mode = self.shared.options.mode;
-        let with_them = self.flow.waiting().find_map(|batch| {
-            let lines = what.take_out(batch, mode);
-            let is_it = !lines.is_empty() && self.sources.contains_key(&batch.source);
-            is_it.then_some((batch.source, batch.generation, lines))
-        });
-        let Some((source, generation, lines)) = with_them else {
+        let Some(batch) = self.flow.first_doubtful() else {
             return Some(failure);
         };
+        let (source, generation) = (batch.source, batch.generation);
+        let lines = what.take_out(batch, self.shared.options.mode);
         let state = self.sources.get_mut(&source)?;
+        if lines.is_empty() {
+            return Some(failure);
+        }
         match self.refused.keep(&state.path, generation, &lines, why) {
             Ok(kept_in) => {
                 state.say_refused(&lines, why, &kept_in);

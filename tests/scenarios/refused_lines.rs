@@ -68,7 +68,7 @@ fn a_line_too_large_for_redis_is_kept_and_stops_nobody() {
             let (heads, refused) = kept(&scene, "app.log");
             assert_exactly(&[giant()], &refused);
             assert!(
-                heads[0].starts_with(&format!("{} 0 ", before.len())),
+                heads[0].starts_with(&format!("{} ", before.len())),
                 "{heads:?}"
             );
             assert!(heads[0].contains("invalid bulk length"), "{heads:?}");
@@ -122,7 +122,7 @@ fn a_line_whose_type_names_a_key_of_another_kind_stops_nobody() {
             assert_exactly(&of("ERROR"), &refused);
             let first_end = all[..2].join("\n").len() + 1;
             assert!(
-                heads[0].starts_with(&format!("{first_end} 0 ")),
+                heads[0].starts_with(&format!("{first_end} ")),
                 "{}",
                 heads[0]
             );
@@ -178,4 +178,42 @@ fn a_refused_line_that_cannot_be_kept_is_waited_for() {
     fs::remove_file(scene.state_dir().join("refused")).expect("remove");
     scene.assert_arrives(watcher, &oracle, &lines(0..20));
     assert_exactly(&[giant()], &kept(&scene, "app.log").1);
+}
+
+#[test]
+fn a_large_line_that_was_published_is_not_kept_as_refused_with_a_larger_one_behind_it() {
+    for delivery in DELIVERIES {
+        let scene = Scene::with(Redis::start_with(&["--proto-max-bulk-len", "3mb"]));
+        let oracle = scene.subscriber();
+        scene.append("app.log", "first\n");
+        let watcher = scene
+            .watch("app.log")
+            .args(["--mode", "list", "--delivery", delivery])
+            .spawn();
+        wait_until("the log is followed", || {
+            !scene.arrived("list", &oracle).is_empty()
+        });
+        // Several batches wait for their turn.
+        let _: () = scene.redis.ask(&["CLIENT", "PAUSE", "500"]);
+        let large = |fill: &str, mebibytes: usize| fill.repeat(mebibytes << 20);
+        let all = [large("a", 2), large("b", 2), large("x", 6), large("c", 2)];
+        scene.append("app.log", all.join("\n") + "\nlast\n");
+        wait_until("the last line arrives", || {
+            scene.redis.list("logs").iter().any(|line| line == b"last")
+        });
+        watcher.sigterm();
+        assert_exactly(&all[2..3], &kept(&scene, "app.log").1);
+    }
+}
+
+#[test]
+fn a_refused_line_at_the_place_of_an_earlier_one_is_kept_too() {
+    let scene = narrow();
+    let other = giant().replace('x', "y");
+    for line in [giant(), other.clone()] {
+        fs::write(scene.path("app.log"), text(0..10) + &line + "\n").expect("write");
+        let run = scene.watch("app.log").args(["--once", "--reset"]).run();
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    }
+    assert_exactly(&[giant(), other], &kept(&scene, "app.log").1);
 }

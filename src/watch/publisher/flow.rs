@@ -128,10 +128,15 @@ impl Flow {
         }
     }
 
+    /// The first batch that was in flight when its session ended.
+    pub fn first_doubtful(&mut self) -> Option<&mut Batch> {
+        self.doubtful.front_mut().map(|batch| &mut **batch)
+    }
+
     /// The batches that are not in flight, in order.
-    pub fn waiting(&mut self) -> impl Iterator<Item = &mut Batch> {
-        let waiting = self.doubtful.iter_mut().chain(&mut self.queue);
-        waiting.map(|batch| &mut **batch)
+    pub fn waiting(&self) -> impl Iterator<Item = &Batch> {
+        let waiting = self.doubtful.iter().chain(&self.queue);
+        waiting.map(|batch| &**batch)
     }
 
     /// Takes out, in order, the batches of a source that have arrived although no reply said so: up to the one that leads
@@ -207,8 +212,8 @@ mod tests {
         })
     }
 
-    fn places(flow: &mut Flow) -> Vec<(usize, u64)> {
-        let place = |batch: &mut Batch| Some((batch.source, batch.end.as_ref()?.0.current.offset));
+    fn places(flow: &Flow) -> Vec<(usize, u64)> {
+        let place = |batch: &Batch| Some((batch.source, batch.end.as_ref()?.0.current.offset));
         flow.waiting().filter_map(place).collect()
     }
 
@@ -222,14 +227,14 @@ mod tests {
         assert!(!flow.has_room() && flow.next_to_execute().is_none());
         flow.land();
         assert!(!flow.is_in_flight());
-        assert_eq!(places(&mut flow), [(1, 1), (1, 2), (1, 3), (1, 4)]);
+        assert_eq!(places(&flow), [(1, 1), (1, 2), (1, 3), (1, 4)]);
         flow.open(1);
         assert!(!send(&mut flow), "its source is not ours yet");
         assert_eq!(flow.take_arrived(1, 0, &at(1)).len(), 1);
         flow.opened(1);
         assert_eq!(flow.settle(), 1, "one had not arrived");
         assert!(send(&mut flow));
-        assert_eq!(places(&mut flow), [(1, 3), (1, 4)]);
+        assert_eq!(places(&flow), [(1, 3), (1, 4)]);
     }
 
     #[test]
@@ -245,7 +250,7 @@ mod tests {
         }
         let arrived = flow.take_arrived(2, 0, &at(10));
         assert_eq!((arrived.len(), arrived[0].source), (1, 2));
-        assert_eq!(places(&mut flow), [(1, 10), (1, 20)]);
+        assert_eq!(places(&flow), [(1, 10), (1, 20)]);
     }
 
     #[test]
