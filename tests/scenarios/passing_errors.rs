@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::util::*;
 
-/// Reads of one inode fail with an error as long as a file is there; or only through the descriptor that was first used.
+/// Reads of one inode fail with an error as long as a file is there; or only through descriptors that were used before.
 const FAILING: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,18 +15,24 @@ const FAILING: &str = r#"
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+static char used[1024];
+int close(int fd) {
+    static int (*real)(int);
+    if (!real) real = dlsym(RTLD_NEXT, "close");
+    if (fd >= 0) used[fd % 1024] = 0;
+    return real(fd);
+}
 ssize_t pread64(int fd, void *to, size_t length, off64_t offset) {
     static ssize_t (*real)(int, void *, size_t, off64_t);
-    static int first = -1;
     struct stat file;
     if (!real) real = dlsym(RTLD_NEXT, "pread64");
     if (!fstat(fd, &file) && file.st_ino == (ino_t)atoll(getenv("FAIL_INODE"))) {
-        if (first < 0) first = fd;
-        int is_it = !getenv("FAIL_FIRST") || fd == first;
-        if (is_it && !access(getenv("FAIL_WHILE"), F_OK)) {
+        int fails = !access(getenv("FAIL_WHILE"), F_OK);
+        if (fails && (!getenv("FAIL_USED") || used[fd % 1024])) {
             errno = atoi(getenv("FAIL_WITH"));
             return -1;
         }
+        if (!fails) used[fd % 1024] = 1;
     }
     return real(fd, to, length, offset);
 }
@@ -75,7 +81,7 @@ fn a_stale_handle_of_a_file_that_lives_on_is_opened_anew() {
     let oracle = scene.subscriber();
     scene.append("app.log", text(0..10));
     let watcher = watch_failing(&scene, &library, ESTALE)
-        .env("FAIL_FIRST", "yes")
+        .env("FAIL_USED", "yes")
         .spawn();
     oracle.wait_for(10);
     begin_to_fail(&scene);
