@@ -8,11 +8,10 @@ mod logrotate;
 mod server;
 mod table;
 
-use std::io::Write;
-
 use crate::broker::Address;
 use crate::cli;
 use crate::error::{Error, Result};
+use crate::stdout;
 use crate::watch::named_sources;
 
 /// How it stands with one condition.
@@ -94,7 +93,12 @@ pub fn run(options: &cli::Check) -> Result<()> {
     }
     conditions.extend(files::of_patterns(watch, &sources));
     conditions.extend(files::of_what_is_gone(watch));
-    print(&conditions, options.json)?;
+    let text = if options.json {
+        table::json_text(&conditions)
+    } else {
+        table::table_text(&conditions)
+    };
+    stdout::write(text.as_bytes())?;
     let failing = conditions.iter().filter(|one| one.grade == Grade::Fail);
     match failing.count() {
         0 => Ok(()),
@@ -103,17 +107,4 @@ pub fn run(options: &cli::Check) -> Result<()> {
             "check: {more} conditions do not hold"
         ))),
     }
-}
-
-fn print(conditions: &[Condition], json: bool) -> Result<()> {
-    let text = if json {
-        table::json_text(conditions)
-    } else {
-        table::table_text(conditions)
-    };
-    let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Error::stdout(&error))
 }

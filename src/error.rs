@@ -32,14 +32,6 @@ impl Error {
         Error::Failed(format!("{verb} {}: {}", path.display(), describe(cause)))
     }
 
-    /// An error from writing to standard output; a closed pipe is told apart.
-    pub fn stdout(cause: &io::Error) -> Error {
-        if cause.kind() == io::ErrorKind::BrokenPipe {
-            return Error::ClosedPipe;
-        }
-        Error::Failed(format!("write to standard output: {}", describe(cause)))
-    }
-
     /// The exit code, after sysexits.h where it has a word for it.
     pub fn exit_code(&self) -> u8 {
         match self {

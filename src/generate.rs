@@ -4,7 +4,7 @@
 //! rotated file is reopened before the next one. Knows nothing of Redis.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, StdoutLock, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::calendar::civil_from_days;
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::{signal, talk};
+use crate::{signal, stdout, talk};
 
 const TYPES: [&str; 4] = ["INFO", "WARNING", "ERROR", "DEBUG"];
 const MESSAGES: [&str; 5] = [
@@ -95,13 +95,13 @@ fn next_due(last: Instant, interval: Duration, now: Instant) -> Instant {
 /// Where the lines go.
 enum Appender {
     File(LogFile),
-    Stdout(StdoutLock<'static>),
+    Stdout,
 }
 
 impl Appender {
     fn open(path: &Path) -> Result<Appender> {
         if path == Path::new("-") {
-            return Ok(Appender::Stdout(io::stdout().lock()));
+            return Ok(Appender::Stdout);
         }
         LogFile::open(path).map(Appender::File)
     }
@@ -109,7 +109,7 @@ impl Appender {
     fn name(&self) -> String {
         match self {
             Appender::File(file) => file.path.display().to_string(),
-            Appender::Stdout(_) => "standard output".to_owned(),
+            Appender::Stdout => "standard output".to_owned(),
         }
     }
 
@@ -117,10 +117,7 @@ impl Appender {
     fn append(&mut self, lines: &[u8]) -> Result<()> {
         match self {
             Appender::File(file) => file.append(lines),
-            Appender::Stdout(stdout) => stdout
-                .write_all(lines)
-                .and_then(|()| stdout.flush())
-                .map_err(|cause| Error::stdout(&cause)),
+            Appender::Stdout => stdout::write(lines),
         }
     }
 }

@@ -14,6 +14,7 @@ mod fault;
 mod order;
 mod position;
 mod signal;
+mod stdout;
 mod table;
 mod talk;
 
@@ -35,7 +36,6 @@ mod status;
 mod subscribe;
 mod top;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use cli::Command;
@@ -86,15 +86,9 @@ fn run() -> Result<()> {
             signal::end_though_blocked(stop);
             top::run(&options, stop)
         }
-        Command::Page(text) => print(&text),
-        Command::Version => print(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Page(text) => stdout::write(text.as_bytes()),
+        Command::Version => {
+            stdout::write(concat!("tailcast ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())
+        }
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Error::stdout(&error))
 }

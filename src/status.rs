@@ -1,6 +1,5 @@
 //! How far behind each file is: the file, its checkpoint and its commit record side by side.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use crate::error::{Error, Result, describe};
 use crate::escape;
 use crate::file::{Place, Tail, unread};
 use crate::position::{Dates, Progress};
+use crate::stdout;
 use crate::table::{self, Column};
 use crate::talk;
 use crate::watch::{count_refused, dates_of, named_sources};
@@ -76,11 +76,7 @@ pub fn run(options: &cli::Status) -> Result<()> {
     } else {
         table_text(&rows)
     };
-    let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Error::stdout(&error))?;
+    stdout::write(text.as_bytes())?;
     rows.iter()
         .try_for_each(|row| verdict(row, options.max_lag))
 }

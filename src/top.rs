@@ -9,7 +9,7 @@ mod rates;
 mod screen;
 mod sources;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::route::Route;
 use crate::signal;
+use crate::stdout;
 use frame::{Shape, View};
 use rates::{Counts, Rates};
 use screen::Screen;
@@ -132,18 +133,10 @@ impl Canvas {
             Canvas::Screen(screen) => screen.draw(view),
             Canvas::Plain => {
                 let text = frame::lines(view, &Shape::plain()).join("\n") + "\n\n";
-                write(text.as_bytes())
+                stdout::write(text.as_bytes())
             }
         }
     }
-}
-
-fn write(bytes: &[u8]) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Error::stdout(&error))
 }
 
 /// Counts what is published, through every fault of Redis.

@@ -1,11 +1,9 @@
 //! Where lines go: standard output, a file, or a command.
 
-use std::io::{self, Write};
-
 use super::output::Output;
 use crate::child::Fed;
-use crate::error::{Error, Result};
-use crate::fault;
+use crate::error::Result;
+use crate::{fault, stdout};
 
 /// What takes lines.
 pub enum Destination {
@@ -18,11 +16,7 @@ impl Destination {
     /// Returns when the lines are there for good. `place` says how far they take us; a file keeps it.
     pub fn write(&mut self, lines: &[u8], place: &[u8]) -> Result<()> {
         match self {
-            Destination::Stdout => {
-                let mut stdout = io::stdout();
-                let written = stdout.write_all(lines).and_then(|()| stdout.flush());
-                written.map_err(|error| Error::stdout(&error))?;
-            }
+            Destination::Stdout => stdout::write(lines)?,
             Destination::File(output) => output.write(lines, place)?,
             Destination::Command(command) => command.write(lines)?,
         }

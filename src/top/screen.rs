@@ -3,15 +3,13 @@
 //! Ends by a signal come through the flag, so the screen is dropped; a panic is met before it is told of, as it may not
 //! unwind.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::frame::{self, Shape, View};
-use super::write;
 use crate::error::Result;
-use crate::signal;
-use crate::talk;
+use crate::{signal, stdout, talk};
 
 /// The other page, no cursor, and no line that goes on in the next one.
 const OPEN: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
@@ -44,7 +42,7 @@ impl Screen {
             is_coloured: talk::wants_colour(),
             is_unicode: takes_unicode(&|name| std::env::var(name).ok()),
         };
-        write(OPEN)?;
+        stdout::write(OPEN)?;
         Ok(screen)
     }
 
@@ -66,7 +64,7 @@ impl Screen {
         let mut text = String::from("\x1b[H");
         text += &frame::lines(view, &shape).join("\x1b[K\r\n");
         text += "\x1b[K\x1b[J";
-        write(text.as_bytes())
+        stdout::write(text.as_bytes())
     }
 }
 
@@ -79,8 +77,7 @@ impl Drop for Screen {
 /// Gives the terminal back, once. Whoever ends the program needs no error about that.
 fn close() {
     if IS_OPEN.swap(false, SeqCst) {
-        let mut stdout = io::stdout();
-        let _ = stdout.write_all(CLOSE).and_then(|()| stdout.flush());
+        let _ = stdout::write(CLOSE);
     }
 }
 
