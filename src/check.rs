@@ -38,33 +38,41 @@ struct Condition {
     mend: Option<String>,
 }
 
-impl Condition {
-    fn new(subject: &str, name: &'static str, grade: Grade, says: impl Into<String>) -> Condition {
+/// A subject's condition of this name, about which something is to be said.
+#[derive(Clone, Copy)]
+struct About<'a>(&'a str, &'static str);
+
+impl About<'_> {
+    fn ok(self, says: impl Into<String>) -> Condition {
+        self.is(Grade::Ok, says.into())
+    }
+
+    fn warn(self, says: impl Into<String>) -> Condition {
+        self.is(Grade::Warn, says.into())
+    }
+
+    fn fail(self, says: impl Into<String>) -> Condition {
+        self.is(Grade::Fail, says.into())
+    }
+
+    fn unknown(self, says: impl Into<String>) -> Condition {
+        self.is(Grade::Unknown, says.into())
+    }
+
+    fn is(self, grade: Grade, says: String) -> Condition {
+        let About(subject, name) = self;
+        let subject = subject.to_string();
         Condition {
-            subject: subject.into(),
+            subject,
             name,
             grade,
-            says: says.into(),
+            says,
             mend: None,
         }
     }
+}
 
-    fn ok(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Grade::Ok, says)
-    }
-
-    fn warn(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Grade::Warn, says)
-    }
-
-    fn fail(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Grade::Fail, says)
-    }
-
-    fn unknown(subject: &str, name: &'static str, says: impl Into<String>) -> Condition {
-        Condition::new(subject, name, Grade::Unknown, says)
-    }
-
+impl Condition {
     fn mend(self, way_out: impl Into<String>) -> Condition {
         Condition {
             mend: Some(way_out.into()),

@@ -132,80 +132,62 @@ fn row(place: Place, store: &Store, record: Option<Record>) -> Result<Row> {
     })
 }
 
-/// `-` where nothing is known.
-fn or_dash<T: ToString>(value: Option<T>) -> String {
-    value.map_or_else(|| "-".into(), |value| value.to_string())
+impl Row {
+    fn offset(&self) -> Option<u64> {
+        let checkpoint = self.checkpoint.as_ref();
+        checkpoint.map(|progress| progress.current.offset)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        let known = self.checkpoint.as_ref().or(self.record.as_ref());
+        known.map(Progress::rotations)
+    }
 }
 
+/// The titles of `table_text`'s columns.
+const TITLES: &str = "FILE SIZE OFFSET LAG AGE GENERATION RECORD GAPS MISSING REFUSED BACKLOG";
+
 fn table_text(rows: &[Row]) -> String {
-    let head = [
-        "FILE",
-        "SIZE",
-        "OFFSET",
-        "LAG",
-        "AGE",
-        "GENERATION",
-        "RECORD",
-        "GAPS",
-        "MISSING",
-        "REFUSED",
-        "BACKLOG",
-    ]
-    .map(String::from);
-    let mut lines = vec![head];
-    for row in rows {
-        let offset = row
-            .checkpoint
-            .as_ref()
-            .map(|progress| progress.current.offset);
-        let generation = row
-            .checkpoint
-            .as_ref()
-            .or(row.record.as_ref())
-            .map(Progress::rotations);
+    let or_dash = |value: Option<u64>| value.map_or("-".into(), |value| value.to_string());
+    let cells = |row: &Row| {
         let record = row.record.as_ref().map(|progress| progress.current.offset);
-        let age = row.age.map(|seconds| format!("{seconds:.1}s"));
-        lines.push([
+        vec![
             row.path.display().to_string(),
             or_dash(row.size),
-            or_dash(offset),
-            or_dash(row.lag.as_ref().ok()),
-            or_dash(age),
-            or_dash(generation),
+            or_dash(row.offset()),
+            or_dash(row.lag.as_ref().ok().copied()),
+            row.age.map_or("-".into(), |age| format!("{age:.1}s")),
+            or_dash(row.generation()),
             or_dash(record),
             row.gaps.0.to_string(),
             row.gaps.1.to_string(),
             row.refused.to_string(),
             or_dash(row.backlog),
-        ]);
-    }
+        ]
+    };
+    let mut lines = vec![TITLES.split(' ').map(String::from).collect()];
+    lines.extend(rows.iter().map(cells));
     let mut columns = [Column::Right(0); 11];
     columns[0] = Column::Left(0);
-    let lines = table::lines(columns, &lines);
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    table::lines(&columns, &lines).join("\n") + "\n"
 }
 
 /// An array with an object for each file; what is not known is null.
 fn json_text(rows: &[Row]) -> String {
-    let position = |progress: &Option<Progress>| match progress {
-        Some(progress) => {
-            json!({"offset": progress.current.offset, "generation": progress.rotations()})
-        }
-        None => Value::Null,
-    };
+    let position = |progress: &Progress| json!({"offset": progress.current.offset, "generation": progress.rotations()});
     let object = |row: &Row| {
         json!({
             "file": row.path.to_string_lossy(),
             "size": row.size,
-            "offset": row.checkpoint.as_ref().map(|progress| progress.current.offset),
-            "generation": row.checkpoint.as_ref().or(row.record.as_ref()).map(Progress::rotations),
+            "offset": row.offset(),
+            "generation": row.generation(),
             "lag": row.lag.as_ref().ok(),
             "gaps": row.gaps.0,
             "gap_bytes": row.gaps.1,
             "refused_lines": row.refused,
             "backlog": row.backlog,
             "checkpoint_age_seconds": row.age,
-            "record": position(&row.record),
+            "record": row.record.as_ref().map(position),
         })
     };
     let array = Value::Array(rows.iter().map(object).collect());

@@ -31,9 +31,11 @@ pub struct Survey {
 pub struct ServerFacts(BTreeMap<String, String>);
 
 impl ServerFacts {
-    /// None: it does not say.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+    /// The first of these that it says. None: it says none.
+    pub fn first(&self, names: &[&str]) -> Option<&str> {
+        names
+            .iter()
+            .find_map(|name| Some(self.0.get(*name)?.as_str()))
     }
 }
 

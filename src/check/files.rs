@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Condition;
 use super::server::Stored;
+use super::{About, Condition};
 use crate::broker::Record;
 use crate::checkpoint::{Store, age};
 use crate::cli::{self, Mode};
@@ -20,16 +20,15 @@ use crate::watch::{
 /// The folder that keeps checkpoints.
 pub fn of_state_dir(options: &cli::Watch) -> Condition {
     let subject = format!("state directory {}", options.state_dir.display());
+    let about = About(&subject, "usable");
     match Store::at(&options.state_dir).why_unusable() {
-        Ok(None) if options.state_dir.exists() => {
-            Condition::ok(&subject, "usable", "ours, and it can be written to")
-        }
-        Ok(None) => Condition::ok(&subject, "usable", "not there yet: it will be made"),
+        Ok(None) if options.state_dir.exists() => about.ok("ours, and it can be written to"),
+        Ok(None) => about.ok("not there yet: it will be made"),
         Ok(Some(why)) => {
             let mend = "chown it to the watcher's user and chmod it 700, or choose another with --state-dir";
-            Condition::fail(&subject, "usable", why).mend(mend)
+            about.fail(why).mend(mend)
         }
-        Err(error) => Condition::unknown(&subject, "usable", describe(&error)),
+        Err(error) => about.unknown(describe(&error)),
     }
 }
 
@@ -40,28 +39,24 @@ pub fn of_log(path: &Path, source: &str, record: Stored, options: &cli::Watch) -
     match check_file(path) {
         Err(error) => {
             let mend = "let the watcher's user read it (its group, or setfacl -m u:USER:r)";
-            all.push(Condition::fail(&subject, "file", error.to_string()).mend(mend));
+            all.push(About(&subject, "file").fail(error.to_string()).mend(mend));
             return all;
         }
         Ok(()) if path.exists() => {}
-        Ok(()) => all.push(Condition::warn(
-            &subject,
-            "file",
-            "not there yet: it is waited for",
-        )),
+        Ok(()) => all.push(About(&subject, "file").warn("not there yet: it is waited for")),
     }
     let store = Store::at(&options.state_dir);
     if let Some(process) = store.holder(path) {
         let says = format!("process {process} watches it: a second watcher would exit 75");
-        all.push(Condition::warn(&subject, "watcher", says));
+        all.push(About(&subject, "watcher").warn(says));
     }
     let place = Place {
         path: path.into(),
         rotated: options.rotated.clone(),
     };
     all.push(match begins(&store, &place, source, record, options) {
-        Ok(says) => Condition::ok(&subject, "begins", says),
-        Err(error) => Condition::fail(&subject, "begins", error.to_string()),
+        Ok(says) => About(&subject, "begins").ok(says),
+        Err(error) => About(&subject, "begins").fail(error.to_string()),
     });
     all.push(siblings(&subject, &place));
     all
@@ -113,13 +108,13 @@ fn begins(
 
 /// Whether what a log was rotated to can be read, should a watcher come late.
 fn siblings(subject: &str, place: &Place) -> Condition {
-    const NAME: &str = "rotated files";
+    let about = About(subject, "rotated files");
     let found = match file::siblings(place) {
         Ok(found) => found,
         Err(error) => {
             let says = format!("cannot be looked for: {}", describe(&error));
             let mend = "let the watcher's user list the log's folder (chmod g+rx)";
-            return Condition::fail(subject, NAME, says).mend(mend);
+            return about.fail(says).mend(mend);
         }
     };
     let closed = |one: &&Sibling| file::check(&one.path).is_err();
@@ -130,13 +125,13 @@ fn siblings(subject: &str, place: &Place) -> Condition {
         );
         let mend =
             "let the watcher's user read rotated files too (logrotate's create MODE OWNER GROUP)";
-        return Condition::fail(subject, NAME, says).mend(mend);
+        return about.fail(says).mend(mend);
     }
     let packed = found.iter().filter_map(|one| Some((one, one.program?)));
     for (one, program) in packed {
         if !is_installed(program) {
             let says = format!("there is no {program} to read {} with", one.path.display());
-            return Condition::fail(subject, NAME, says).mend(format!("install {program}"));
+            return about.fail(says).mend(format!("install {program}"));
         }
     }
     let says = match found.len() {
@@ -144,7 +139,7 @@ fn siblings(subject: &str, place: &Place) -> Condition {
         1 => "one, which can be read".into(),
         more => format!("{more}, which can be read"),
     };
-    Condition::ok(subject, NAME, says)
+    about.ok(says)
 }
 
 /// Whether a program would be found.
@@ -162,7 +157,7 @@ pub fn of_patterns(options: &cli::Watch, logs: &[(PathBuf, String)]) -> Vec<Cond
     without
         .map(|glob| {
             let subject = glob.path().display().to_string();
-            Condition::warn(&subject, "file", "no file matches yet: they are waited for")
+            About(&subject, "file").warn("no file matches yet: they are waited for")
         })
         .collect()
 }
@@ -200,7 +195,7 @@ pub fn of_what_is_gone(options: &cli::Watch) -> Vec<Condition> {
                 "gone; its state was last written {} ago, and is {kept}",
                 days(since)
             );
-            Condition::ok(&log.display().to_string(), "vanished", says)
+            About(&log.display().to_string(), "vanished").ok(says)
         })
         .collect()
 }

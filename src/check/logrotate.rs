@@ -8,13 +8,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Condition;
 use super::files::is_installed;
+use super::{About, Condition, Grade};
 use crate::error::describe;
 use crate::file::packing_program;
 use crate::watch::{Glob, matches};
 
-const NAME: &str = "logrotate";
 /// Files that include each other have an end.
 const MOST: usize = 1000;
 /// Names in a folder that an editor or a package manager has left behind: logrotate's `tabooext`, in short.
@@ -63,7 +62,7 @@ impl Configuration {
     pub fn troubles(&self) -> Vec<Condition> {
         let unread = self.unread.iter().map(|(path, why)| {
             let says = format!("{why}: how logs are rotated by it is not known");
-            Condition::unknown(&format!("logrotate's {}", path.display()), "readable", says)
+            About(&format!("logrotate's {}", path.display()), "readable").unknown(says)
         });
         unread.collect()
     }
@@ -90,62 +89,61 @@ impl Configuration {
     /// What that means to a watcher that looks for rotated files in these folders too.
     pub fn of_log(&self, log: &Path, rotated: &[PathBuf]) -> Vec<Condition> {
         let subject = log.display().to_string();
+        let about = About(&subject, "logrotate");
         let Some((place, pairs)) = self.words_about(log) else {
             let says = "not all of its configuration could be read";
             return vec![match self.unread.is_empty() {
-                true => Condition::ok(&subject, NAME, "it does not rotate this log"),
-                false => Condition::unknown(&subject, NAME, says),
+                true => about.ok("it does not rotate this log"),
+                false => about.unknown(says),
             }];
         };
-        let values = |name: &'static str| {
-            pairs
-                .iter()
-                .filter(move |(word, _)| *word == name)
-                .map(|(_, value)| *value)
-        };
-        let has = |name| values(name).next().is_some();
-        let fail = |what: String| Condition::fail(&subject, NAME, format!("{place}: {what}"));
-        let warn = |what: &str| Condition::warn(&subject, NAME, format!("{place}: {what}"));
+        let with = |name: &'static str| pairs.iter().filter(move |(word, _)| *word == name);
+        let has = |name| with(name).next().is_some();
         let mut all = Vec::new();
-        for olddir in values("olddir").filter(|olddir| !is_among(olddir, rotated, log)) {
+        let mut say = |grade, what: &str, mend: &str| {
+            all.push(about.is(grade, format!("{place}: {what}")).mend(mend));
+        };
+        for (_, olddir) in with("olddir").filter(|(_, olddir)| !is_among(olddir, rotated, log)) {
             let what = format!("olddir {olddir}: rotated files are not looked for there");
-            all.push(fail(what).mend(format!("watch with --rotated {olddir}")));
+            say(
+                Grade::Fail,
+                &what,
+                &format!("watch with --rotated {olddir}"),
+            );
         }
         if has("copytruncate") {
             let what = "copytruncate loses what is written between the copy and the truncation";
-            all.push(
-                warn(what).mend("use create, and have the program open its log anew in postrotate"),
-            );
+            let mend = "use create, and have the program open its log anew in postrotate";
+            say(Grade::Warn, what, mend);
         }
-        if has("compress") {
-            let ending = values("compressext").next().unwrap_or(".gz");
-            match packing_program(ending) {
-                None => {
-                    let mend = "compresscmd gzip, zstd, xz or bzip2, with its compressext";
-                    all.push(
-                        fail(format!("archives that end in {ending} cannot be read")).mend(mend),
-                    );
-                }
-                Some(program) if !is_installed(program) => {
-                    let what =
-                        format!("compress, and there is no {program} here to read archives with");
-                    all.push(fail(what).mend(format!("install {program}")));
-                }
-                Some(_) if !has("delaycompress") => {
-                    let what = "compress without delaycompress: what the program still writes to the old file is lost, \
-                        and a watcher that comes late reads archives";
-                    all.push(warn(what).mend("add delaycompress"));
-                }
-                Some(_) => {}
+        let ending = with("compressext")
+            .next()
+            .map_or(".gz", |(_, ending)| ending);
+        match packing_program(ending) {
+            _ if !has("compress") => {}
+            None => {
+                let what = format!("archives that end in {ending} cannot be read");
+                let mend = "compresscmd gzip, zstd, xz or bzip2, with its compressext";
+                say(Grade::Fail, &what, mend);
             }
+            Some(program) if !is_installed(program) => {
+                let what =
+                    format!("compress, and there is no {program} here to read archives with");
+                say(Grade::Fail, &what, &format!("install {program}"));
+            }
+            Some(_) if !has("delaycompress") => {
+                let what = "compress without delaycompress: what the program still writes to the old file is lost, \
+                    and a watcher that comes late reads archives";
+                say(Grade::Warn, what, "add delaycompress");
+            }
+            Some(_) => {}
         }
         if !has("rotate") || pairs.contains(&("rotate", "0")) {
             let what = "rotate 0: a rotated file is removed at once, and with it what no watcher has read by then";
-            all.push(warn(what).mend("rotate 2, or more"));
+            say(Grade::Warn, what, "rotate 2, or more");
         }
         if all.is_empty() {
-            let says = format!("{place}: nothing that stands in the way");
-            all.push(Condition::ok(&subject, NAME, says));
+            all.push(about.ok(format!("{place}: nothing that stands in the way")));
         }
         all
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Condition;
+use super::{About, Condition};
 use crate::broker::{
     Address, Denied, Record, ServerFacts, Survey, denied, mend_rights, read_records,
 };
@@ -27,15 +27,17 @@ pub fn conditions(
         Ok(survey) => survey,
         Err(failure) => {
             let mend = "see that it runs, and that --redis or $REDIS_URL names it";
-            let fails = Condition::fail(&subject, "reachable", failure.to_string()).mend(mend);
+            let fails = About(&subject, "reachable")
+                .fail(failure.to_string())
+                .mend(mend);
             return (vec![fails], nothing());
         }
     };
-    let mut all = vec![Condition::ok(&subject, "reachable", "it answers")];
+    let mut all = vec![About(&subject, "reachable").ok("it answers")];
     if let Err(failure) = survey.expect_place(options) {
-        all.push(Condition::fail(&subject, "cluster", failure.to_string()));
+        all.push(About(&subject, "cluster").fail(failure.to_string()));
     } else if survey.is_cluster() {
-        all.push(Condition::ok(&subject, "cluster", "a Redis Cluster"));
+        all.push(About(&subject, "cluster").ok("a Redis Cluster"));
     }
     let facts = &survey.facts;
     all.push(version(&subject, facts));
@@ -43,7 +45,7 @@ pub fn conditions(
     let name = sources.first().map_or("check", |(_, name)| name.as_str());
     all.push(match denied(address, options, name) {
         Ok(denied) => rights(&subject, address, options, &denied),
-        Err(failure) => Condition::unknown(&subject, "rights", failure.to_string()),
+        Err(failure) => About(&subject, "rights").unknown(failure.to_string()),
     });
     all.push(eviction(&subject, facts));
     all.push(persistence(&subject, options, facts));
@@ -52,7 +54,7 @@ pub fn conditions(
         _ if options.delivery == Delivery::AtLeastOnce => nothing(),
         Ok(records) => records.into_iter().map(Some).collect(),
         Err(failure) => {
-            all.push(Condition::unknown(&subject, "records", failure.to_string()));
+            all.push(About(&subject, "records").unknown(failure.to_string()));
             nothing()
         }
     };
@@ -60,43 +62,40 @@ pub fn conditions(
 }
 
 fn version(subject: &str, facts: &ServerFacts) -> Condition {
-    const NAME: &str = "version";
-    if let Some(valkey) = facts.get("info:valkey_version") {
-        return Condition::ok(subject, NAME, format!("Valkey {valkey}"));
+    let about = About(subject, "version");
+    if let Some(valkey) = facts.first(&["info:valkey_version"]) {
+        return about.ok(format!("Valkey {valkey}"));
     }
-    let Some(version) = facts
-        .get("version")
-        .or_else(|| facts.get("info:redis_version"))
-    else {
-        return Condition::unknown(subject, NAME, "it does not say which it is");
+    let Some(version) = facts.first(&["version", "info:redis_version"]) else {
+        return about.unknown("it does not say which it is");
     };
     let mut numbers = version.split('.').map(|number| number.parse::<u32>());
     let says = format!("Redis {version}");
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < OLDEST => {
             let mend = "upgrade it to 6.2 or later, or to Valkey";
-            Condition::fail(subject, NAME, format!("{says}, older than 6.2")).mend(mend)
+            about.fail(format!("{says}, older than 6.2")).mend(mend)
         }
-        (Some(Ok(_)), Some(Ok(_))) => Condition::ok(subject, NAME, says),
-        _ => Condition::unknown(subject, NAME, says),
+        (Some(Ok(_)), Some(Ok(_))) => about.ok(says),
+        _ => about.unknown(says),
     }
 }
 
 fn role(subject: &str, facts: &ServerFacts) -> Condition {
-    const NAME: &str = "role";
-    match facts.get("role").or_else(|| facts.get("info:role")) {
-        Some("master") => Condition::ok(subject, NAME, "master"),
+    let about = About(subject, "role");
+    match facts.first(&["role", "info:role"]) {
+        Some("master") => about.ok("master"),
         Some(other) => {
             let says = format!("{other}: what is published there is refused, or lost");
-            Condition::fail(subject, NAME, says)
+            about.fail(says)
                 .mend("name the master in --redis, or the sentinels, as in redis+sentinel://HOST:PORT/MASTER")
         }
-        None => Condition::unknown(subject, NAME, "it does not say"),
+        None => about.unknown("it does not say"),
     }
 }
 
 fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denied) -> Condition {
-    const NAME: &str = "rights";
+    let about = About(subject, "rights");
     let user = address.user();
     let mend = mend_rights(user, options.mode, &options.target);
     if !denied.commands.is_empty() {
@@ -111,7 +110,7 @@ fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denie
             names.join(", ")
         );
         let is_absent = why.starts_with("unknown command") || why.ends_with("not found");
-        return Condition::fail(subject, NAME, says).mend(match is_absent {
+        return about.fail(says).mend(match is_absent {
             true => "take it out of rename-command in Redis' configuration".into(),
             false => mend,
         });
@@ -120,14 +119,10 @@ fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denie
         let says = format!(
             "what the user {user} may run is not told: no ACL DRYRUN, and nothing is queued behind MULTI"
         );
-        return Condition::unknown(subject, NAME, says);
+        return about.unknown(says);
     }
     if denied.optional.is_empty() {
-        return Condition::ok(
-            subject,
-            NAME,
-            format!("the user {user} may do all that is needed"),
-        );
+        return about.ok(format!("the user {user} may do all that is needed"));
     }
     let says = format!("the user {user} may not run {}", denied.optional.join(", "));
     let (asked, without) = match options.mode {
@@ -142,75 +137,56 @@ fn rights(subject: &str, address: &Address, options: &cli::Watch, denied: &Denie
         ),
     };
     let condition = match asked {
-        Some(what) => Condition::fail(subject, NAME, format!("{says}, which {what}")),
-        None => Condition::warn(subject, NAME, format!("{says}: {without}")),
+        Some(what) => about.fail(format!("{says}, which {what}")),
+        None => about.warn(format!("{says}: {without}")),
     };
     condition.mend(mend)
 }
 
 /// Whether Redis may throw a commit record away to make room.
 fn eviction(subject: &str, facts: &ServerFacts) -> Condition {
-    const NAME: &str = "maxmemory-policy";
-    let policy = facts
-        .get("info:maxmemory_policy")
-        .or_else(|| facts.get("config:maxmemory-policy"));
+    let about = About(subject, "maxmemory-policy");
+    let policy = facts.first(&["info:maxmemory_policy", "config:maxmemory-policy"]);
     let Some(policy) = policy else {
-        return Condition::unknown(
-            subject,
-            NAME,
-            "it does not say (INFO and CONFIG GET are refused)",
-        );
+        return about.unknown("it does not say (INFO and CONFIG GET are refused)");
     };
-    let limit = facts
-        .get("info:maxmemory")
-        .or_else(|| facts.get("config:maxmemory"));
     let mend =
         "CONFIG SET maxmemory-policy noeviction, or volatile-lru: a record has no time to live";
     if !policy.starts_with("allkeys") {
-        return Condition::ok(subject, NAME, format!("{policy}: commit records stay"));
+        return about.ok(format!("{policy}: commit records stay"));
     }
-    if limit == Some("0") {
+    if facts.first(&["info:maxmemory", "config:maxmemory"]) == Some("0") {
         let says = format!("{policy}, but there is no maxmemory: nothing is evicted");
-        return Condition::ok(subject, NAME, says);
+        return about.ok(says);
     }
     let says = format!("{policy} may evict commit records; then lines may be repeated");
-    Condition::fail(subject, NAME, says).mend(mend)
+    about.fail(says).mend(mend)
 }
 
 /// What a crash of Redis costs.
 fn persistence(subject: &str, options: &cli::Watch, facts: &ServerFacts) -> Condition {
-    const NAME: &str = "appendfsync";
-    let is_on = facts
-        .get("info:aof_enabled")
-        .map(|value| value == "1")
-        .or_else(|| facts.get("config:appendonly").map(|value| value == "yes"));
+    let about = About(subject, "appendfsync");
+    let is_on = facts.first(&["info:aof_enabled", "config:appendonly"]);
+    let is_on = is_on.map(|value| ["1", "yes"].contains(&value));
     let cost = match options.mode {
         Mode::Pubsub => "a few lines may be published twice",
         Mode::Stream | Mode::List => "the last lines are gone there, and are sent again",
     };
     let mend = "CONFIG SET appendonly yes, and CONFIG SET appendfsync always";
-    match (is_on, facts.get("config:appendfsync")) {
-        (Some(true), Some("always")) => {
-            Condition::ok(subject, NAME, "always: what is acknowledged is on disk")
-        }
+    match (is_on, facts.first(&["config:appendfsync"])) {
+        (Some(true), Some("always")) => about.ok("always: what is acknowledged is on disk"),
         (Some(true), Some(when)) => {
             let says = format!("{when}: after a crash of Redis {cost}");
-            Condition::warn(subject, NAME, says).mend("CONFIG SET appendfsync always")
+            about.warn(says).mend("CONFIG SET appendfsync always")
         }
-        (Some(true), None) => Condition::unknown(
-            subject,
-            NAME,
-            "there is an append-only file; how it is written is not said",
-        ),
+        (Some(true), None) => {
+            about.unknown("there is an append-only file; how it is written is not said")
+        }
         (Some(false), _) => {
             let says = format!("no append-only file: after a crash of Redis {cost}");
-            Condition::warn(subject, NAME, says).mend(mend)
+            about.warn(says).mend(mend)
         }
-        (None, _) => Condition::unknown(
-            subject,
-            NAME,
-            "it does not say (INFO and CONFIG GET are refused)",
-        ),
+        (None, _) => about.unknown("it does not say (INFO and CONFIG GET are refused)"),
     }
 }
 

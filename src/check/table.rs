@@ -10,12 +10,16 @@ use crate::table::{self, Column};
 pub fn table_text(conditions: &[Condition]) -> String {
     let mut rows = Vec::new();
     for one in conditions {
-        rows.push([word(one.grade).into(), one.name.into(), one.says.clone()]);
+        rows.push(vec![
+            word(one.grade).into(),
+            one.name.into(),
+            one.says.clone(),
+        ]);
         let mend = one.mend.as_ref().map(|mend| format!("-> {mend}"));
-        rows.extend(mend.map(|mend| [String::new(), String::new(), mend]));
+        rows.extend(mend.map(|mend| vec![String::new(), String::new(), mend]));
     }
     let columns = [Column::Left(4), Column::Left(0), Column::Left(0)];
-    let lines = table::lines(columns, &rows);
+    let lines = table::lines(&columns, &rows);
     let (mut lines, mut text, mut subject) = (lines.iter(), String::new(), "");
     for one in conditions {
         if one.subject != subject {
@@ -60,13 +64,16 @@ pub fn json_text(conditions: &[Condition]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::About;
 
     #[test]
     fn what_does_not_hold_has_its_mend_below_it() {
         let conditions = [
-            Condition::ok("redis h", "version", "Redis 7"),
-            Condition::fail("redis h", "role", "a replica").mend("name the master"),
-            Condition::unknown("/a\u{1b}.log", "logrotate", "closed"),
+            About("redis h", "version").ok("Redis 7"),
+            About("redis h", "role")
+                .fail("a replica")
+                .mend("name the master"),
+            About("/a\u{1b}.log", "logrotate").unknown("closed"),
         ];
         assert_eq!(
             table_text(&conditions),

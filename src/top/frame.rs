@@ -94,37 +94,24 @@ fn head(view: &View<'_>) -> String {
 
 fn type_lines(rates: &Rates, most: usize, shape: &Shape) -> Vec<String> {
     let mut types: Vec<(&String, &Rate)> = rates.types.iter().collect();
-    let all = types.len();
     // Rows that change places all the time cannot be read; only where not all are shown, the largest come first.
     if types.len() > most {
         order::sort_by_key(&mut types, |(_, rate)| Reverse(rate.total));
     }
-    types.truncate(most);
-    let titles = ["TYPE", "LINES/S", "TOTAL"].map(String::from);
     let row = |(name, rate): &(&String, &Rate)| {
-        let numbers = [rate.now().round() as u64, rate.total].map(talk::grouped);
-        let [now, total] = numbers;
-        [name.to_string(), now, total]
+        let [now, total] = [rate.now().round() as u64, rate.total].map(talk::grouped);
+        vec![name.to_string(), now, total]
     };
-    let rows: Vec<_> = std::iter::once(titles)
-        .chain(types.iter().map(row))
-        .collect();
-    let columns = [
-        Column::Left(SHORTEST_NAME),
-        Column::Right(9),
-        Column::Right(13),
-    ];
-    let mut lines = table::lines(columns, &rows);
-    lines[0] = paint(std::mem::take(&mut lines[0]), BOLD, shape);
+    let rows = types.iter().take(most).map(row).collect();
+    let mut lines = table("TYPE|LINES/S|TOTAL", &[9, 13], rows);
     for (line, (_, rate)) in lines[1..].iter_mut().zip(&types) {
         if !shape.is_plain() {
             let room = shape.width.saturating_sub(line.chars().count() + 2);
             *line += &format!("  {}", sparkline(&rate.history, room, shape.is_unicode));
         }
-        *line = cut(line.trim_end().to_string(), shape.width);
+        line.truncate(line.trim_end().len());
     }
-    more(all, most, "types", &mut lines);
-    lines
+    fit(lines, types.len(), most, "types", shape)
 }
 
 fn source_lines(sources: &[LiveSource], most: usize, shape: &Shape) -> Vec<String> {
@@ -134,41 +121,46 @@ fn source_lines(sources: &[LiveSource], most: usize, shape: &Shape) -> Vec<Strin
         order::sort_by_key(&mut sources, |source| Reverse(source.lag));
     }
     let room = shape.width.saturating_sub(NUMBERS).max(SHORTEST_NAME);
+    let size = |bytes: Option<u64>| bytes.map_or("-".into(), talk::size);
     let row = |source: &&LiveSource| {
-        [
+        vec![
             cut_front(&escaped(&source.name), room),
             source.rotations.to_string(),
             talk::grouped(source.offset),
-            source
-                .rate
-                .map_or("-".into(), |rate| talk::size(rate.round() as u64)),
-            source.lag.map_or("-".into(), talk::size),
+            size(source.rate.map(|rate| rate.round() as u64)),
+            size(source.lag),
         ]
     };
-    let titles = ["SOURCE", "GEN", "OFFSET", "PER SECOND", "LAG"].map(String::from);
-    let rows: Vec<_> = std::iter::once(titles)
-        .chain(sources.iter().take(most).map(row))
-        .collect();
-    let columns = [
-        Column::Left(SHORTEST_NAME),
-        Column::Right(4),
-        Column::Right(15),
-        Column::Right(11),
-        Column::Right(11),
-    ];
-    let lines = table::lines(columns, &rows).into_iter();
-    let mut lines: Vec<_> = lines.map(|line| cut(line, shape.width)).collect();
-    lines[0] = paint(std::mem::take(&mut lines[0]), BOLD, shape);
-    more(sources.len(), most, "sources", &mut lines);
-    lines
+    let rows = sources.iter().take(most).map(row).collect();
+    let lines = table("SOURCE|GEN|OFFSET|PER SECOND|LAG", &[4, 15, 11, 11], rows);
+    fit(lines, sources.len(), most, "sources", shape)
 }
 
-/// In the place of the last row, how many there are beside those that are shown.
-fn more(all: usize, shown: usize, things: &str, lines: &mut Vec<String>) {
+/// Names, and numbers that are so wide at least, below their titles.
+fn table(titles: &str, widths: &[usize], mut rows: Vec<Vec<String>>) -> Vec<String> {
+    let mut columns = vec![Column::Left(SHORTEST_NAME)];
+    columns.extend(widths.iter().map(|width| Column::Right(*width)));
+    rows.insert(0, titles.split('|').map(String::from).collect());
+    table::lines(&columns, &rows)
+}
+
+/// A table as wide as the screen; in the place of its last row, how many there are beside those that are shown.
+fn fit(
+    mut lines: Vec<String>,
+    all: usize,
+    shown: usize,
+    things: &str,
+    shape: &Shape,
+) -> Vec<String> {
+    for line in &mut lines[1..] {
+        *line = cut(std::mem::take(line), shape.width);
+    }
+    lines[0] = paint(std::mem::take(&mut lines[0]), BOLD, shape);
     if shown < all && lines.len() > 1 {
         lines.pop();
         lines.push(format!("... and {} more {things}", all - shown + 1));
     }
+    lines
 }
 
 /// The last rates as bars, the newest on the right, the highest one as high as can be.
