@@ -77,33 +77,32 @@ struct Said<'l> {
 
 impl<'l> Said<'l> {
     fn read(line: &'l [u8], udm: &Udm) -> Said<'l> {
-        let Some(mut rest) = line_json::members(line) else {
-            return Said::of_text(line, udm);
-        };
-        let rest = &mut rest;
+        let members = line_json::members(line);
+        // What is no JSON object says what it says as text.
+        let text = (members.is_none()).then(|| String::from_utf8_lossy(line).into_owned());
+        let rest = &mut members.unwrap_or_default();
         let kind = take_type(rest, udm.type_field);
-        let time = take_time(rest);
+        let time = take(rest, names::TIME, |text| {
+            let time = Time::parse(text).or_else(|| Time::from_number(text));
+            time.map(Read::Whole)
+        });
         let message = take(rest, names::MESSAGE, |text| {
-            let cut = cut(text, DESCRIPTION);
-            Some(if cut.len() == text.len() {
-                Read::Whole(text.to_owned())
-            } else {
-                Read::InPart(text.to_owned())
+            Some(match text.len() <= DESCRIPTION {
+                true => Read::Whole(text.to_owned()),
+                false => Read::InPart(text.to_owned()),
             })
         });
+        let message = text.or(message);
         let host = take(rest, names::HOST, read_machine).or_else(|| host_of(udm));
         let scheme = find(rest, names::SCHEME, |text| {
             (text == "https").then_some("https")
         });
         let scheme = scheme.unwrap_or("http");
-        let mut url = take(rest, names::URL, |text| {
-            Url::parse(text, host.as_ref(), scheme).map(Read::Whole)
-        });
+        let read_url = |text: &str| Url::parse(text, host.as_ref(), scheme).map(Read::Whole);
+        let mut url = take(rest, names::URL, read_url);
         let is = |names| find(rest, names, |_| Some(())).is_some();
         if url.is_none() && (is(names::METHOD) || is(names::STATUS)) {
-            url = take(rest, names::PATH, |text| {
-                Url::parse(text, host.as_ref(), scheme).map(Read::Whole)
-            });
+            url = take(rest, names::PATH, read_url);
         }
         Said {
             time,
@@ -115,22 +114,6 @@ impl<'l> Said<'l> {
             host,
             url,
             rest: std::mem::take(rest),
-        }
-    }
-
-    /// What is no JSON object says what it says as text.
-    fn of_text(line: &[u8], udm: &Udm) -> Said<'l> {
-        let text = String::from_utf8_lossy(line).into_owned();
-        Said {
-            rest: Vec::new(),
-            time: None,
-            kind: String::from_utf8_lossy(UNKNOWN),
-            login: names::login(&text),
-            message: Some(text),
-            user: None,
-            ip: None,
-            host: host_of(udm),
-            url: None,
         }
     }
 
@@ -163,7 +146,9 @@ impl<'l> Said<'l> {
                 if let Some(ip) = self.ip {
                     put("principal", json!({"ip": [ip.to_string()]}));
                 }
-                put("target", self.login_target());
+                let url = self.url.as_ref();
+                let machine = self.host.as_ref().or(url.map(|url| &url.host));
+                put("target", noun(machine, url, self.user()));
                 // How somebody has logged in, a line does not say.
                 let auth =
                     json!({"type": "AUTHTYPE_UNSPECIFIED", "mechanism": ["MECHANISM_UNSPECIFIED"]});
@@ -173,10 +158,11 @@ impl<'l> Said<'l> {
                 if let Some(client) = self.client() {
                     put("principal", client);
                 }
-                put("target", self.web_server());
+                let url = self.url.as_ref();
+                put("target", noun(url.map(|url| &url.host), url, None));
             }
             "STATUS_UNCATEGORIZED" => {
-                put("principal", self.logger());
+                put("principal", noun(self.host.as_ref(), None, self.user()));
                 if let Some(ip) = self.ip {
                     put("about", json!([{"ip": [ip.to_string()]}]));
                 }
@@ -232,44 +218,14 @@ impl<'l> Said<'l> {
         result
     }
 
-    /// Who logs in, and to where.
-    fn login_target(&self) -> Value {
-        let mut target = Map::new();
-        let on = self
-            .host
-            .as_ref()
-            .or(self.url.as_ref().map(|url| &url.host));
-        put_machine(&mut target, on);
-        if let Some(url) = &self.url {
-            target.insert("url".to_owned(), json!(url.text));
-        }
-        put_user(&mut target, self.user.as_deref());
-        Value::Object(target)
-    }
-
     /// Who asks, as far as that is known.
     fn client(&self) -> Option<Value> {
-        let mut client = Map::new();
-        put_machine(&mut client, self.ip.map(Machine::Address).as_ref());
-        put_user(&mut client, self.user.as_deref());
-        (!client.is_empty()).then_some(Value::Object(client))
+        let client = noun(self.ip.map(Machine::Address).as_ref(), None, self.user());
+        (client != json!({})).then_some(client)
     }
 
-    fn web_server(&self) -> Value {
-        let mut server = Map::new();
-        if let Some(url) = &self.url {
-            put_machine(&mut server, Some(&url.host));
-            server.insert("url".to_owned(), json!(url.text));
-        }
-        Value::Object(server)
-    }
-
-    /// The machine that it happened on.
-    fn logger(&self) -> Value {
-        let mut logger = Map::new();
-        put_machine(&mut logger, self.host.as_ref());
-        put_user(&mut logger, self.user.as_deref());
-        Value::Object(logger)
+    fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// A text that is too long for a description is kept whole where there is room; fields have kept theirs.
@@ -308,21 +264,24 @@ fn log_id(origin: &Origin) -> String {
     }
 }
 
-fn put_machine(noun: &mut Map<String, Value>, machine: Option<&Machine>) {
+/// One who takes part in an event: a machine, what is asked of it, and a user.
+fn noun(machine: Option<&Machine>, url: Option<&Url>, user: Option<&str>) -> Value {
+    let mut noun = json!({});
     match machine {
-        Some(Machine::Name(name)) => _ = noun.insert("hostname".to_owned(), json!(name)),
-        Some(Machine::Address(ip)) => _ = noun.insert("ip".to_owned(), json!([ip.to_string()])),
+        Some(Machine::Name(name)) => noun["hostname"] = json!(name),
+        Some(Machine::Address(ip)) => noun["ip"] = json!([ip.to_string()]),
         None => {}
     }
-}
-
-fn put_user(noun: &mut Map<String, Value>, user: Option<&str>) {
-    let Some(user) = user else { return };
-    let mut named = json!({"userid": user});
-    if is_email(user) {
-        named["email_addresses"] = json!([user]);
+    if let Some(url) = url {
+        noun["url"] = json!(url.text);
     }
-    noun.insert("user".to_owned(), named);
+    if let Some(user) = user {
+        noun["user"] = json!({"userid": user});
+        if is_email(user) {
+            noun["user"]["email_addresses"] = json!([user]);
+        }
+    }
+    noun
 }
 
 fn is_email(text: &str) -> bool {
@@ -333,7 +292,7 @@ fn is_email(text: &str) -> bool {
 }
 
 fn network(is_encrypted: bool, rest: &mut Vec<(String, &RawValue)>) -> Value {
-    let mut http = Map::new();
+    let mut http = json!({});
     let is_method =
         |text: &str| text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     let method = take(rest, names::METHOD, |text| {
@@ -351,13 +310,16 @@ fn network(is_encrypted: bool, rest: &mut Vec<(String, &RawValue)>) -> Value {
         ("response_code", status.map(Value::from)),
         ("user_agent", agent.map(Value::from)),
     ];
-    for (name, value) in parts {
-        http.extend(value.map(|value| (name.to_owned(), value)));
+    for (name, value) in parts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    {
+        http[name] = value;
     }
     let protocol = if is_encrypted { "HTTPS" } else { "HTTP" };
     let mut network = json!({"ip_protocol": "TCP", "application_protocol": protocol});
-    if !http.is_empty() {
-        network["http"] = Value::Object(http);
+    if http != json!({}) {
+        network["http"] = http;
     }
     network
 }
@@ -384,13 +346,6 @@ fn read_address(text: &str) -> Option<Read<IpAddr>> {
 fn read_user(text: &str) -> Option<Read<String>> {
     let is_one = (1..=USER).contains(&text.len()) && text != "-";
     is_one.then(|| Read::Whole(text.to_owned()))
-}
-
-fn take_time(rest: &mut Vec<(String, &RawValue)>) -> Option<Time> {
-    take(rest, names::TIME, |text| {
-        let time = Time::parse(text).or_else(|| Time::from_number(text));
-        time.map(Read::Whole)
-    })
 }
 
 /// The beginning of a text, of so many bytes at most.
