@@ -73,21 +73,13 @@ extern "C" fn set_stop(_number: i32) {
 
 /// Installs the handlers; the flag turns true at the first signal.
 pub fn stop_flag() -> &'static AtomicBool {
-    // SAFETY: the handler does nothing but store to a lock-free atomic, which is async-signal-safe.
-    unsafe {
-        signal(SIGINT, set_stop);
-        signal(SIGTERM, set_stop);
-    }
+    handle([SIGINT, SIGTERM], set_stop);
     &STOP
 }
 
 /// The flag turns true, too, where the terminal is gone, or its user quits: for who has something to put back.
 pub fn stop_when_hung_up() {
-    // SAFETY: as above.
-    unsafe {
-        signal(SIGHUP, set_stop);
-        signal(SIGQUIT, set_stop);
-    }
+    handle([SIGHUP, SIGQUIT], set_stop);
 }
 
 /// Sleeps until then. False as soon as `stop` says so.
@@ -108,10 +100,14 @@ pub fn end_at_once() {
         // SAFETY: _exit(2) is async-signal-safe, and touches no memory.
         unsafe { _exit(128 + number) }
     }
-    // SAFETY: the handler does nothing but end the process.
-    unsafe {
-        signal(SIGINT, end);
-        signal(SIGTERM, end);
+    handle([SIGINT, SIGTERM], end);
+}
+
+fn handle(numbers: [i32; 2], handler: extern "C" fn(i32)) {
+    for number in numbers {
+        // SAFETY: the handlers, all of them here, do nothing but store to a lock-free atomic, or end the process; both are
+        // async-signal-safe.
+        unsafe { signal(number, handler) };
     }
 }
 

@@ -3,8 +3,8 @@
 //! Standard output is data and is never written here. A progress line, where there is one, is wiped before a message.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::cli::Verbosity;
@@ -129,11 +129,27 @@ pub fn width() -> usize {
 
 /// A line for programs, as it stands: it is JSON, and so holds nothing that a terminal obeys.
 pub fn data(text: &str) {
-    let mut shown = PROGRESS
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let wipe = wipe(&mut shown);
+    let mut is_shown = progress_line();
+    // The test harness keeps this to itself, unless the test fails.
+    if cfg!(test) {
+        return eprintln!("{text}");
+    }
+    // What wipes the progress line, where there is one.
+    let wipe = match std::mem::take(&mut *is_shown) {
+        true => "\r\x1b[K",
+        false => "",
+    };
     let _ = writeln!(std::io::stderr(), "{wipe}{text}");
+}
+
+fn say(text: &str) {
+    data(&format!("tailcast: {}", escaped(text)));
+}
+
+fn progress_line() -> MutexGuard<'static, bool> {
+    PROGRESS
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Bytes for a person.
@@ -165,37 +181,12 @@ pub fn grouped(number: u64) -> String {
 
 /// Replaces the progress line; an empty text wipes it. True: there was one.
 pub fn progress(text: &str) -> bool {
-    let mut shown = PROGRESS
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut shown = progress_line();
     if *shown || !text.is_empty() {
         // A lost message must not stop the shipping, so errors of stderr itself are let go, here and elsewhere.
         let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
     }
     std::mem::replace(&mut *shown, !text.is_empty())
-}
-
-/// What wipes the progress line, where there is one.
-fn wipe(shown: &mut bool) -> &'static str {
-    if std::mem::take(shown) {
-        "\r\x1b[K"
-    } else {
-        ""
-    }
-}
-
-fn say(text: &str) {
-    let mut shown = PROGRESS
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let wipe = wipe(&mut shown);
-    let text = escaped(text);
-    if cfg!(test) {
-        // The test harness keeps this to itself, unless the test fails.
-        eprintln!("tailcast: {text}");
-    } else {
-        let _ = writeln!(std::io::stderr(), "{wipe}tailcast: {text}");
-    }
 }
 
 #[cfg(test)]

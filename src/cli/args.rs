@@ -131,10 +131,7 @@ impl Args {
     }
 
     pub fn duration_above_zero(&mut self) -> Result<Duration> {
-        self.read(DURATION, |text| match parse_duration(text)? {
-            Duration::ZERO => Err("must be more than 0"),
-            duration => Ok(duration),
-        })
+        self.read(DURATION, |text| parse_duration(text).and_then(above_zero))
     }
 
     /// A size in bytes.
@@ -143,10 +140,7 @@ impl Args {
     }
 
     pub fn size_above_zero(&mut self) -> Result<u64> {
-        self.read(SIZE, |text| match parse_size(text)? {
-            0 => Err("must be more than 0"),
-            size => Ok(size),
-        })
+        self.read(SIZE, |text| parse_size(text).and_then(above_zero))
     }
 
     pub fn number(&mut self) -> Result<u64> {
@@ -155,13 +149,8 @@ impl Args {
 
     /// A number for which 0 makes no sense.
     pub fn number_above_zero(&mut self) -> Result<u64> {
-        self.read(
-            "give a whole number from 1 up",
-            |text| match parse_number(text)? {
-                0 => Err("must be more than 0"),
-                number => Ok(number),
-            },
-        )
+        let takes = "give a whole number from 1 up";
+        self.read(takes, |text| parse_number(text).and_then(above_zero))
     }
 
     /// A number of lines, or with a unit a duration.
@@ -230,6 +219,11 @@ fn edits(from: &str, to: &str) -> usize {
 /// `-` alone is an operand: standard input or output.
 fn looks_like_flag(arg: &OsStr) -> bool {
     arg.len() > 1 && arg.as_bytes().starts_with(b"-")
+}
+
+fn above_zero<T: Default + PartialEq>(value: T) -> Result<T, &'static str> {
+    let is_zero = value == T::default();
+    (!is_zero).then_some(value).ok_or("must be more than 0")
 }
 
 fn parse_number(text: &str) -> Result<u64, &'static str> {
