@@ -3,7 +3,8 @@
 #
 # usage: scripts/check.sh
 #
-# Steps: the size of src/, rustfmt, clippy, the tests, the documentation, shellcheck, and the list of direct dependencies.
+# Steps: the size of src/ and the names in it, rustfmt, clippy, the tests, the documentation, shellcheck, and the list of
+# direct dependencies.
 # It needs cargo with clippy and rustfmt, and shellcheck; scripts/test.sh installs redis-server when there is none.
 
 set -eu
@@ -40,6 +41,7 @@ need_cargo
 have shellcheck || fail "there is no shellcheck here: install the package shellcheck"
 cd "$root"
 step "lines of code" scripts/lines.sh
+step "names of types" scripts/names.sh
 step "formatting" cargo fmt --check
 step "clippy" cargo clippy --all-targets --locked -- -D warnings
 step "tests" scripts/test.sh

@@ -136,7 +136,7 @@ impl State {
 }
 
 /// What the writer is to do.
-struct Work {
+struct Due {
     forgotten: Vec<(PathBuf, Lock)>,
     due: BTreeMap<PathBuf, Pending>,
     /// It is the last.
@@ -265,7 +265,7 @@ impl Mailbox {
     }
 
     /// Waits until a write is due, a log is to be forgotten, or the mailbox is closed.
-    fn wait_for_work(&self) -> Work {
+    fn wait_for_work(&self) -> Due {
         let mut guard = self.state();
         loop {
             let state = &mut *guard;
@@ -275,7 +275,7 @@ impl Mailbox {
             let next = state.pending.values().map(wait).min().unwrap_or(LONG);
             if closed || next.is_zero() || !state.forgotten.is_empty() {
                 let is_due = |_: &PathBuf, pending: &mut Pending| closed || wait(pending).is_zero();
-                return Work {
+                return Due {
                     due: state.pending.extract_if(.., is_due).collect(),
                     forgotten: std::mem::take(&mut state.forgotten),
                     closed,

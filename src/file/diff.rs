@@ -30,7 +30,7 @@ pub struct Known {
     pub offset: u64,
     /// The place by which it is found in a file that is not held. None: there is none yet.
     pub probe: Option<(u64, Anchor)>,
-    pub hold: Hold,
+    pub hold: Held,
     /// The largest size that it was seen to have; 0 where nobody has seen it.
     pub seen: u64,
     /// When a file was born and last written to that was truncated, or may have been, and then unlinked.
@@ -41,7 +41,7 @@ pub struct Known {
 
 /// Whether its file is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum Held {
     /// Not open: it was read by another process, or is closed.
     No,
     /// Open, and what was read of it is still there.
@@ -161,7 +161,7 @@ pub enum Event {
 
 /// Where a known generation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Whereabouts {
     At(usize),
     Copy(usize),
     EarlierCopy(usize),
@@ -170,11 +170,13 @@ enum Place {
     Lost,
 }
 
-impl Place {
+impl Whereabouts {
     fn file(self) -> Option<usize> {
         match self {
-            Place::At(file) | Place::Copy(file) | Place::EarlierCopy(file) => Some(file),
-            Place::Unlisted | Place::Lost => None,
+            Whereabouts::At(file) | Whereabouts::Copy(file) | Whereabouts::EarlierCopy(file) => {
+                Some(file)
+            }
+            Whereabouts::Unlisted | Whereabouts::Lost => None,
         }
     }
 }
@@ -234,7 +236,7 @@ impl Look<'_> {
 
     /// The place of a generation in the order of the files. None: it has none, or lies where only its content says that it
     /// is the log's, and a backup is made at any time.
-    fn in_order(&self, place: Place) -> Option<usize> {
+    fn in_order(&self, place: Whereabouts) -> Option<usize> {
         let is_rotated = |file: &usize| self.facts.files[*file].name.kind != Kind::Other;
         place.file().filter(is_rotated)
     }
@@ -266,10 +268,10 @@ impl Look<'_> {
     }
 
     /// What stands behind the newest generation that lines were read of.
-    fn unread(&self, places: &[Place]) -> Result<Unread, Ask> {
+    fn unread(&self, places: &[Whereabouts]) -> Result<Unread, Ask> {
         // What stands behind a copy of all that an unread one was is unread as well.
         let is_certain = |index: &usize| {
-            self.known[*index].is_read() || matches!(places[*index], Place::Copy(_))
+            self.known[*index].is_read() || matches!(places[*index], Whereabouts::Copy(_))
         };
         let mut read = (0..self.known.len()).rev().filter(is_certain);
         let newest = read.clone().next().map(|index| places[index]);
@@ -277,7 +279,7 @@ impl Look<'_> {
         let first = match (base, newest) {
             // What stands behind an older one may be what was read of the newest, of which a backup says no more.
             (Some(base), Some(newest))
-                if newest != Place::Unlisted && self.in_order(newest).is_none() =>
+                if newest != Whereabouts::Unlisted && self.in_order(newest).is_none() =>
             {
                 (base + 1).max(self.first_unread()?)
             }
@@ -300,7 +302,7 @@ impl Look<'_> {
         let is_passed = |file: &usize| self.counts(&self.facts.files[*file]);
         let passed = (base.map_or(0, |base| base + 1)..first).rfind(is_passed);
         let has_passed_empty = match passed {
-            Some(file) if places.last() == Some(&Place::Lost) => {
+            Some(file) if places.last() == Some(&Whereabouts::Lost) => {
                 *self.ask(Ask::IsEmpty { file })? == Reply::Yes
             }
             _ => false,
@@ -409,8 +411,8 @@ impl Look<'_> {
     ) -> Result<Option<Option<String>>, Ask> {
         let fact = &self.facts.files[file];
         // What was truncated under the name of a backup is another backup.
-        let is_kept = |known: &Known| known.hold == Hold::Intact || fact.name.kind != Kind::Other;
-        let is_held = |known: &Known| known.hold != Hold::No && known.file == fact.file;
+        let is_kept = |known: &Known| known.hold == Held::Intact || fact.name.kind != Kind::Other;
+        let is_held = |known: &Known| known.hold != Held::No && known.file == fact.file;
         let is_held = self.known.iter().any(|it| is_held(it) && is_kept(it));
         let base = base.map(|base| &self.facts.files[base].name);
         match fact.name.kind {

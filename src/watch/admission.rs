@@ -111,7 +111,7 @@ impl Naming {
 }
 
 /// A path that is let in: nobody else watches it, and its checkpoint is sound.
-pub struct Found {
+pub struct Admitted {
     pub name: String,
     /// With when it was true.
     pub checkpoint: Option<(Progress, Dates)>,
@@ -169,14 +169,14 @@ impl<'w> Admission<'w> {
     }
 
     /// Lets a path in, without its checkpoint where that is to be forgotten (`reset`); an error says why it cannot be watched.
-    pub fn admit(&self, path: &Path, reset: bool) -> Result<Found> {
+    pub fn admit(&self, path: &Path, reset: bool) -> Result<Admitted> {
         check_file(path)?;
         let lock = self.store.lock(path)?;
         if reset {
             self.store.remove(path)?;
         }
         let checkpoint = self.store.read(path)?;
-        Ok(Found {
+        Ok(Admitted {
             name: self.naming.name(path),
             checkpoint,
             lock,
@@ -189,7 +189,7 @@ impl<'w> Admission<'w> {
         &mut self,
         path: &Path,
         watched: &dyn Fn(&Path) -> Option<Option<SystemTime>>,
-    ) -> Result<Option<Found>> {
+    ) -> Result<Option<Admitted>> {
         let mut logs = file::logs_of(path, self.rotated).into_iter();
         if logs.any(|log| watched(&log).is_some()) {
             return Ok(None);
@@ -223,7 +223,7 @@ impl<'w> Admission<'w> {
         self.judge(path, self.reset)
     }
 
-    fn judge(&mut self, path: &Path, reset: bool) -> Result<Option<Found>> {
+    fn judge(&mut self, path: &Path, reset: bool) -> Result<Option<Admitted>> {
         match self.admit(path, reset) {
             Ok(found) => {
                 self.passed.remove(path);

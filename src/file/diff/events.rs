@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::line::Numbering;
-use super::{AT_ONCE, Event, Fact, Hold, Known, Look, Place, Unread};
+use super::{AT_ONCE, Event, Fact, Held, Known, Look, Unread, Whereabouts};
 use crate::file::names::Kind;
 use crate::position::{FileId, Gap};
 
@@ -12,7 +12,7 @@ const NO_COPY: &str = "it was truncated, and no copy of it is found";
 /// What is missing of a generation that cannot be read on.
 fn gap_behind(known: &Known) -> Gap {
     let probed = match (known.hold, known.probe) {
-        (Hold::No | Hold::Intact, Some((offset, _))) => offset,
+        (Held::No | Held::Intact, Some((offset, _))) => offset,
         _ => 0,
     };
     let left = known.seen.checked_sub(known.offset);
@@ -26,7 +26,7 @@ fn gap_behind(known: &Known) -> Gap {
 impl Look<'_> {
     pub(super) fn events(
         &self,
-        places: &[Place],
+        places: &[Whereabouts],
         unread: &Unread,
         broken: &HashMap<usize, String>,
     ) -> Vec<Event> {
@@ -36,7 +36,7 @@ impl Look<'_> {
             let is_passed = !unread.files.is_empty()
                 || places[index + 1..]
                     .iter()
-                    .any(|place| *place != Place::Lost);
+                    .any(|place| *place != Whereabouts::Lost);
             events.extend(self.gap_in_place(index, *place));
             if let (true, Some(reason)) = (is_passed, broken.get(&index)) {
                 let gap = gap_behind(&self.known[index]);
@@ -49,12 +49,18 @@ impl Look<'_> {
     }
 
     /// What has become of a known generation.
-    fn event(&self, index: usize, place: Place, unread: &Unread, is_passed: bool) -> Option<Event> {
+    fn event(
+        &self,
+        index: usize,
+        place: Whereabouts,
+        unread: &Unread,
+        is_passed: bool,
+    ) -> Option<Event> {
         let known = &self.known[index];
-        let (held, numbered) = (known.hold != Hold::No, known.generation.is_some());
+        let (held, numbered) = (known.hold != Held::No, known.generation.is_some());
         Some(match place {
             // It is said below, with its number; or that nobody can read it.
-            Place::At(file) if !known.is_read() && unread.has(file) => {
+            Whereabouts::At(file) if !known.is_read() && unread.has(file) => {
                 let mut unread = unread.files.iter();
                 let is_unreadable = unread.any(|(it, why)| *it == file && why.is_some());
                 return (is_unreadable && !held).then_some(Event::Vanished {
@@ -63,20 +69,20 @@ impl Look<'_> {
                 });
             }
             // The path was replaced by a copy of its file, and goes on there.
-            Place::At(file) if held && self.is_another_path(known, file) => {
+            Whereabouts::At(file) if held && self.is_another_path(known, file) => {
                 Event::Copied { known: index, file }
             }
-            Place::At(file) if numbered => Event::Found { known: index, file },
-            Place::Copy(file) if numbered => Event::Copied { known: index, file },
-            Place::EarlierCopy(file) if numbered => Event::Truncated {
+            Whereabouts::At(file) if numbered => Event::Found { known: index, file },
+            Whereabouts::Copy(file) if numbered => Event::Copied { known: index, file },
+            Whereabouts::EarlierCopy(file) if numbered => Event::Truncated {
                 known: index,
                 copy: Some(file),
             },
-            Place::Lost if held => Event::Truncated {
+            Whereabouts::Lost if held => Event::Truncated {
                 known: index,
                 copy: None,
             },
-            Place::Lost if is_passed && numbered => Event::Vanished {
+            Whereabouts::Lost if is_passed && numbered => Event::Vanished {
                 known: index,
                 passed: unread
                     .passed
@@ -88,12 +94,12 @@ impl Look<'_> {
     }
 
     /// What is missing of a generation whose file goes on as the next one. Of the newest one it is said below.
-    fn gap_in_place(&self, index: usize, place: Place) -> Option<Event> {
+    fn gap_in_place(&self, index: usize, place: Whereabouts) -> Option<Event> {
         let (known, next) = (&self.known[index], self.known.get(index + 1)?);
-        if known.hold != Hold::Cut || next.file != known.file {
+        if known.hold != Held::Cut || next.file != known.file {
             return None;
         }
-        if place == Place::Lost {
+        if place == Whereabouts::Lost {
             let gap = Event::Gap(gap_behind(known), NO_COPY.to_string());
             return Some(gap).filter(|_| !self.was_all_read(known));
         }
@@ -108,7 +114,7 @@ impl Look<'_> {
     }
 
     /// The unread files with their numbers, and the gaps before and between them.
-    fn push_unread(&self, places: &[Place], unread: &Unread, events: &mut Vec<Event>) {
+    fn push_unread(&self, places: &[Whereabouts], unread: &Unread, events: &mut Vec<Event>) {
         let mut files = unread.files.as_slice();
         if let Some((gap, why)) = self.gap_behind_known(places, unread) {
             // A file that cannot be read is taken for the one that is missing.
@@ -130,13 +136,13 @@ impl Look<'_> {
     }
 
     /// Whether something may be missing behind the newest known generation.
-    fn gap_behind_known(&self, places: &[Place], unread: &Unread) -> Option<(Gap, String)> {
+    fn gap_behind_known(&self, places: &[Whereabouts], unread: &Unread) -> Option<(Gap, String)> {
         let (known, place) = self.known.iter().zip(places).next_back()?;
         known.generation?;
         if let Some(gap) = self.gap_behind_backup(known, *place) {
             return Some(gap);
         }
-        if unread.files.is_empty() && known.hold != Hold::Cut {
+        if unread.files.is_empty() && known.hold != Held::Cut {
             return None;
         }
         let is_path = |(file, _): &(usize, _)| {
@@ -145,15 +151,17 @@ impl Look<'_> {
         };
         let why = match place {
             // What only the path follows was removed, and made anew. What was empty may be an empty archive.
-            Place::Unlisted if !unread.files.iter().all(is_path) && known.probe.is_some() => {
+            Whereabouts::Unlisted if !unread.files.iter().all(is_path) && known.probe.is_some() => {
                 "it was removed, or moved to where nobody looks (--rotated): what followed it is not known"
             }
-            Place::Lost if known.hold == Hold::Cut && self.was_all_read(known) => return None,
-            Place::Lost if known.hold == Hold::Cut => NO_COPY,
-            Place::Lost if known.is_read() => {
+            Whereabouts::Lost if known.hold == Held::Cut && self.was_all_read(known) => {
+                return None;
+            }
+            Whereabouts::Lost if known.hold == Held::Cut => NO_COPY,
+            Whereabouts::Lost if known.is_read() => {
                 "the file that was being read is gone, or closed to us"
             }
-            Place::Lost
+            Whereabouts::Lost
                 if known.file != FileId::default()
                     && !unread.has_passed_empty
                     && !unread
@@ -174,7 +182,7 @@ impl Look<'_> {
     }
 
     /// What is missing of a generation of which there is only a backup.
-    fn gap_behind_backup(&self, known: &Known, place: Place) -> Option<(Gap, String)> {
+    fn gap_behind_backup(&self, known: &Known, place: Whereabouts) -> Option<(Gap, String)> {
         let file = place.file().filter(|file| self.is_backup(known, *file))?;
         let fact = &self.facts.files[file];
         let size = fact.name.packing.map_or(fact.size, |_| 0);

@@ -1,6 +1,6 @@
 //! The line of those of which nothing was read: in which order they come, and with which numbers.
 
-use super::{AT_ONCE, Event, Hold, Known, Look, Place};
+use super::{AT_ONCE, Event, Held, Known, Look, Whereabouts};
 use crate::position::Gap;
 
 /// One of which nothing was read.
@@ -26,11 +26,11 @@ impl Look<'_> {
         &self,
         file: usize,
         reason: Option<&'f str>,
-        places: &[Place],
+        places: &[Whereabouts],
     ) -> Item<'f> {
         let id = self.facts.files[file].file;
-        let is_it = |(known, place): &(&Known, &Place)| {
-            **place == Place::At(file) && known.file == id && !known.is_read()
+        let is_it = |(known, place): &(&Known, &Whereabouts)| {
+            **place == Whereabouts::At(file) && known.file == id && !known.is_read()
         };
         let known = self.known.iter().zip(places).find(is_it);
         Item {
@@ -45,7 +45,7 @@ impl Look<'_> {
     pub(super) fn in_line<'f>(
         &self,
         files: &'f [(usize, Option<String>)],
-        places: &[Place],
+        places: &[Whereabouts],
     ) -> Vec<Item<'f>> {
         let item = |(file, reason): &'f (usize, Option<String>)| {
             self.item(*file, reason.as_deref(), places)
@@ -55,9 +55,9 @@ impl Look<'_> {
             let known = &self.known[index];
             let file = match *place {
                 _ if known.is_read() => continue,
-                Place::At(file) if self.facts.files[file].file == known.file => continue,
-                Place::At(_) => self.in_order(*place),
-                Place::Unlisted => None,
+                Whereabouts::At(file) if self.facts.files[file].file == known.file => continue,
+                Whereabouts::At(_) => self.in_order(*place),
+                Whereabouts::Unlisted => None,
                 _ => continue,
             };
             let behind = line.iter().rposition(|item| match file.zip(item.file) {
@@ -101,10 +101,10 @@ impl Look<'_> {
     }
 
     /// How many generations between two were read, are open, and have no name any more.
-    fn open_between(&self, older: u64, newer: u64, places: &[Place]) -> u64 {
-        let is_it = |(known, place): &(&Known, &Place)| {
+    fn open_between(&self, older: u64, newer: u64, places: &[Whereabouts]) -> u64 {
+        let is_it = |(known, place): &(&Known, &Whereabouts)| {
             let number = known.generation.unwrap_or_default();
-            **place == Place::Unlisted && known.is_read() && number > older && number < newer
+            **place == Whereabouts::Unlisted && known.is_read() && number > older && number < newer
         };
         self.known.iter().zip(places).filter(is_it).count() as u64
     }
@@ -114,7 +114,7 @@ impl Look<'_> {
 /// got its number, which is so much higher.
 pub(super) struct Numbering<'l> {
     look: &'l Look<'l>,
-    places: &'l [Place],
+    places: &'l [Whereabouts],
     /// Numbers that stay.
     fixed: Vec<u64>,
     /// Behind all these.
@@ -133,19 +133,21 @@ impl<'l> Numbering<'l> {
     /// For a line that stands behind `base`.
     pub fn new(
         look: &'l Look,
-        places: &'l [Place],
+        places: &'l [Whereabouts],
         base: Option<usize>,
         line: &[Item],
     ) -> Numbering<'l> {
         let known = || look.known.iter().zip(places);
         let is_in_line = |file: usize| line.iter().any(|item| item.file == Some(file));
-        let is_fixed = |(known, place): (&Known, &Place)| {
+        let is_fixed = |(known, place): (&Known, &Whereabouts)| {
             let is_fixed = match *place {
                 _ if known.is_read() => true,
-                Place::At(file) if look.facts.files[file].file == known.file => !is_in_line(file),
-                Place::At(_) | Place::Unlisted => false,
-                Place::Copy(_) | Place::EarlierCopy(_) => true,
-                Place::Lost => known.hold != Hold::No,
+                Whereabouts::At(file) if look.facts.files[file].file == known.file => {
+                    !is_in_line(file)
+                }
+                Whereabouts::At(_) | Whereabouts::Unlisted => false,
+                Whereabouts::Copy(_) | Whereabouts::EarlierCopy(_) => true,
+                Whereabouts::Lost => known.hold != Held::No,
             };
             known.generation.filter(|_| is_fixed)
         };

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
-use super::{Ask, Fact, Found, Hold, Known, Look, Place, Reply, is_born_before};
+use super::{Ask, Fact, Found, Held, Known, Look, Reply, Whereabouts, is_born_before};
 use crate::file::names::Kind;
 use crate::order;
 use crate::position::FileId;
@@ -16,8 +16,8 @@ const EMPTY_ARCHIVE: u64 = 48;
 impl Look<'_> {
     /// Where each known generation is: first those whose inode and content prove it, then those that content proves alone,
     /// as the same bytes may stand at the same place of another one, then those of which nothing is known but an inode.
-    pub(super) fn places(&self) -> Result<Vec<Place>, Ask> {
-        let mut places = vec![Place::Lost; self.known.len()];
+    pub(super) fn places(&self) -> Result<Vec<Whereabouts>, Ask> {
+        let mut places = vec![Whereabouts::Lost; self.known.len()];
         // A file that has been a newer generation is not an older one any more, whatever is in it.
         let mut newer = HashSet::new();
         let own = self.own_file();
@@ -25,19 +25,19 @@ impl Look<'_> {
             let known = &self.known[index];
             let same = self.same_file(known, &newer);
             if let Some(file) = same.filter(|_| !self.has_only_an_inode(known))
-                && (known.hold == Hold::Intact
-                    || known.hold == Hold::No && self.holds(file, index)?)
+                && (known.hold == Held::Intact
+                    || known.hold == Held::No && self.holds(file, index)?)
             {
-                places[index] = Place::At(file);
+                places[index] = Whereabouts::At(file);
             }
-            if known.hold != Hold::No || own == Some(known.file) {
+            if known.hold != Held::No || own == Some(known.file) {
                 newer.insert(known.file);
             }
             newer.extend(self.file_at(places[index]));
         }
         for index in (0..self.known.len()).rev() {
             let known = &self.known[index];
-            if places[index] == Place::Lost && !self.has_only_an_inode(known) {
+            if places[index] == Whereabouts::Lost && !self.has_only_an_inode(known) {
                 places[index] = self.place(index, &places, &newer)?;
                 newer.extend(self.file_at(places[index]));
             }
@@ -46,18 +46,18 @@ impl Look<'_> {
             || (0..self.known.len()).filter(|index| self.has_only_an_inode(&self.known[*index]));
         for index in only_inodes() {
             let found = self.by_inode(index, &places);
-            places[index] = found.map_or(Place::Lost, Place::At);
+            places[index] = found.map_or(Whereabouts::Lost, Whereabouts::At);
         }
         for index in only_inodes() {
-            if places[index] == Place::Lost {
+            if places[index] == Whereabouts::Lost {
                 let found = self.by_neighbours(index, &places)?;
-                places[index] = found.map_or(Place::Lost, Place::At);
+                places[index] = found.map_or(Whereabouts::Lost, Whereabouts::At);
             }
         }
         Ok(places)
     }
 
-    fn file_at(&self, place: Place) -> Option<FileId> {
+    fn file_at(&self, place: Whereabouts) -> Option<FileId> {
         place.file().map(|file| self.facts.files[file].file)
     }
 
@@ -65,17 +65,17 @@ impl Look<'_> {
         self.file_with(known.file).filter(|file| {
             let fact = &self.facts.files[*file];
             // By now an inode that nobody has held may be that of another file with the same bytes there.
-            let is_it = known.hold != Hold::No || known.is_later || self.was_there(fact);
+            let is_it = known.hold != Held::No || known.is_later || self.was_there(fact);
             is_it && !newer.contains(&known.file) && !fact.claimed
         })
     }
 
     fn has_only_an_inode(&self, known: &Known) -> bool {
-        known.hold == Hold::No && known.probe.is_none() && self.taken_at_its_word(known).is_none()
+        known.hold == Held::No && known.probe.is_none() && self.taken_at_its_word(known).is_none()
     }
 
     /// An inode that nobody holds may be any stranger's by now, or that of another generation's archive.
-    fn by_inode(&self, index: usize, places: &[Place]) -> Option<usize> {
+    fn by_inode(&self, index: usize, places: &[Whereabouts]) -> Option<usize> {
         let known = &self.known[index];
         let file = self.file_with(known.file)?;
         let (older, newer) = self.neighbours(index, places);
@@ -95,7 +95,7 @@ impl Look<'_> {
 
     /// Between two that are found, each file is the generation that its place says. Before the oldest that is found, it
     /// must have been written to besides.
-    fn by_neighbours(&self, index: usize, places: &[Place]) -> Result<Option<usize>, Ask> {
+    fn by_neighbours(&self, index: usize, places: &[Whereabouts]) -> Result<Option<usize>, Ask> {
         let (older, newer) = self.found_beside(index, places, |_| true);
         Ok(match self.between(index, older, newer)? {
             Some(file) if self.is_of_path(file)? => None,
@@ -108,11 +108,11 @@ impl Look<'_> {
 
     /// The older generations in whose place lies what cannot be read, with the reason: nobody knows what was unread of
     /// them when they were noted. Of those that we have closed, nothing was.
-    pub(super) fn broken(&self, places: &[Place]) -> Result<HashMap<usize, String>, Ask> {
+    pub(super) fn broken(&self, places: &[Whereabouts]) -> Result<HashMap<usize, String>, Ask> {
         let mut broken = HashMap::new();
         for (index, known) in self.known.iter().enumerate() {
-            let is_noted = known.hold == Hold::No && !known.is_later && known.is_read();
-            if places[index] != Place::Lost || !is_noted || index + 1 == self.known.len() {
+            let is_noted = known.hold == Held::No && !known.is_later && known.is_read();
+            if places[index] != Whereabouts::Lost || !is_noted || index + 1 == self.known.len() {
                 continue;
             }
             let (older, newer) = self.neighbours(index, places);
@@ -203,7 +203,7 @@ impl Look<'_> {
 
     /// Whether a file comes right behind a known generation: nothing lies between that another with its inode may have
     /// become, before the inode was free for this one. What is younger than it are copies of it.
-    fn follows(&self, own: usize, older: Option<Found>, places: &[Place]) -> bool {
+    fn follows(&self, own: usize, older: Option<Found>, places: &[Whereabouts]) -> bool {
         let mut between = older.map_or(0, |(_, older)| older + 1)..own;
         between.all(|file| {
             let fact = &self.facts.files[file];
@@ -217,14 +217,14 @@ impl Look<'_> {
     }
 
     /// The nearest that lines were read of, with their files: an older one, and a newer one.
-    fn neighbours(&self, index: usize, places: &[Place]) -> (Option<Found>, Option<Found>) {
+    fn neighbours(&self, index: usize, places: &[Whereabouts]) -> (Option<Found>, Option<Found>) {
         self.found_beside(index, places, Known::is_read)
     }
 
     fn found_beside(
         &self,
         index: usize,
-        places: &[Place],
+        places: &[Whereabouts],
         counts: fn(&Known) -> bool,
     ) -> (Option<Found>, Option<Found>) {
         let found = |other: usize| {
@@ -238,22 +238,27 @@ impl Look<'_> {
     }
 
     /// Where a generation is of which no file has the inode and the content.
-    fn place(&self, index: usize, places: &[Place], newer: &HashSet<FileId>) -> Result<Place, Ask> {
+    fn place(
+        &self,
+        index: usize,
+        places: &[Whereabouts],
+        newer: &HashSet<FileId>,
+    ) -> Result<Whereabouts, Ask> {
         let known = &self.known[index];
         match known.hold {
-            Hold::Intact => {
+            Held::Intact => {
                 let found = self.search(index, places, newer)?;
-                Ok(found.map_or(Place::Unlisted, Place::At))
+                Ok(found.map_or(Whereabouts::Unlisted, Whereabouts::At))
             }
-            Hold::Cut => self.place_of_copy(index, places, newer),
-            Hold::No => {
+            Held::Cut => self.place_of_copy(index, places, newer),
+            Held::No => {
                 if let Some(path) = self.taken_at_its_word(known) {
-                    return Ok(Place::At(path));
+                    return Ok(Whereabouts::At(path));
                 }
                 match self.search(index, places, newer)? {
-                    Some(file) => Ok(Place::At(file)),
+                    Some(file) => Ok(Whereabouts::At(file)),
                     None if known.is_read() => self.place_of_earlier_copy(index, places, newer),
-                    None => Ok(Place::Lost),
+                    None => Ok(Whereabouts::Lost),
                 }
             }
         }
@@ -270,11 +275,11 @@ impl Look<'_> {
     fn place_of_copy(
         &self,
         index: usize,
-        places: &[Place],
+        places: &[Whereabouts],
         newer: &HashSet<FileId>,
-    ) -> Result<Place, Ask> {
+    ) -> Result<Whereabouts, Ask> {
         if let Some(file) = self.search(index, places, newer)? {
-            return Ok(Place::Copy(file));
+            return Ok(Whereabouts::Copy(file));
         }
         self.place_of_earlier_copy(index, places, newer)
     }
@@ -282,9 +287,9 @@ impl Look<'_> {
     fn place_of_earlier_copy(
         &self,
         index: usize,
-        places: &[Place],
+        places: &[Whereabouts],
         newer: &HashSet<FileId>,
-    ) -> Result<Place, Ask> {
+    ) -> Result<Whereabouts, Ask> {
         let own = self.known[index].file;
         let (_, behind) = self.neighbours(index, places);
         let bound = behind.map_or(self.facts.files.len(), |(_, behind)| behind);
@@ -297,10 +302,10 @@ impl Look<'_> {
             let ask = Ask::IsEarlierCopy { file, known: index };
             let may_be = may_be && fact.size > 0 && !self.is_of_path(file)?;
             if may_be && *self.ask(ask)? == Reply::Yes {
-                return Ok(Place::EarlierCopy(file));
+                return Ok(Whereabouts::EarlierCopy(file));
             }
         }
-        Ok(Place::Lost)
+        Ok(Whereabouts::Lost)
     }
 
     /// The file that has the generation's probe: rather where the order says, rather rotated than a backup, rather near to
@@ -310,7 +315,7 @@ impl Look<'_> {
     fn search(
         &self,
         index: usize,
-        places: &[Place],
+        places: &[Whereabouts],
         newer: &HashSet<FileId>,
     ) -> Result<Option<usize>, Ask> {
         let known = &self.known[index];
@@ -322,7 +327,7 @@ impl Look<'_> {
         let may_be = |file: &usize| {
             let fact = &files[*file];
             let is_long_enough = fact.name.packing.is_some() || fact.size >= offset;
-            let is_other = fact.file != known.file || known.hold == Hold::No;
+            let is_other = fact.file != known.file || known.hold == Held::No;
             // Of the newest one the order is no proof: there are those who number upwards.
             let is_between = behind.is_none_or(|(_, behind)| {
                 let is_behind = |(_, before)| *file > before || !self.is_ordered(*file, before);

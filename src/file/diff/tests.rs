@@ -38,7 +38,7 @@ fn facts(files: &[File], since: Option<u64>) -> Facts {
 }
 
 /// A generation that was read so far, of an inode.
-fn known(generation: u64, ino: u64, offset: u64, hold: Hold) -> Known {
+fn known(generation: u64, ino: u64, offset: u64, hold: Held) -> Known {
     let anchor = Anchor {
         len: 1,
         hash: generation,
@@ -112,7 +112,7 @@ fn diffed(known: &[Known], facts: &Facts, content: &[(u64, &str)]) -> String {
     events.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
-use Hold::{Cut, Intact, No};
+use Held::{Cut, Intact, No};
 
 /// No file has bytes that anybody knows.
 const NONE: &[(u64, &str)] = &[];

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::copies::{end_of_copy, file_before, is_copy, open_candidate};
-use crate::file::diff::{Event, Hold, Known};
+use crate::file::diff::{Event, Held, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
 use crate::file::names::Kind;
@@ -84,7 +84,7 @@ impl Tail<'_> {
                 let id = candidates[file].stat.id;
                 let is_copy = is_copy(file, candidates, known.last().map(|last| last.file));
                 let changed = self.appeared(&candidates[file], generation, is_copy, opened);
-                let is_it = |it: &Known| it.file == id && (it.offset > 0 || it.hold == Hold::Cut);
+                let is_it = |it: &Known| it.file == id && (it.offset > 0 || it.hold == Held::Cut);
                 let of_file = self.chain.iter_mut().filter(|g| g.stat.id == id);
                 for generation in of_file.filter(|g| g.end.offset == 0) {
                     generation.was_cut |= known.iter().any(is_it);
@@ -163,7 +163,7 @@ impl Tail<'_> {
             at.is_some_and(|at| self.chain[at].is_sought())
         };
         // What was truncated is another one now.
-        let is_cut = |id| known.iter().any(|it| it.file == id && it.hold == Hold::Cut);
+        let is_cut = |id| known.iter().any(|it| it.file == id && it.hold == Held::Cut);
         let has_open = |file: usize| {
             let id = candidates[file].stat.id;
             self.has_unread(id) && !is_cut(id)
@@ -273,7 +273,7 @@ impl Tail<'_> {
         let (it, next) = (&known[index], known.get(index + 1));
         let at = self.at_known(it);
         // A rotated file that was truncated in place.
-        let is_rotated = it.hold == Hold::Cut && next.is_some_and(|next| next.file != it.file);
+        let is_rotated = it.hold == Held::Cut && next.is_some_and(|next| next.file != it.file);
         match at {
             Some(at) if is_rotated && passed.is_none() => self.let_go_of_cut(at),
             Some(at) => _ = self.chain.remove(at),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::file::diff::{Hold, Known};
+use crate::file::diff::{Held, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::Generation;
 use crate::file::names::Kind;
@@ -77,7 +77,7 @@ pub(super) fn file_before(candidate: &Candidate) -> io::Result<Option<Known>> {
         file: stat.id,
         offset: 0,
         probe: (anchor.len > 0).then_some((stat.size, anchor)),
-        hold: Hold::No,
+        hold: Held::No,
         seen: stat.size,
         lived: None,
         is_later: false,

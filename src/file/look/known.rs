@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use crate::file::diff::{Hold, Known};
+use crate::file::diff::{Held, Known};
 use crate::file::folder::Candidate;
 use crate::file::generation::{Body, Generation};
 use crate::file::open::{Links, Stat, bytes_before, holds, open, stat};
@@ -47,7 +47,7 @@ impl Tail<'_> {
         let Body::Plain(file) = &last.body else {
             return Ok(None);
         };
-        let is_cut = before.hold == Hold::Cut;
+        let is_cut = before.hold == Held::Cut;
         let may_be_cut = last.end.offset == 0 && last.mark.is_none();
         let Some(stat) = last.look() else {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Tail<'_> {
     /// What is at the end of the path, where its file is none of those, or was truncated.
     pub(super) fn end_of_path(&self, known: &[Known]) -> io::Result<Option<End>> {
         let path = &self.place.path;
-        let is_it = |it: &Known, id| it.file == id && it.hold == Hold::Intact;
+        let is_it = |it: &Known, id| it.file == id && it.hold == Held::Intact;
         if stat(path)?.is_none_or(|stat| known.iter().any(|it| is_it(it, stat.id))) {
             return Ok(None);
         }
@@ -92,7 +92,7 @@ impl Tail<'_> {
     /// knows whether its copy was seen.
     pub(super) fn is_all_there(&self, known: &[Known], path: Option<&End>) -> io::Result<()> {
         let of_path = path.and_then(|end| Some((&end.file, end.place?)));
-        let is_unread = |it: &&Known| it.offset == 0 && it.hold == Hold::Intact;
+        let is_unread = |it: &&Known| it.offset == 0 && it.hold == Held::Intact;
         let of_known = known.iter().filter(is_unread).filter_map(|known| {
             let generation = &self.chain[self.at_known(known)?];
             match &generation.body {
@@ -114,7 +114,7 @@ impl Tail<'_> {
     pub(super) fn mark(&mut self, known: &[Known], path: Option<End>) -> io::Result<()> {
         for generation in &mut self.chain {
             let id = generation.stat.id;
-            let is_it = |it: &&Known| it.file == id && it.hold == Hold::Intact;
+            let is_it = |it: &&Known| it.file == id && it.hold == Held::Intact;
             generation.mark = match &generation.body {
                 Body::Plain(file) if generation.end.offset == 0 => {
                     match (known.iter().find(is_it), &path) {
@@ -144,7 +144,7 @@ fn closed(end: Position) -> Known {
         file: end.file,
         offset: end.offset,
         probe: (end.anchor.len > 0).then_some((end.offset, end.anchor)),
-        hold: Hold::No,
+        hold: Held::No,
         seen: 0,
         lived: None,
         is_later: true,
@@ -160,12 +160,12 @@ fn known_of(generation: &Generation) -> io::Result<Known> {
         let last = mark.unwrap_or((end.offset, end.anchor));
         let is_intact = generation.is_intact(last).unwrap_or(true);
         (known.hold, known.probe) = match is_intact {
-            false => (Hold::Cut, Some(last)),
-            true if end.offset == 0 => (Hold::Intact, end_of(file).unwrap_or(None)),
-            true => (Hold::Intact, known.probe),
+            false => (Held::Cut, Some(last)),
+            true if end.offset == 0 => (Held::Intact, end_of(file).unwrap_or(None)),
+            true => (Held::Intact, known.probe),
         };
     } else if let Body::Packed(..) = &generation.body {
-        known.hold = Hold::Intact;
+        known.hold = Held::Intact;
     }
     Ok(known)
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::file::{Limits, Place, Tail, identify, link_target, logs_of, weak_log_of};
 use crate::order;
 use crate::position::FileId;
-use crate::watch::admission::Found;
+use crate::watch::admission::Admitted;
 use crate::watch::globs::matches;
 use crate::watch::{Ending, NewSource, Resume, Work, account};
 use crate::{cli, talk};
@@ -20,7 +20,7 @@ impl<'w> Reader<'w> {
     pub(super) fn add(
         &mut self,
         path: PathBuf,
-        found: Found,
+        found: Admitted,
         from: cli::From,
         is_match: bool,
     ) -> Result<()> {
