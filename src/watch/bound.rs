@@ -18,6 +18,8 @@ use crate::talk::{self, Once};
 
 /// Shorter waits for a consumer are its daily life.
 const WORTH_SAYING: Duration = Duration::from_secs(1);
+/// At the beginning of a session so many keys are looked at, the others when lines go there.
+const LOOKED_AT: usize = 20;
 /// The first pause before one looks again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -61,11 +63,10 @@ impl Bound {
         if !self.is_bounded {
             return Ok(());
         }
-        let known = self.rooms.keys().cloned();
-        let keys: Vec<_> = self
-            .only
-            .clone()
-            .map_or_else(|| known.collect(), |only| vec![only]);
+        let keys = match &self.only {
+            Some(only) => vec![only.clone()],
+            None => self.rooms.longest(LOOKED_AT),
+        };
         self.rooms.forget();
         self.link = None;
         self.waits = None;

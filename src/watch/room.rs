@@ -2,11 +2,13 @@
 //!
 //! Pure: what was seen, and when, comes in.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::broker::{Id, Standing, Trim};
 use crate::cli::Retain;
+use crate::order;
 
 /// So many lines go to a key between two looks at it, at most.
 const LOOK_AFTER: u64 = 10_000;
@@ -39,8 +41,12 @@ impl Rooms {
         }
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.rooms.keys()
+    /// The keys with the most entries, so many at most.
+    pub fn longest(&self, most: usize) -> Vec<Vec<u8>> {
+        let mut keys: Vec<_> = self.rooms.iter().collect();
+        order::sort_by_key(&mut keys, |(_, room)| Reverse(room.length));
+        let longest = keys.into_iter().take(most);
+        longest.map(|(key, _)| key.clone()).collect()
     }
 
     /// How many entries are in all of them, with what is under way.
@@ -209,7 +215,16 @@ mod tests {
         for number in 0..50_000_u32 {
             rooms.enter(&number.to_be_bytes(), 1, Instant::now());
         }
-        assert!(rooms.keys().count() <= MOST_KEYS + 1);
+        assert!(rooms.longest(usize::MAX).len() <= MOST_KEYS + 1);
+    }
+
+    #[test]
+    fn of_many_keys_those_with_most_entries_are_named() {
+        let mut rooms = Rooms::new(1000);
+        for length in 1..10_u8 {
+            rooms.looked(&[length], length.into(), 0, Instant::now());
+        }
+        assert_eq!(rooms.longest(2), [[9], [8]]);
     }
 
     #[test]

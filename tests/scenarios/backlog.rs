@@ -553,3 +553,29 @@ fn lines_without_end_past_a_group_that_sleeps_take_no_more_memory_than_the_bound
     assert!(most < full * 3, "full {full}, most {most}");
     assert_exactly(&lines(0..total), &consumer.taken);
 }
+
+#[test]
+fn a_thousand_keys_cost_a_session_no_thousand_looks() {
+    let scene = Scene::new();
+    let typed = |n: usize| format!("{{\"type\":\"T{n}\"}}\n");
+    let watcher = scene
+        .watch("app.log")
+        .args(["--mode", "list", "--target", "logs:{type}"])
+        .spawn();
+    scene.append("app.log", (0..1000).map(typed).collect::<String>());
+    let has_key = |n: usize| scene.redis.ask::<usize>(&["EXISTS", &format!("logs:T{n}")]) == 1;
+    wait_until("all keys are there", || has_key(999));
+    let looks = || {
+        let stats: String = scene.redis.ask(&["INFO", "commandstats"]);
+        let (_, calls) = stats.split_once("cmdstat_llen:calls=").expect("LLEN");
+        calls.split(',').next().and_then(|calls| calls.parse().ok())
+    };
+    let before: usize = looks().expect("a number");
+    let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+    let _: usize = scene.redis.ask(&kill);
+    scene.append("app.log", typed(1000));
+    wait_until("the next session publishes", || has_key(1000));
+    watcher.sigterm();
+    let after = looks().expect("a number");
+    assert!(after - before < 100, "{before} and {after}");
+}
