@@ -104,6 +104,12 @@ impl Store {
         self.name(log, CHECKPOINT)
     }
 
+    /// Where the lines of a log are kept that Redis has refused, and the earlier ones.
+    pub fn refused_files(&self, log: &Path) -> [PathBuf; 2] {
+        let file = |ending| with_ending(short_name(log), ending);
+        [".refused", ".refused.1"].map(|ending| self.folder.join("refused").join(file(ending)))
+    }
+
     fn name(&self, log: &Path, ending: &str) -> PathBuf {
         self.folder.join(with_ending(short_name(log), ending))
     }
@@ -204,6 +210,7 @@ impl Store {
     pub fn forget(&self, log: &Path, lock: Lock) -> Result<()> {
         self.remove(log)?;
         remove_all([self.name(log, GAPS)])?;
+        remove_all(self.refused_files(log))?;
         let path = self.name(log, LOCK);
         match lock.file {
             Some(file) if is_at(&file, &path).unwrap_or(false) => remove_all([path]),

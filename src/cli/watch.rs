@@ -87,8 +87,8 @@ flags! {
         ///                             ~/.local/state/tailcast)
         state_dir: PathBuf = PathBuf::new() => options.state_dir = args.value(FOLDER)?.into();
         ///       --forget-after DURATION
-        ///                             how long the state of a log that is gone is kept
-        ///                             (default: 7d)
+        ///                             how long the state of a log that is gone is kept,
+        ///                             and its refused lines (default: 7d)
         forget_after: Duration = Duration::from_secs(7 * 24 * 3600)
             => options.forget_after = args.duration()?;
         ///       --checkpoint-lines N  write the checkpoint after N lines (default: 50)

@@ -1,33 +1,37 @@
 //! Lines that Redis refuses: kept as their own bytes, with place and reason, a file for each source.
 //!
 //! An entry is `<end offset> <generation> <bytes> <reason>`, a newline, the line's bytes, a newline. It is on disk before
-//! the position moves past the line; so a crash between the two finds it there, and does not write it again.
+//! the position moves past the line; so a crash between the two finds it there, and does not write it again. A file that
+//! has become large is put aside, in place of the one before; so there are two of a log at most.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::broker::Removed;
 use crate::checkpoint::{Store, open_unlinked};
 use crate::error::{Error, Result};
-use crate::fault;
+use crate::{fault, talk};
 
-/// The folder of these files.
+/// A file is put aside before it would grow beyond so many bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// The files of refused lines.
 pub struct Refused {
     store: Store,
-    folder: PathBuf,
-    /// What stands in the files that were looked into: (generation, end offset).
-    known: BTreeMap<PathBuf, BTreeSet<(u64, u64)>>,
+    largest: u64,
+    /// The file that was last written to, and what stands in it: (generation, end offset).
+    known: Option<(PathBuf, BTreeSet<(u64, u64)>)>,
 }
 
 impl Refused {
     pub fn in_state_dir(state_dir: &Path) -> Refused {
         Refused {
             store: Store::at(state_dir),
-            folder: state_dir.join("refused"),
-            known: BTreeMap::new(),
+            largest: LARGEST,
+            known: None,
         }
     }
 
@@ -39,43 +43,42 @@ impl Refused {
         lines: &[Removed],
         reason: &str,
     ) -> Result<PathBuf> {
-        let path = self.path_of(log);
-        self.append(&path, generation, lines, reason)
+        let [path, earlier] = self.store.refused_files(log);
+        let known = self.known.take();
+        let mut known = known.filter(|(of, _)| *of == path).map(|(_, known)| known);
+        self.append([&path, &earlier], &mut known, generation, lines, reason)
             .map_err(|error| Error::io("keep refused lines in", &path, &error))?;
+        self.known = known.map(|known| (path.clone(), known));
         fault::point("refused-lines-kept");
         Ok(path)
     }
 
-    fn path_of(&self, log: &Path) -> PathBuf {
-        let name = self.store.file_of(log).with_extension("refused");
-        self.folder.join(name.file_name().unwrap_or_default())
-    }
-
+    /// Appends to the first of two files, which becomes the second where it is large. `known` is what stands there.
     fn append(
-        &mut self,
-        path: &Path,
+        &self,
+        [path, earlier]: [&Path; 2],
+        known: &mut Option<BTreeSet<(u64, u64)>>,
         generation: u64,
         lines: &[Removed],
         reason: &str,
     ) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(path);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&self.folder)?;
-        let how = File::options()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .clone();
+            .create(folder)?;
+        let mut how = File::options();
+        how.read(true).append(true).create(true).mode(0o600);
         let mut file = open_unlinked(path, &how)?;
-        if !self.known.contains_key(path) {
-            let (places, whole) = read_places(&file)?;
-            // The rest was cut off by a crash, or by a disk that was full.
-            file.set_len(whole)?;
-            self.known.insert(path.into(), places);
-        }
-        let known = self.known.entry(path.into()).or_default();
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let (places, whole) = read_places(&file)?;
+                // The rest was cut off by a crash, or by a disk that was full.
+                file.set_len(whole)?;
+                known.insert(places)
+            }
+        };
         let reason = reason.replace('\n', " ");
         let mut text = Vec::new();
         for Removed { line, end } in lines {
@@ -86,23 +89,43 @@ impl Refused {
                 text.push(b'\n');
             }
         }
-        if let Err(error) = file.write_all(&text).and_then(|()| file.sync_all()) {
-            self.known.remove(path);
-            return Err(error);
+        let size = file.metadata()?.len();
+        if size > 0 && !text.is_empty() && size + text.len() as u64 > self.largest {
+            put_aside(path, earlier)?;
+            known.clear();
+            file = open_unlinked(path, &how)?;
         }
+        file.write_all(&text)?;
+        file.sync_all()?;
         known.extend(lines.iter().map(|removed| (generation, removed.end)));
-        fs::File::open(&self.folder)?.sync_all()
+        File::open(folder)?.sync_all()
     }
 }
 
-/// How many lines of a log Redis has refused.
-pub fn count_refused(state_dir: &Path, log: &Path) -> Result<u64> {
-    let path = Refused::in_state_dir(state_dir).path_of(log);
-    let count = File::open(&path).and_then(|file| Ok(read_places(&file)?.0.len() as u64));
-    match count {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        counted => counted.map_err(|error| Error::io("read refused lines in", &path, &error)),
+/// Whoever has not looked at the earlier file for so long never will; but it is said.
+fn put_aside(path: &Path, earlier: &Path) -> io::Result<()> {
+    let had_earlier = earlier.exists();
+    fs::rename(path, earlier)?;
+    if had_earlier {
+        let file = earlier.display();
+        talk::warn(&format!(
+            "{file}: the refused lines that were in it are dropped, as later ones have filled the next file"
+        ));
     }
+    Ok(())
+}
+
+/// How many lines of a log that Redis has refused are kept.
+pub fn count_refused(state_dir: &Path, log: &Path) -> Result<u64> {
+    let mut lines = 0;
+    for path in Store::at(state_dir).refused_files(log) {
+        match File::open(&path).and_then(|file| read_places(&file)) {
+            Ok((places, _)) => lines += places.len() as u64,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read refused lines in", &path, &error)),
+        }
+    }
+    Ok(lines)
 }
 
 /// The places of the entries in a file, and how far it is whole.
@@ -125,7 +148,8 @@ fn read_places(file: &File) -> io::Result<(BTreeSet<(u64, u64)>, u64)> {
             return Ok((places, whole));
         }
         places.insert((generation, end));
-        reader.seek(SeekFrom::Start(next))?;
+        // What is in the buffer is not read again.
+        reader.seek_relative(bytes as i64 + 1)?;
         whole = next;
     }
 }
@@ -157,5 +181,33 @@ mod tests {
             keep(&[removed(b"c", 20)]);
             assert_eq!(fs::read(&path).unwrap(), whole, "cut after {torn}");
         }
+    }
+
+    #[test]
+    fn however_many_lines_are_refused_two_files_and_what_stands_in_one_is_all_that_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut refused = Refused::in_state_dir(folder.path());
+        refused.largest = 1000;
+        let mut keep = |log: &str, end| {
+            let lines = [removed(b"a line", end)];
+            refused.keep(Path::new(log), 3, &lines, "why").unwrap();
+            refused.known.as_ref().map_or(0, |(_, known)| known.len())
+        };
+        for end in 0..150 {
+            assert!(keep("/a.log", end) < 100 && keep("/b.log", end) < 100);
+        }
+        // The one that was kept last is known, wherever it stands.
+        let files = || fs::read_dir(folder.path().join("refused")).unwrap();
+        let size = || -> u64 {
+            files()
+                .map(|it| it.unwrap().metadata().unwrap().len())
+                .sum()
+        };
+        let before = size();
+        keep("/a.log", 149);
+        assert_eq!((files().count(), size()), (4, before));
+        assert!(before <= 4000);
+        let count = count_refused(folder.path(), Path::new("/a.log")).unwrap();
+        assert!((40..100).contains(&count), "{count}");
     }
 }
