@@ -55,7 +55,7 @@ pub use record::{Record, source_name};
 pub use records::Records;
 pub use rights::mend as mend_rights;
 pub use subscription::Subscription;
-pub use take_over::{TakeOver, TakenOver, read_records};
+pub use take_over::{TakeOver, TakenOver, forget_records, read_records};
 pub use taking::{Shelf, Taking};
 
 /// A connection attempt, and a reply, may take this long; then the connection is given up.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::broker::{Address, Failure, Record, count_kept, read_records};
+use crate::broker::{Address, Failure, Record, count_kept, forget_records, read_records};
 use crate::checkpoint::{Store, age};
-use crate::cli::{self, From};
+use crate::cli::{self, Delivery, From};
 use crate::error::{Error, Result, describe};
 use crate::escape;
 use crate::file::{Place, Tail, unread};
@@ -38,6 +38,9 @@ struct Row {
 /// Prints a row for each file. An error when a lag is over `--max-lag`.
 pub fn run(options: &cli::Status) -> Result<()> {
     let address = Address::parse(&options.server)?;
+    if let Some(source) = &options.forget {
+        return forget(options, &address, source);
+    }
     let store = Store::at(&options.state_dir);
     let sources = named_sources(
         &options.files,
@@ -79,6 +82,38 @@ pub fn run(options: &cli::Status) -> Result<()> {
     stdout::write(text.as_bytes())?;
     rows.iter()
         .try_for_each(|row| verdict(row, options.max_lag))
+}
+
+/// Removes the commit record of a source that is no more, and keeps in mind how far its numbers came, where the clock alone
+/// would not.
+fn forget(options: &cli::Status, address: &Address, source: &str) -> Result<()> {
+    let fail = |cause: String| Error::Failed(format!("forget {source}: {cause}"));
+    let names = [source.to_owned()];
+    let read = read_records(address, &names, &options.target).and_then(|records| {
+        let record = records.into_iter().next().transpose();
+        record.map(Option::flatten).map_err(Failure::Fatal)
+    });
+    let of_redis = |failure: Failure| match failure {
+        Failure::Fatal(error) => error,
+        failure => fail(failure.to_string()),
+    };
+    let Some(record) = read.map_err(of_redis)? else {
+        let way_out = "tailcast top lists the sources that have one";
+        return Err(fail(format!("it has no commit record; {way_out}")));
+    };
+    let store = Store::at(&options.state_dir);
+    let is_ours = record.home.is_some() && record.home == store.known_home()?;
+    let log = record.path.filter(|_| is_ours);
+    if let Some(process) = log.and_then(|log| store.holder(&log)) {
+        return Err(fail(format!("process {process} watches it")));
+    }
+    let generation = record.progress.current.generation;
+    if generation >= store.new_generation()? {
+        Store::create(&options.state_dir, Delivery::AtLeastOnce)?.note_forgotten(generation)?;
+    }
+    forget_records(address, source, &options.target).map_err(of_redis)?;
+    talk::note(&format!("forgot the commit record of {source}"));
+    Ok(())
 }
 
 /// What is not known is no small lag.

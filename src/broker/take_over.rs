@@ -194,13 +194,8 @@ pub fn read_records(
     target: &str,
 ) -> Result<Vec<Result<Option<Record>>>, Failure> {
     let mut connection = Connection::open(address, READER, None)?;
-    let mut places = vec![RecordSlot::Alone];
-    if connection.is_cluster() {
-        places = vec![RecordSlot::WithHost];
-        places.extend(cluster::tag_of(target).map(RecordSlot::WithTarget));
-    }
     let mut furthest: Vec<_> = sources.iter().map(|_| Ok(None)).collect();
-    for place in places {
+    for place in slots(&connection, target) {
         let keys = sources.iter().map(|source| record::key_of(source, &place));
         let keys: Vec<_> = keys.collect();
         let read = |connection: &mut Connection| read_all(connection, &keys);
@@ -209,6 +204,28 @@ pub fn read_records(
         furthest = both.map(|(one, other)| Ok(later(one?, other?))).collect();
     }
     Ok(furthest)
+}
+
+/// Removes a source's records, from where they are read.
+pub fn forget_records(address: &Address, source: &str, target: &str) -> Result<(), Failure> {
+    let mut connection = Connection::open(address, READER, None)?;
+    for place in slots(&connection, target) {
+        let key = record::key_of(source, &place);
+        cluster::ask_where_they_are(&mut connection, |connection| {
+            connection.ask(&[b"DEL", key.as_bytes()])
+        })?;
+    }
+    Ok(())
+}
+
+fn slots(connection: &Connection, target: &str) -> Vec<RecordSlot> {
+    if !connection.is_cluster() {
+        return vec![RecordSlot::Alone];
+    }
+    let of_target = cluster::tag_of(target).map(RecordSlot::WithTarget);
+    std::iter::once(RecordSlot::WithHost)
+        .chain(of_target)
+        .collect()
 }
 
 fn later(one: Option<Record>, other: Option<Record>) -> Option<Record> {

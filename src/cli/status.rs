@@ -31,6 +31,9 @@ flags! {
         ///       --max-lag SIZE        exit 1 when a file is further behind
         ///                             (default: any lag will do)
         max_lag: Option<u64> = None => options.max_lag = Some(args.size()?);
+        ///       --forget SOURCE       remove the commit record of a source that is gone,
+        ///                             named HOST:ABSOLUTE-PATH as in tailcast top
+        forget: Option<String> = None => options.forget = Some(args.text(NAME)?);
         [server: Server];
         ///       --state-dir DIR       folder for checkpoints (default: $STATE_DIRECTORY,
         ///                             else $XDG_STATE_HOME/tailcast, else

@@ -294,3 +294,51 @@ fn status_tells_how_much_lies_in_the_stream_or_list() {
         assert_eq!(backlog(&[]), None, "{mode}: it may not ask");
     }
 }
+
+#[test]
+fn the_record_of_a_source_that_is_gone_is_forgotten_by_name_and_its_numbers_never_come_again() {
+    let scene = Scene::new();
+    scene.append("app.log", text(0..5));
+    let name = "web-9:/gone.log";
+    let forget = || status(&scene, &[], &["--forget", name]);
+    let once = |scene: &Scene| {
+        let run = scene.watch("app.log").args(["--once", "--source", name]);
+        let run = run.args(["--mode", "stream"]).run();
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    };
+    once(&scene);
+    let (key, record) = scene.redis.record();
+    // As if its clock had been ahead of ours.
+    let (head, rest) = record.split_once('+').expect("a generation");
+    let (offset, _) = head.split_once(' ').expect("an offset");
+    let ahead = format!("{offset} 9999999999999+{rest}");
+    let _: () = scene.redis.ask(&["SET", &key, &ahead]);
+    let run = forget();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("forgot"), "{}", run.stderr);
+    assert!(!scene.redis.record_is_there());
+    let again = forget();
+    assert_eq!(again.code, 1, "{}", again.stderr);
+    assert!(
+        again.stderr.contains("no commit record"),
+        "{}",
+        again.stderr
+    );
+    std::fs::remove_file(scene.checkpoint_path("app.log")).expect("remove");
+    once(&scene);
+    let (_, record) = scene.redis.record();
+    assert!(record.contains(" 10000000000000+0 "), "{record}");
+}
+
+#[test]
+fn the_record_of_a_source_that_is_watched_is_not_forgotten() {
+    let scene = Scene::new();
+    scene.append("app.log", text(0..5));
+    let watcher = scene.watch("app.log").args(["--source", "db"]).spawn();
+    wait_until("it has a record", || scene.redis.record_is_there());
+    let run = status(&scene, &[], &["--forget", "db"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("watches it"), "{}", run.stderr);
+    watcher.sigterm();
+    assert!(scene.redis.record_is_there());
+}

@@ -92,6 +92,7 @@ fn without_flags_the_defaults_hold() {
         state_dir: "/home/ann/.local/state/tailcast".into(),
         json: false,
         max_lag: None,
+        forget: None,
     };
     assert_eq!(
         parse(words("status"), &home).unwrap(),
@@ -231,8 +232,9 @@ fn every_flag_of_the_others_is_read() {
         state_dir: "/d".into(),
         json: true,
         max_lag: Some(10 << 20),
+        forget: Some("h:/a".to_owned()),
     };
-    let line = "status a --redis r --source s --target t --state-dir /d --json --max-lag 10MiB --exclude b* --rotated old";
+    let line = "status a --forget h:/a --redis r --source s --target t --state-dir /d --json --max-lag 10MiB --exclude b* --rotated old";
     assert_eq!(parse(words(line), &home).unwrap(), Command::Status(status));
 }
 
