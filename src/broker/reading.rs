@@ -6,7 +6,7 @@ use redis::Value;
 
 use super::connection::Connection;
 use super::encode::push_command;
-use super::entry::{Delivered, Id, read_streams};
+use super::entry::{Delivered, Id, StreamEntry, read_streams};
 use super::extent::{Extent, push_look};
 use super::{Address, Failure};
 use crate::error::Error;
@@ -18,13 +18,19 @@ pub const NAME: &str = "tailcast-subscribe";
 pub struct Reading {
     connection: Connection,
     key: Vec<u8>,
+    /// The answers that are still to come: the id behind which each begins.
+    asked: Vec<Id>,
 }
+
+/// Entries of one look are kept up to so many bytes of lines; the rest is asked for again.
+const LOOK_BYTES: usize = 4 * 1024 * 1024;
 
 impl Reading {
     pub fn open(address: &Address, key: &[u8]) -> Result<Reading, Failure> {
         Ok(Reading {
             connection: Connection::open(address, NAME, None)?,
             key: key.to_vec(),
+            asked: Vec::new(),
         })
     }
 
@@ -33,20 +39,44 @@ impl Reading {
         look(&mut self.connection, &self.key, None)
     }
 
-    /// Asks for at most `count` of the entries behind an id; where there are none, for the next, as long as `wait` says. And
-    /// what the stream is then: in one write, so that Redis does both at once.
-    pub fn ask(&mut self, after: Id, count: usize, wait: Duration) -> Result<(), Failure> {
-        let (after, mut out) = (after.to_string(), Vec::new());
-        push_read(&[b"XREAD"], count, Some(wait), &self.key, &after, &mut out);
+    /// Asks for at most `entries` behind an id, `count` in an answer; where there are none, for the next, as long as `wait`
+    /// says. And what the stream is then: in one write, so that Redis does all of it at once.
+    ///
+    /// A second answer needs the last id of the first. The entries of a transaction are numbered one by one, so it is asked
+    /// for behind the id that is likely: reading 4 entries a round trip takes three times as long.
+    pub fn ask(
+        &mut self,
+        after: Id,
+        entries: usize,
+        count: usize,
+        wait: Duration,
+    ) -> Result<(), Failure> {
+        let (mut start, mut wait, mut out) = (after, Some(wait), Vec::new());
+        for asked in (0..entries).step_by(count) {
+            let (count, after) = (count.min(entries - asked), start.to_string());
+            push_read(&[b"XREAD"], count, wait.take(), &self.key, &after, &mut out);
+            self.asked.push(start);
+            start.seq = start.seq.saturating_add(count as u64);
+        }
         push_look(&self.key, &mut out);
         self.connection.write(&out)
     }
 
-    /// What was asked for.
-    pub fn delivered(&mut self) -> Result<(Delivered, Option<Extent>), Failure> {
-        let reply = self.connection.reply()?;
-        let delivered = delivered(&self.connection, &self.key, reply)?;
-        Ok((delivered, read_look(&mut self.connection, &self.key, None)?))
+    /// What was asked for. An answer counts where it begins at the end of those before it.
+    pub fn delivered(&mut self) -> Result<(Vec<StreamEntry>, Option<Extent>), Failure> {
+        let mut entries: Vec<StreamEntry> = Vec::new();
+        let (mut bytes, mut end) = (0, self.asked.first().copied());
+        for start in self.asked.drain(..) {
+            let reply = self.connection.reply()?;
+            let more = delivered(&self.connection, &self.key, reply)?.entries;
+            if Some(start) == end && bytes < LOOK_BYTES {
+                let lines = more.iter().flat_map(|entry| &entry.line);
+                bytes += lines.map(Vec::len).sum::<usize>();
+                end = more.last().map(|entry| entry.id);
+                entries.extend(more);
+            }
+        }
+        Ok((entries, read_look(&mut self.connection, &self.key, None)?))
     }
 }
 

@@ -220,7 +220,7 @@ impl<'a> Grouped<'a> {
         let wait = waits.then(|| WAIT.min(self.round()));
         let count = self.passage.count();
         let asked = match self.is_busy {
-            true => self.passage.entries(self.room),
+            true => self.passage.entries().min(self.room),
             false => count,
         };
         self.point("before-acknowledge");

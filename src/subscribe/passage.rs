@@ -86,18 +86,23 @@ impl<'a> Passage<'a> {
     /// How many to ask for before so many entries that came are sent: none, where they may be all that is wanted.
     pub fn count_behind(&self, entries: usize) -> usize {
         let count = (REPLY_BYTES / self.large.max(1)).clamp(1, REPLY_ENTRIES);
-        count.min(self.left().saturating_sub(entries))
+        count.min(self.left_behind(entries))
     }
 
-    /// How many entries to ask for at once, in as many replies, where there is room for so many: a block, about.
-    pub fn entries(&self, room: usize) -> usize {
-        let entries = (BLOCK_BYTES / self.middling.max(1)).clamp(1, AT_ONCE);
-        entries.min(room).min(self.left())
+    /// How many entries to ask for at once, in several replies: a block, about.
+    pub fn entries(&self) -> usize {
+        self.entries_behind(0)
     }
 
-    fn left(&self) -> usize {
+    /// The same, before so many entries that came are sent.
+    pub fn entries_behind(&self, entries: usize) -> usize {
+        let block = (BLOCK_BYTES / self.middling.max(1)).clamp(1, AT_ONCE);
+        block.min(self.left_behind(entries))
+    }
+
+    fn left_behind(&self, entries: usize) -> usize {
         let left = self.formatter.left().unwrap_or(u64::MAX);
-        usize::try_from(left).unwrap_or(usize::MAX)
+        usize::try_from(left).map_or(usize::MAX, |left| left.saturating_sub(entries))
     }
 
     /// What comes now does not go on where the last entry was.

@@ -60,21 +60,16 @@ impl<'a> Follower<'a> {
         let mut reading = Reading::open(self.address, self.key)?;
         let mut last = self.find_start(&mut reading)?;
         health.is_well(self.address);
-        let mut asked = self.passage.count();
-        reading.ask(last, asked, WAIT)?;
+        let mut asked = self.ask(&mut reading, last, 0, true)?;
         while !self.passage.is_done() {
-            let (delivered, extent) = reading.delivered()?;
-            let entries = delivered.entries;
+            let (entries, extent) = reading.delivered()?;
             if let Some(extent) = extent {
                 self.look_for_gap(last, &entries, &extent);
             }
             let is_all = entries.len() < asked;
             last = entries.last().map_or(last, |entry| entry.id);
             // So that Redis is not idle meanwhile; what nobody fetches any more costs nothing.
-            asked = self.passage.count_behind(entries.len());
-            if asked > 0 {
-                reading.ask(last, asked, WAIT)?;
-            }
+            asked = self.ask(&mut reading, last, entries.len(), is_all)?;
             self.last = Some(last);
             for entry in entries {
                 self.passage.push_entry(entry, News::Continued);
@@ -83,12 +78,31 @@ impl<'a> Follower<'a> {
                 self.send(last)?;
             }
             if asked == 0 && !self.passage.is_done() {
-                asked = self.passage.count();
-                reading.ask(last, asked, WAIT)?;
+                asked = self.ask(&mut reading, last, 0, true)?;
             }
         }
         self.send(last)?;
         Ok(self.passage.settle()?)
+    }
+
+    /// Asks for what comes behind so many entries that came and are not sent: a block, or where they were all that there is,
+    /// the next. Returns how many it asked for: none, where they may be all that is wanted.
+    fn ask(
+        &self,
+        reading: &mut Reading,
+        last: Id,
+        entries: usize,
+        is_all: bool,
+    ) -> Result<usize, Break> {
+        let count = self.passage.count_behind(entries);
+        let asked = match is_all {
+            true => count,
+            false => self.passage.entries_behind(entries),
+        };
+        if asked > 0 {
+            reading.ask(last, asked, count, WAIT)?;
+        }
+        Ok(asked)
     }
 
     fn send(&mut self, last: Id) -> Result<(), Break> {
