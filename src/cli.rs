@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use args::{Arg, Args, closest, shown, usage};
+use flags::help;
 
 pub use check::Check;
 pub use generate::Generate;
@@ -55,37 +56,25 @@ struct Subcommand {
 }
 
 const SUBCOMMANDS: [Subcommand; 6] = [
-    Subcommand {
-        name: "generate",
-        help: || flags::help(&Generate::default()),
-        parse: |args, _| generate::parse(args).map(Command::Generate),
-    },
-    Subcommand {
-        name: "watch",
-        help: || flags::help(&Watch::default()),
-        parse: |args, env| Ok(Command::Watch(Box::new(watch::parse(args, env)?))),
-    },
-    Subcommand {
-        name: "subscribe",
-        help: || flags::help(&Subscribe::default()),
-        parse: |args, env| subscribe::parse(args, env).map(Command::Subscribe),
-    },
-    Subcommand {
-        name: "status",
-        help: || flags::help(&Status::default()),
-        parse: |args, env| status::parse(args, env).map(Command::Status),
-    },
-    Subcommand {
-        name: "check",
-        help: || flags::help(&Check::default()),
-        parse: |args, env| Ok(Command::Check(Box::new(check::parse(args, env)?))),
-    },
-    Subcommand {
-        name: "top",
-        help: || flags::help(&Top::default()),
-        parse: |args, env| top::parse(args, env).map(Command::Top),
-    },
+    subcommand("generate", || help(&Generate::default()), generate::parse),
+    subcommand("watch", || help(&Watch::default()), watch::parse),
+    subcommand(
+        "subscribe",
+        || help(&Subscribe::default()),
+        subscribe::parse,
+    ),
+    subcommand("status", || help(&Status::default()), status::parse),
+    subcommand("check", || help(&Check::default()), check::parse),
+    subcommand("top", || help(&Top::default()), top::parse),
 ];
+
+const fn subcommand(
+    name: &'static str,
+    help: fn() -> String,
+    parse: fn(Args, Env) -> Result<Command>,
+) -> Subcommand {
+    Subcommand { name, help, parse }
+}
 
 /// What is read and written where no FILE is named, and what is listened to without a PATTERN.
 const DEFAULT_FILE: &str = "app.log";

@@ -5,7 +5,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::calendar::civil_from_days;
 use crate::cli;
 use crate::error::{Error, Result};
+use crate::position::FileId;
 use crate::{signal, stdout, talk};
 
 const TYPES: [&str; 4] = ["INFO", "WARNING", "ERROR", "DEBUG"];
@@ -126,7 +126,7 @@ impl Appender {
 struct LogFile {
     path: PathBuf,
     file: File,
-    identity: (u64, u64),
+    id: FileId,
 }
 
 impl LogFile {
@@ -139,7 +139,7 @@ impl LogFile {
         Ok(LogFile {
             path: path.to_owned(),
             file,
-            identity: identity(&metadata),
+            id: FileId::of(&metadata),
         })
     }
 
@@ -155,14 +155,10 @@ impl LogFile {
     /// Whether the path leads to another file by now, or to none.
     fn was_rotated(&self) -> bool {
         match fs::metadata(&self.path) {
-            Ok(metadata) => identity(&metadata) != self.identity,
+            Ok(metadata) => FileId::of(&metadata) != self.id,
             Err(cause) => cause.kind() == io::ErrorKind::NotFound,
         }
     }
-}
-
-fn identity(metadata: &fs::Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }
 
 /// The system says only "no such file or directory" where it is the folder that is missing.

@@ -4,7 +4,9 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +19,15 @@ pub const ANCHOR_LEN: usize = 64;
 pub struct FileId {
     pub dev: u64,
     pub ino: u64,
+}
+
+impl FileId {
+    pub fn of(metadata: &Metadata) -> FileId {
+        FileId {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+        }
+    }
 }
 
 /// Length and hash of the bytes right before an offset: a file that has them there is the file that we were reading.

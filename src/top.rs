@@ -10,7 +10,6 @@ mod screen;
 mod sources;
 
 use std::io::{self, IsTerminal};
-use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -141,23 +140,29 @@ impl Canvas {
 
 /// Counts what is published, through every fault of Redis.
 fn hear(options: &cli::Top, address: &Address, shared: &SharedSeen) {
-    let patterns = options.patterns.iter();
-    let patterns: Vec<_> = patterns
-        .map(|pattern| pattern.as_bytes().to_vec())
-        .collect();
     let route = Route::new("{type}", &options.type_field);
+    let hear = || {
+        let subscription = Subscription::open(address, &options.patterns)?;
+        seen(shared).deaf = None;
+        subscription.receive(&mut |line| {
+            seen(shared).counts.add(&route.type_of(line));
+            true
+        })
+    };
+    retry(shared, |seen| &mut seen.deaf, hear);
+}
+
+/// Does it again and again, through every fault of Redis; `trouble` is where it is said why it fails just now.
+fn retry(
+    shared: &SharedSeen,
+    trouble: fn(&mut Seen) -> &mut Option<String>,
+    mut work: impl FnMut() -> Result<(), Failure>,
+) {
     loop {
-        let heard = Subscription::open(address, &patterns).and_then(|subscription| {
-            seen(shared).deaf = None;
-            subscription.receive(&mut |line| {
-                seen(shared).counts.add(&route.type_of(line));
-                true
-            })
-        });
-        match heard {
+        match work() {
             Ok(()) => return,
             Err(Failure::Fatal(error)) => return seen(shared).fatal = Some(error),
-            Err(failure) => seen(shared).deaf = Some(format!("{failure}; trying again")),
+            Err(failure) => *trouble(&mut seen(shared)) = Some(format!("{failure}; trying again")),
         }
         thread::sleep(PAUSE);
     }

@@ -3,7 +3,9 @@
 //! Pub/sub has no back-pressure: a subscriber that is slower than the publishers is disconnected (Redis's
 //! `client-output-buffer-limit`). So whoever hears a message must be quick about it.
 
+use std::ffi::OsString;
 use std::mem::ManuallyDrop;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use redis::{Msg, Value};
@@ -26,9 +28,9 @@ pub struct Subscription {
 
 impl Subscription {
     /// Connects and subscribes; returns when Redis has confirmed every pattern.
-    pub fn open(address: &Address, patterns: &[Vec<u8>]) -> Result<Subscription, Failure> {
+    pub fn open(address: &Address, patterns: &[OsString]) -> Result<Subscription, Failure> {
         let mut connection = Connection::open(address, "tailcast-subscribe", None)?;
-        let patterns = patterns.iter().map(Vec::as_slice);
+        let patterns = patterns.iter().map(|pattern| pattern.as_bytes());
         let words: Vec<_> = [b"PSUBSCRIBE".as_slice()]
             .into_iter()
             .chain(patterns)

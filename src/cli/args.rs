@@ -5,6 +5,7 @@
 //! what it takes; nothing shown can carry a URL's password, whichever flag the URL was meant for.
 
 use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub enum Arg {
 
 /// The arguments behind a command's name.
 pub struct Args {
-    rest: std::vec::IntoIter<OsString>,
+    rest: Peekable<std::vec::IntoIter<OsString>>,
     /// The flag handed out last, for messages.
     flag: String,
     /// What stood behind its `=`, until somebody takes it.
@@ -38,7 +39,7 @@ pub struct Args {
 impl Args {
     pub fn new(rest: Vec<OsString>) -> Args {
         Args {
-            rest: rest.into_iter(),
+            rest: rest.into_iter().peekable(),
             flag: String::new(),
             attached: None,
             flags_ended: false,
@@ -90,15 +91,9 @@ impl Args {
     /// The flag's value, from behind the `=` or from the next argument. What begins with two
     /// dashes is rather the next flag than this one's value.
     pub fn value(&mut self, takes: &str) -> Result<OsString> {
-        let separate = |rest: &mut std::vec::IntoIter<OsString>| {
-            let next = rest.as_slice().first()?;
-            if next.as_bytes().starts_with(b"--") {
-                None
-            } else {
-                rest.next()
-            }
-        };
-        match self.attached.take().or_else(|| separate(&mut self.rest)) {
+        let is_value = |next: &OsString| !next.as_bytes().starts_with(b"--");
+        let attached = self.attached.take();
+        match attached.or_else(|| self.rest.next_if(is_value)) {
             Some(value) if !value.is_empty() => Ok(value),
             Some(_) => Err(usage(format!("{}: the value is empty; {takes}", self.flag))),
             None => Err(usage(format!("{}: needs a value; {takes}", self.flag))),
@@ -257,11 +252,8 @@ fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     if nanos > LONGEST.as_nanos() {
         return Err("too long");
     }
-    // Both fit: a century is below 2^32 seconds, and the remainder is below 10^9.
-    Ok(Duration::new(
-        (nanos / 1_000_000_000) as u64,
-        (nanos % 1_000_000_000) as u32,
-    ))
+    // Ours fit: a century is below 2^62 nanoseconds.
+    Ok(Duration::from_nanos(nanos as u64))
 }
 
 /// Bytes, or a number and a binary unit. K, KB and the like are refused: to some they are 1000, to others 1024.

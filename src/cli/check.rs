@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::args::Args;
 use super::flags::{self, flags};
-use super::{Env, Watch};
+use super::{Command, Env, Watch};
 use crate::error::Result;
 
 flags! {
@@ -66,9 +66,9 @@ flags! {
     ///   tailcast check --json app.log | jq -r '.conditions[] | select(.state != "ok")'
 }
 
-pub fn parse(args: Args, env: Env) -> Result<Check> {
+pub fn parse(args: Args, env: Env) -> Result<Command> {
     let (mut options, mut watch) = (Check::default(), Watch::default());
     let given = flags::read("check", &mut [&mut options, &mut watch], args)?;
     options.watch = watch.settle("check", given, env)?;
-    Ok(options)
+    Ok(Command::Check(Box::new(options)))
 }

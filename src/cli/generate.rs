@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::DEFAULT_FILE;
 use super::args::{Args, shown, usage};
 use super::flags::{self, flags};
+use super::{Command, DEFAULT_FILE, Env};
 use crate::error::Result;
 
 flags! {
@@ -38,7 +38,7 @@ flags! {
     ///   tailcast generate --count 3 -
 }
 
-pub fn parse(args: Args) -> Result<Generate> {
+pub fn parse(args: Args, _env: Env) -> Result<Command> {
     let mut options = Generate::default();
     let given = flags::read("generate", &mut [&mut options], args)?;
     let mut operands = given.operands.into_iter();
@@ -46,7 +46,7 @@ pub fn parse(args: Args) -> Result<Generate> {
         options.file = file.into();
     }
     match operands.next() {
-        None => Ok(options),
+        None => Ok(Command::Generate(options)),
         Some(extra) => Err(usage(format!(
             "generate: takes one FILE; too many: {}",
             shown(&extra)

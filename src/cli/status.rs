@@ -6,7 +6,7 @@ use super::args::Args;
 use super::flags::{self, flags};
 use super::server::Server;
 use super::values::*;
-use super::{Env, files_or_default, state_dir_or_default};
+use super::{Command, Env, files_or_default, state_dir_or_default};
 use crate::error::Result;
 
 flags! {
@@ -53,11 +53,11 @@ flags! {
     ///   tailcast status --json '/var/log/app/*.log' | jq .
 }
 
-pub fn parse(args: Args, env: Env) -> Result<Status> {
+pub fn parse(args: Args, env: Env) -> Result<Command> {
     let mut options = Status::default();
     let given = flags::read("status", &mut [&mut options], args)?;
     options.files = files_or_default("status", given.operands)?;
     options.server = options.server.or_from(env)?;
     options.state_dir = state_dir_or_default(options.state_dir, env)?;
-    Ok(options)
+    Ok(Command::Status(options))
 }

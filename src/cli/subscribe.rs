@@ -9,7 +9,7 @@ use super::args::{Args, shown, usage};
 use super::flags::{self, flags};
 use super::server::Server;
 use super::values::*;
-use super::{DEFAULT_PATTERN, Env};
+use super::{Command, DEFAULT_PATTERN, Env};
 use crate::error::Result;
 
 const OUTPUT: &str = "give a file to append to";
@@ -88,7 +88,7 @@ flags! {
     ///   tailcast subscribe --count 1000 > sample.log
 }
 
-pub fn parse(args: Args, env: Env) -> Result<Subscribe> {
+pub fn parse(args: Args, env: Env) -> Result<Command> {
     let mut options = Subscribe::default();
     let given = flags::read("subscribe", &mut [&mut options], args)?;
     for flag in &given.flags {
@@ -110,7 +110,7 @@ pub fn parse(args: Args, env: Env) -> Result<Subscribe> {
         Mode::List => one_key("list", &options)?,
     }
     options.server = options.server.or_from(env)?;
-    Ok(options)
+    Ok(Command::Subscribe(options))
 }
 
 /// Why a flag is of no use with the others, and the way out.

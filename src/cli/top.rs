@@ -8,7 +8,7 @@ use super::args::Args;
 use super::flags::{self, flags};
 use super::server::Server;
 use super::values::*;
-use super::{DEFAULT_PATTERN, Env};
+use super::{Command, DEFAULT_PATTERN, Env};
 use crate::error::Result;
 
 flags! {
@@ -45,12 +45,12 @@ flags! {
     ///   tailcast top --interval 10s --count 6 > minute.txt
 }
 
-pub fn parse(args: Args, env: Env) -> Result<Top> {
+pub fn parse(args: Args, env: Env) -> Result<Command> {
     let mut options = Top::default();
     options.patterns = flags::read("top", &mut [&mut options], args)?.operands;
     if options.patterns.is_empty() {
         options.patterns.push(DEFAULT_PATTERN.into());
     }
     options.server = options.server.or_from(env)?;
-    Ok(options)
+    Ok(Command::Top(options))
 }

@@ -7,7 +7,7 @@ use super::args::{Args, usage};
 use super::flags::{self, Given, flags};
 use super::server::Server;
 use super::values::*;
-use super::{Env, files_or_default, state_dir_or_default};
+use super::{Command, Env, files_or_default, state_dir_or_default};
 use crate::error::Result;
 
 flags! {
@@ -164,10 +164,11 @@ flags! {
     }
 }
 
-pub fn parse(args: Args, env: Env) -> Result<Watch> {
+pub fn parse(args: Args, env: Env) -> Result<Command> {
     let mut options = Watch::default();
     let given = flags::read("watch", &mut [&mut options], args)?;
-    options.settle("watch", given, env)
+    let options = options.settle("watch", given, env)?;
+    Ok(Command::Watch(Box::new(options)))
 }
 
 impl Watch {

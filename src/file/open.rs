@@ -38,10 +38,7 @@ impl Stat {
 
     pub fn of(metadata: &Metadata) -> Stat {
         let stat = Stat {
-            id: FileId {
-                dev: metadata.dev(),
-                ino: metadata.ino(),
-            },
+            id: FileId::of(metadata),
             size: metadata.size(),
             modified: time(metadata.mtime(), metadata.mtime_nsec()),
             changed: time(metadata.ctime(), metadata.ctime_nsec()),

@@ -10,7 +10,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{lock_file, open_unlinked, replace};
@@ -48,7 +48,7 @@ impl Output {
         let lock = lock(path)?;
         let kept = if keeps_place { read_place(path)? } else { None };
         let file = open_or_create(path)?;
-        let id = id_of(&stat(&file, path)?);
+        let id = FileId::of(&stat(&file, path)?);
         let mut output = Output {
             path: path.into(),
             file,
@@ -122,7 +122,7 @@ impl Output {
 
     fn take_as_it_is(&mut self) -> Result<()> {
         let metadata = stat(&self.file, &self.path)?;
-        (self.id, self.length) = (id_of(&metadata), metadata.len());
+        (self.id, self.length) = (FileId::of(&metadata), metadata.len());
         self.tail = tail_of(&self.file, self.length, ANCHOR_LEN)
             .map_err(|error| self.error("read", &error))?;
         Ok(())
@@ -144,7 +144,7 @@ impl Output {
     /// Goes on in a new file where somebody has renamed or removed the one that is open.
     pub fn follow_rotation(&mut self) -> Result<()> {
         match fs::metadata(&self.path) {
-            Ok(metadata) if id_of(&metadata) == self.id => return Ok(()),
+            Ok(metadata) if FileId::of(&metadata) == self.id => return Ok(()),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(self.error("read", &error));
             }
@@ -264,13 +264,6 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn id_of(metadata: &Metadata) -> FileId {
-    FileId {
-        dev: metadata.dev(),
-        ino: metadata.ino(),
-    }
-}
-
 fn stat(file: &File, path: &Path) -> Result<Metadata> {
     file.metadata()
         .map_err(|error| Error::io("read", path, &error))
@@ -351,7 +344,7 @@ fn find_beside(path: &Path, id: FileId) -> Option<File> {
     let entries = fs::read_dir(folder_of(path)).ok()?.flatten();
     let mut files = entries.filter(|entry| {
         let metadata = entry.metadata();
-        metadata.is_ok_and(|metadata| metadata.is_file() && id_of(&metadata) == id)
+        metadata.is_ok_and(|metadata| metadata.is_file() && FileId::of(&metadata) == id)
     });
     let name = files.next()?.path();
     match open_unlinked(&name, File::options().read(true).write(true)) {

@@ -4,7 +4,6 @@
 //! is made anew; what was published meanwhile is gone, as pub/sub keeps nothing, and that is said.
 
 use std::mem;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -51,16 +50,12 @@ pub fn run(
 
 /// Receives until `--count` lines, or an error that does not heal.
 fn receive(options: &cli::Subscribe, address: &Address, outlet: &Outlet) -> Result<()> {
-    let patterns = options.patterns.iter();
-    let patterns: Vec<_> = patterns
-        .map(|pattern| pattern.as_bytes().to_vec())
-        .collect();
     let mut formatter = Formatter::new(options);
     let mut backoff = Backoff::default();
     let mut gap: Option<Instant> = None;
     let mut listened = false;
     loop {
-        let received = Subscription::open(address, &patterns).and_then(|subscription| {
+        let received = Subscription::open(address, &options.patterns).and_then(|subscription| {
             backoff = Backoff::default();
             say_subscribed(options, address, gap.take().filter(|_| listened));
             listened = true;

@@ -4,8 +4,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{PAUSE, SharedSeen, seen};
-use crate::broker::{Address, Failure, Record, Records};
+use super::{SharedSeen, retry, seen};
+use crate::broker::{Address, Record, Records};
 use crate::child::host_name;
 use crate::cli;
 use crate::file::{self, Place};
@@ -29,27 +29,21 @@ pub struct LiveSource {
 pub fn look_on(options: &cli::Top, address: &Address, shared: &SharedSeen) {
     let host = host_name("").ok();
     let mut before: (Vec<LiveSource>, Instant) = (Vec::new(), Instant::now());
-    loop {
-        let looked = Records::open(address).and_then(|mut records| {
-            loop {
-                let began = Instant::now();
-                let sources = look(&records.read()?, options, host.as_deref(), &before);
-                before = (sources.clone(), began);
-                let mut seen = seen(shared);
-                (seen.sources, seen.blind) = (Some(sources), None);
-                drop(seen);
-                // A thousand logs are not looked at all the time.
-                let took = began.elapsed();
-                thread::sleep(options.interval.saturating_sub(took).max(4 * took));
-            }
-        });
-        match looked {
-            Ok(never) => return never,
-            Err(Failure::Fatal(error)) => return seen(shared).fatal = Some(error),
-            Err(failure) => seen(shared).blind = Some(format!("{failure}; trying again")),
+    let look_on = || {
+        let mut records = Records::open(address)?;
+        loop {
+            let began = Instant::now();
+            let sources = look(&records.read()?, options, host.as_deref(), &before);
+            before = (sources.clone(), began);
+            let mut seen = seen(shared);
+            (seen.sources, seen.blind) = (Some(sources), None);
+            drop(seen);
+            // A thousand logs are not looked at all the time.
+            let took = began.elapsed();
+            thread::sleep(options.interval.saturating_sub(took).max(4 * took));
         }
-        thread::sleep(PAUSE);
-    }
+    };
+    retry(shared, |seen| &mut seen.blind, look_on);
 }
 
 fn look(
