@@ -13,29 +13,28 @@ use crate::error::{Error, Result};
 use crate::position::Progress;
 use crate::talk;
 
-/// When a checkpoint is written.
+/// When a checkpoint is written: after so many lines or so long, whichever is first, but never sooner than a pause after
+/// the last write of this log, and always at the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Cadence {
-    /// After this many lines, or
     pub lines: u64,
-    /// this long after the last one, whichever is first.
     pub interval: Duration,
 }
 
 impl Cadence {
-    /// How long a position may still wait; zero: its write is due.
-    fn wait(&self, lines: u64, since_last_write: Duration) -> Duration {
-        if lines >= self.lines {
-            Duration::ZERO
-        } else {
-            self.interval.saturating_sub(since_last_write)
-        }
+    /// How long a position still waits; zero: its write is due. A disk that refuses is not asked after every few lines.
+    fn wait(&self, lines: u64, since_last_write: Duration, is_failing: bool) -> Duration {
+        let (pause, wait) = match is_failing {
+            false if lines >= self.lines => (PAUSE, Duration::ZERO),
+            false => (PAUSE, self.interval),
+            true => (RETRY, self.interval),
+        };
+        wait.max(pause).saturating_sub(since_last_write)
     }
 }
 
-/// While batch follows batch a write would be due all the time, and its fsyncs would take a core from Redis. So the
-/// writer then rests this many times as long as it wrote.
-const REST: u32 = 10;
+/// While batch follows batch a write would be due all the time, and its fsyncs would take a core from Redis.
+const PAUSE: Duration = Duration::from_millis(100);
 /// A disk that refuses is asked again after so long.
 const RETRY: Duration = Duration::from_millis(200);
 /// How long the writer sleeps when nothing is queued: until it is woken.
@@ -55,83 +54,50 @@ struct State {
     /// Logs to forget.
     forgotten: Vec<(PathBuf, Lock)>,
     /// When the checkpoint of each log, but those that are forgotten, was last written, or tried to be.
-    written: HashMap<PathBuf, Instant>,
+    tried: HashMap<PathBuf, Instant>,
     /// The logs whose last write failed.
     failed: BTreeSet<PathBuf>,
-    disk: Disk,
+    /// Some write has failed, which was said, and not every log's was good since.
+    is_failing: bool,
     /// Until when the writer sleeps; None: it is at work, and will look before it sleeps.
     sleeps_until: Option<Instant>,
     closed: bool,
 }
 
-/// How the last writing went.
-#[derive(Debug, Clone, Copy, Default)]
-struct Disk {
-    took: Duration,
-    failing: bool,
-}
-
 /// A position, and when it was all that there was: nothing that was written before is missing up to it.
 type Moment = (Progress, SystemTime);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Pending {
     at: Moment,
     lines: u64,
-    /// More of the log is under way: a newer position follows in no time.
-    more: bool,
-    /// When the last write was; None: there was none.
-    last: Option<Instant>,
-}
-
-impl Pending {
-    /// How long until its write is due.
-    fn wait(&self, cadence: &Cadence, disk: Disk, now: Instant) -> Duration {
-        let age = self
-            .last
-            .map_or(Duration::MAX, |last| now.saturating_duration_since(last));
-        // A disk that refuses is not asked after every few lines, but at every interval.
-        let lines = if disk.failing { 0 } else { self.lines };
-        let rest = (disk.took * REST).min(cadence.interval);
-        let pause = if disk.failing {
-            rest.max(RETRY)
-        } else if self.more {
-            rest
-        } else {
-            Duration::ZERO
-        };
-        cadence.wait(lines, age).max(pause.saturating_sub(age))
-    }
 }
 
 impl State {
-    fn note_tried(&mut self, logs: impl Iterator<Item = PathBuf>, now: Instant) {
-        for log in logs {
-            if let Some(newer) = self.pending.get_mut(&log) {
-                newer.last = Some(now);
-            }
-            self.failed.remove(&log);
-            self.written.insert(log, now);
-        }
+    /// How long until the write of a log's position is due.
+    fn wait(&self, cadence: &Cadence, log: &Path, lines: u64, now: Instant) -> Duration {
+        let last = self.tried.get(log);
+        let age = last.map_or(Duration::MAX, |last| now.saturating_duration_since(*last));
+        cadence.wait(lines, age, self.is_failing)
     }
 
     fn drop_log(&mut self, log: &Path) {
         self.pending.remove(log);
-        self.written.remove(log);
+        self.tried.remove(log);
         self.failed.remove(log);
     }
 
-    fn queue_again(&mut self, logs: BTreeMap<PathBuf, Pending>, now: Instant) {
-        for (log, old) in logs {
-            self.written.insert(log.clone(), now);
-            self.failed.insert(log.clone());
-            let newer = self.pending.entry(log).or_insert(Pending {
-                lines: 0,
-                ..old.clone()
-            });
-            newer.lines += old.lines;
-            newer.last = Some(now);
+    /// A position was written, or could not be and is queued again.
+    fn note_tried(&mut self, log: PathBuf, old: Pending, is_written: bool) {
+        self.tried.insert(log.clone(), Instant::now());
+        if is_written {
+            self.failed.remove(&log);
+            return;
         }
+        self.failed.insert(log.clone());
+        let (at, lines) = (old.at, 0);
+        let newer = self.pending.entry(log).or_insert(Pending { at, lines });
+        newer.lines += old.lines;
     }
 }
 
@@ -152,29 +118,22 @@ impl Mailbox {
         }
     }
 
-    /// Queues a log's newest position, `lines` lines further than the one before; `more` are under way already.
-    /// Never waits for the disk.
-    pub fn put(&self, log: &Path, at: Moment, lines: u64, more: bool) {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let wait = |pending: &Pending| pending.wait(&self.cadence, state.disk, Instant::now());
-        let wait = if let Some(pending) = state.pending.get_mut(log) {
-            pending.at = at;
-            pending.lines += lines;
-            pending.more = more;
-            wait(pending)
-        } else {
-            let pending = Pending {
-                at,
-                lines,
-                more,
-                last: state.written.get(log).copied(),
-            };
-            let wait = wait(&pending);
-            state.pending.insert(log.into(), pending);
-            wait
+    /// Queues a log's newest position, `lines` lines further than the one before. Never waits for the disk.
+    pub fn put(&self, log: &Path, at: Moment, lines: u64) {
+        let mut state = self.state();
+        let queued = match state.pending.get_mut(log) {
+            Some(pending) => {
+                pending.at = at;
+                pending.lines += lines;
+                pending.lines
+            }
+            None => {
+                state.pending.insert(log.into(), Pending { at, lines });
+                lines
+            }
         };
-        let due = Instant::now() + wait;
+        let now = Instant::now();
+        let due = now + state.wait(&self.cadence, log, queued, now);
         if state.sleeps_until.is_some_and(|until| due < until) {
             self.changed.notify_one();
         }
@@ -198,7 +157,7 @@ impl Mailbox {
     /// Writes checkpoints as they fall due, until the mailbox is closed and empty. A write that fails is said once
     /// and tried again; at the end it is an error, unless Redis has what the disk has no room for.
     pub fn write_all(&self, store: &Store) -> Result<()> {
-        self.state().disk.failing = store.is_full;
+        self.state().is_failing = store.is_full;
         loop {
             let work = self.wait_for_work();
             if !work.due.is_empty() {
@@ -217,37 +176,30 @@ impl Mailbox {
     }
 
     /// Writes some checkpoints; what could not be written is queued again.
-    fn write_due(
-        &self,
-        store: &Store,
-        mut due: BTreeMap<PathBuf, Pending>,
-        last: bool,
-    ) -> Result<()> {
-        let started = Instant::now();
+    fn write_due(&self, store: &Store, due: BTreeMap<PathBuf, Pending>, last: bool) -> Result<()> {
         let mut failure = None;
-        let mut again = BTreeMap::new();
+        let mut unwritten = BTreeSet::new();
         for (log, pending) in &due {
             let (progress, as_of) = &pending.at;
             if let Err(error) = store.write(log, progress, *as_of) {
                 failure = Some((store.file_of(log), error));
-                again.insert(log.clone(), pending.clone());
+                unwritten.insert(log.clone());
             }
         }
-        if again.len() < due.len()
+        if unwritten.len() < due.len()
             && let Err(error) = store.sync()
         {
             failure = Some((store.folder.clone(), error));
-            again.append(&mut due);
+            unwritten.extend(due.keys().cloned());
         }
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let now = Instant::now();
-        state.disk.took = now - started;
-        state.note_tried(due.into_keys(), now);
-        state.queue_again(again, now);
+        let mut state = self.state();
+        for (log, pending) in due {
+            let is_written = !unwritten.contains(&log);
+            state.note_tried(log, pending, is_written);
+        }
         let fails = !state.failed.is_empty();
-        let failed_before = std::mem::replace(&mut state.disk.failing, fails);
-        drop(guard);
+        let failed_before = std::mem::replace(&mut state.is_failing, fails);
+        drop(state);
         match failure {
             None if failed_before && !fails => talk::note("checkpoints can be written again"),
             None => {}
@@ -266,25 +218,32 @@ impl Mailbox {
 
     /// Waits until a write is due, a log is to be forgotten, or the mailbox is closed.
     fn wait_for_work(&self) -> Due {
-        let mut guard = self.state();
+        let mut state = self.state();
         loop {
-            let state = &mut *guard;
             let now = Instant::now();
-            let wait = |pending: &Pending| pending.wait(&self.cadence, state.disk, now);
             let closed = state.closed;
-            let next = state.pending.values().map(wait).min().unwrap_or(LONG);
-            if closed || next.is_zero() || !state.forgotten.is_empty() {
-                let is_due = |_: &PathBuf, pending: &mut Pending| closed || wait(pending).is_zero();
+            let mut next = LONG;
+            let mut due = Vec::new();
+            for (log, pending) in &state.pending {
+                let wait = state.wait(&self.cadence, log, pending.lines, now);
+                if closed || wait.is_zero() {
+                    due.push(log.clone());
+                }
+                next = next.min(wait);
+            }
+            if closed || !due.is_empty() || !state.forgotten.is_empty() {
+                let pending = &mut state.pending;
+                let due = due.into_iter();
                 return Due {
-                    due: state.pending.extract_if(.., is_due).collect(),
+                    due: due.filter_map(|log| pending.remove_entry(&log)).collect(),
                     forgotten: std::mem::take(&mut state.forgotten),
                     closed,
                 };
             }
             state.sleeps_until = Some(now + next);
-            let woken = self.changed.wait_timeout(guard, next);
-            guard = woken.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
-            guard.sleeps_until = None;
+            let woken = self.changed.wait_timeout(state, next);
+            state = woken.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+            state.sleeps_until = None;
         }
     }
 

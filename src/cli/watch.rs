@@ -91,7 +91,8 @@ flags! {
         ///                             and its refused lines (default: 7d)
         forget_after: Duration = Duration::from_secs(7 * 24 * 3600)
             => options.forget_after = args.duration()?;
-        ///       --checkpoint-lines N  write the checkpoint after N lines (default: 50)
+        ///       --checkpoint-lines N  write the checkpoint after N lines, if 100 ms have
+        ///                             passed since the last time (default: 50)
         checkpoint_lines: u64 = 50 => options.checkpoint_lines = args.number_above_zero()?;
         ///       --checkpoint-interval DURATION
         ///                             or after this time, if sooner (default: 2s)

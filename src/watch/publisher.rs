@@ -301,13 +301,13 @@ impl Publisher {
             counters.set_backlog(entries);
         }
         if let Some(batch) = self.flow.arrived() {
-            self.acknowledge(batch, self.flow.is_in_flight());
+            self.acknowledge(batch);
         }
         self.outage.end(&self.shared.address);
     }
 
-    /// A batch has arrived; `more` are under way.
-    fn acknowledge(&mut self, mut batch: Box<Batch>, more: bool) {
+    /// A batch has arrived.
+    fn acknowledge(&mut self, mut batch: Box<Batch>) {
         let lines = batch.lines as u64;
         let end = batch.end.take();
         if let (Some(state), Some((end, dates))) = (self.sources.get_mut(&batch.source), end) {
@@ -318,7 +318,7 @@ impl Publisher {
             );
             (state.known, state.dates) = (Some(end.clone()), Some(dates));
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
-            mailbox.put(path, (end, dates.as_of), lines, more);
+            mailbox.put(path, (end, dates.as_of), lines);
         }
         self.shared.counters.lines.fetch_add(lines, Relaxed);
         self.shared.counters.bytes.fetch_add(batch.bytes, Relaxed);

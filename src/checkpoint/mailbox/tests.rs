@@ -13,27 +13,32 @@ fn at(offset: u64) -> Moment {
 }
 
 #[test]
-fn a_write_is_due_after_so_many_lines_or_so_long() {
+fn a_write_is_due_after_so_many_lines_or_so_long_but_not_at_once_after_another() {
     let cadence = Cadence {
         lines: 50,
         interval: Duration::from_secs(2),
     };
     let cases = [
-        (0, 0, 2000),
-        (49, 500, 1500),
-        (50, 0, 0),
-        (51, 0, 0),
-        (1, 2000, 0),
-        (1, 9000, 0),
+        (0, 0, false, 2000),
+        (49, 500, false, 1500),
+        (50, 0, false, 100),
+        (51, 30, false, 70),
+        (51, 100, false, 0),
+        (1, 2000, false, 0),
+        (1, 9000, false, 0),
+        (51, 100, true, 1900),
     ];
-    for (lines, age, wait) in cases {
-        let waited = cadence.wait(lines, Duration::from_millis(age));
-        assert_eq!(
-            waited,
-            Duration::from_millis(wait),
-            "{lines} lines, {age} ms"
-        );
+    for (lines, age, is_failing, wait) in cases {
+        let waited = cadence.wait(lines, Duration::from_millis(age), is_failing);
+        let expected = Duration::from_millis(wait);
+        assert_eq!(waited, expected, "{lines} lines, {age} ms");
     }
+    let eager = Cadence {
+        lines: 1,
+        interval: Duration::ZERO,
+    };
+    let of_refused = eager.wait(1, Duration::ZERO, true);
+    assert_eq!(of_refused, Duration::from_millis(200));
 }
 
 #[test]
@@ -46,7 +51,7 @@ fn a_newer_position_replaces_a_queued_one_and_the_last_is_written() {
     });
     let log = Path::new("/app.log");
     for offset in 1..=1000 {
-        mailbox.put(log, at(offset), 1, true);
+        mailbox.put(log, at(offset), 1);
     }
     mailbox.close();
     mailbox.write_all(&store).unwrap();
@@ -95,13 +100,13 @@ fn a_sleeping_writer_wakes_for_what_is_due_sooner() {
         interval: Duration::from_secs(3600),
     };
     with_writer(&store, cadence, |mailbox| {
-        mailbox.put(a, at(1), 1, false);
+        mailbox.put(a, at(1), 1);
         until("the first is written at once", || offset(a) == Some(1));
-        mailbox.put(a, at(2), 1, false);
-        mailbox.put(b, at(3), 1, false);
+        mailbox.put(a, at(2), 1);
+        mailbox.put(b, at(3), 1);
         until("another log's first too", || offset(b) == Some(3));
-        mailbox.put(b, at(4), 9, false);
-        mailbox.put(b, at(5), 1, false);
+        mailbox.put(b, at(4), 9);
+        mailbox.put(b, at(5), 1);
         until("ten lines are enough", || offset(b) == Some(5));
         assert_eq!(offset(a), Some(1), "one is not");
     });
@@ -120,9 +125,9 @@ fn a_log_that_is_forgotten_leaves_nothing_on_disk_or_in_memory() {
         for number in 0..50 {
             let log = std::path::PathBuf::from(format!("/{number}.log"));
             let lock = store.lock(&log).unwrap();
-            mailbox.put(&log, at(1), 1, false);
+            mailbox.put(&log, at(1), 1);
             until("it is written", || store.read(&log).unwrap().is_some());
-            mailbox.put(&log, at(2), 1, false);
+            mailbox.put(&log, at(2), 1);
             mailbox.forget(&log, lock);
         }
     });
@@ -130,7 +135,7 @@ fn a_log_that_is_forgotten_leaves_nothing_on_disk_or_in_memory() {
     let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["identity"]);
     let state = mailbox.state();
-    assert!(state.written.is_empty() && state.pending.is_empty());
+    assert!(state.tried.is_empty() && state.pending.is_empty());
 }
 
 #[test]
@@ -145,16 +150,16 @@ fn one_checkpoint_that_cannot_be_written_holds_up_no_other() {
     let in_the_way = store.file_of(bad);
     std::fs::create_dir(&in_the_way).unwrap();
     with_writer(&store, cadence, |mailbox| {
-        mailbox.put(bad, at(1), 1, false);
+        mailbox.put(bad, at(1), 1);
         until("it fails", || !mailbox.state().failed.is_empty());
         for offset in 1..4 {
-            mailbox.put(good, at(offset), 1, false);
+            mailbox.put(good, at(offset), 1);
             let written = || store.read(good).unwrap().map(|it| it.0.current.offset);
             until("the other is written", || written() == Some(offset));
-            assert!(mailbox.state().disk.failing, "said once, so not over yet");
+            assert!(mailbox.state().is_failing, "said once, so not over yet");
         }
         std::fs::remove_dir(&in_the_way).unwrap();
-        until("it is written at last", || !mailbox.state().disk.failing);
+        until("it is written at last", || !mailbox.state().is_failing);
     });
     assert_eq!(store.read(bad).unwrap().unwrap().0, at(1).0);
 }
@@ -178,7 +183,7 @@ fn where_redis_has_the_positions_a_disk_without_room_is_no_failure() {
             lines: 1,
             interval: Duration::ZERO,
         });
-        mailbox.put(Path::new("/app.log"), at(1), 1, false);
+        mailbox.put(Path::new("/app.log"), at(1), 1);
         mailbox.close();
         let written = mailbox.write_all(&store(has_record, &gone));
         assert_eq!(written.is_ok(), succeeds, "{written:?}");

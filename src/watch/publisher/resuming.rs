@@ -109,7 +109,7 @@ impl Publisher {
                 "{path}: the reply to a batch of {} lines was lost, but its commit record says that it has arrived",
                 batch.lines
             ));
-            self.acknowledge(batch, false);
+            self.acknowledge(batch);
         }
         has_arrived
     }
@@ -140,7 +140,7 @@ impl Publisher {
         let dates = state.dates;
         if let Some(dates) = dates.filter(|_| is_initial && is_there()) {
             let (path, mailbox) = (&state.path, &self.shared.mailbox);
-            mailbox.put(path, (progress.clone(), dates.as_of), 0, false);
+            mailbox.put(path, (progress.clone(), dates.as_of), 0);
         }
         let _ = self.answers.send(Answer::Resume(Resume {
             source,
