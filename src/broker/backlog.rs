@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, Value, from_redis_value_ref};
 
 use super::connection::Connection;
-use super::entry::Id;
+use super::entry::{Id, Pending};
 use super::take_over::READER;
 use super::{Address, Failure, cluster};
 use crate::cli::Mode;
@@ -111,8 +111,8 @@ impl Backlog {
                 Err(error) if error.code() == "NOGROUP" => {}
                 Err(error) => return Err(self.connection.address().error_reply(&error)),
                 Ok(reply) => {
-                    let first = read_first_pending(&reply).unwrap_or(group.done_before);
-                    group.done_before = group.done_before.min(first);
+                    let (_, oldest, ..): Pending = self.connection.address().read(&reply)?;
+                    group.done_before = oldest.unwrap_or(group.done_before).min(group.done_before);
                 }
             }
         }
@@ -149,13 +149,11 @@ impl Backlog {
             0 => ("1".to_string(), "0"),
             keep => (format!("-{keep}"), "-1"),
         };
-        let (length, trim): (&[&[u8]], &[&[u8]]) = (
-            &[b"LLEN", key],
-            &[b"LTRIM", key, first.as_bytes(), last.as_bytes()],
-        );
-        let all = [&[b"MULTI".as_slice()], length, trim, length, &[b"EXEC"]];
-        let replies = self.connection.ask_all(&all)?;
-        let (before, _, after): (u64, Value, u64) = self.connection.address().read(&replies[4])?;
+        let length: &[&[u8]] = &[b"LLEN", key];
+        let trim: &[&[u8]] = &[b"LTRIM", key, first.as_bytes(), last.as_bytes()];
+        let replies = self.connection.transact(&[length, trim, length])?;
+        let replies = Value::Array(replies.unwrap_or_default());
+        let (before, _, after): (u64, Value, u64) = self.connection.address().read(&replies)?;
         Ok(before.saturating_sub(after))
     }
 }
@@ -193,21 +191,14 @@ fn ask_if_allowed<T: FromRedisValue>(
 fn read_groups(reply: &Value) -> Option<Vec<Group>> {
     let groups: Vec<HashMap<String, Value>> = from_redis_value_ref(reply).ok()?;
     let read = |fields: HashMap<String, Value>| {
-        let last: Vec<u8> = from_redis_value_ref(fields.get("last-delivered-id")?).ok()?;
+        let last: Id = from_redis_value_ref(fields.get("last-delivered-id")?).ok()?;
         Some(Group {
             name: from_redis_value_ref(fields.get("name")?).ok()?,
-            done_before: Id::parse(&last)?.next(),
+            done_before: last.next(),
             pending: from_redis_value_ref(fields.get("pending")?).ok()?,
         })
     };
     groups.into_iter().map(read).collect()
-}
-
-/// The oldest entry in the summary that `XPENDING` gives: their number, the oldest, the newest, and by consumer. None:
-/// there is none.
-fn read_first_pending(reply: &Value) -> Option<Id> {
-    let (_, first, _, _): (u64, Vec<u8>, Value, Value) = from_redis_value_ref(reply).ok()?;
-    Id::parse(&first)
 }
 
 #[cfg(test)]
@@ -275,12 +266,13 @@ mod tests {
 
     #[test]
     fn the_oldest_pending_entry_is_read_where_there_is_one() {
+        let oldest = |summary: &[Value]| {
+            let summary = Value::Array(summary.to_vec());
+            from_redis_value_ref::<Pending>(&summary).unwrap().1
+        };
         let some = [Value::Int(2), bulk("3-1"), bulk("4-1"), Value::Nil];
-        assert_eq!(
-            read_first_pending(&Value::Array(some.to_vec())),
-            Some(id("3-1"))
-        );
+        assert_eq!(oldest(&some), Some(id("3-1")));
         let none = [Value::Int(0), Value::Nil, Value::Nil, Value::Nil];
-        assert_eq!(read_first_pending(&Value::Array(none.to_vec())), None);
+        assert_eq!(oldest(&none), None);
     }
 }

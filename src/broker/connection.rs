@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::{
     ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, ServerError, Value,
-    from_redis_value_ref,
+    from_redis_value, from_redis_value_ref,
 };
 
 use super::encode::push_command;
@@ -222,26 +222,63 @@ impl Connection {
         self.address.read(&reply)
     }
 
-    /// Several commands at once, and their replies; the first error reply is the failure.
-    pub fn ask_all(&mut self, commands: &[&[&[u8]]]) -> Result<Vec<Value>, Failure> {
+    /// Several commands at once, and their replies together, as what these are to be; the first error reply is the failure.
+    pub fn ask_all<T: FromRedisValue>(&mut self, commands: &[&[&[u8]]]) -> Result<T, Failure> {
         let mut bytes = Vec::new();
         for words in commands {
             push_command(words, &mut bytes);
         }
         self.write(&bytes)?;
         let replies = commands.iter().map(|_| self.reply());
-        let replies: Vec<_> = replies.collect::<Result<_, _>>()?;
+        let replies = replies.collect::<Result<_, _>>()?;
+        self.read_all(replies)
+    }
+
+    /// The commands as one transaction, and their replies. None: a watched key has changed, and nothing was done.
+    pub fn transact<'w>(
+        &mut self,
+        commands: &[impl AsRef<[&'w [u8]]>],
+    ) -> Result<Option<Vec<Value>>, Failure> {
+        let mut bytes = Vec::new();
+        push_command(&[b"MULTI"], &mut bytes);
+        for words in commands {
+            push_command(words.as_ref(), &mut bytes);
+        }
+        push_command(&[b"EXEC"], &mut bytes);
+        self.write(&bytes)?;
+        self.expect_ok()?;
+        for _ in commands {
+            self.expect(&Value::SimpleString("QUEUED".into()))?;
+        }
+        match self.reply()? {
+            Value::Nil => Ok(None),
+            Value::Array(replies) => self.read_all(replies).map(Some),
+            other => Err(self.address.unexpected(&other)),
+        }
+    }
+
+    /// Replies as what they are to be together; the first error reply is the failure.
+    fn read_all<T: FromRedisValue>(&self, replies: Vec<Value>) -> Result<T, Failure> {
         let is_error = |reply: &&Value| matches!(reply, Value::ServerError(_));
         match replies.iter().find(is_error) {
             Some(error) => Err(self.address.unexpected(error)),
-            None => Ok(replies),
+            None => from_redis_value(Value::Array(replies)).map_err(|error| {
+                Failure::Wait(format!(
+                    "redis {}: an unexpected reply: {error}",
+                    self.address
+                ))
+            }),
         }
     }
 
     /// Sees that the next reply is `OK`.
     pub fn expect_ok(&mut self) -> Result<(), Failure> {
+        self.expect(&Value::Okay)
+    }
+
+    fn expect(&mut self, wanted: &Value) -> Result<(), Failure> {
         match self.reply()? {
-            Value::Okay => Ok(()),
+            reply if reply == *wanted => Ok(()),
             other => Err(self.address.unexpected(&other)),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use redis::Value;
+use redis::{FromRedisValue, ParsingError, Value};
 
 /// An entry's id: the milliseconds of its time, and a sequence number that tells those of one millisecond apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -48,6 +48,13 @@ impl Id {
             },
             (ms, seq) => Id { ms, seq: seq - 1 },
         }
+    }
+}
+
+impl FromRedisValue for Id {
+    fn from_redis_value(value: Value) -> Result<Id, ParsingError> {
+        let text = Vec::<u8>::from_redis_value(value)?;
+        Id::parse(&text).ok_or_else(|| ParsingError::from(format!("no id: {text:?}")))
     }
 }
 
@@ -155,17 +162,8 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Reads a list of ids.
-pub fn read_ids(list: &Value) -> Vec<Id> {
-    let Value::Array(items) = list else {
-        return Vec::new();
-    };
-    let id = |item: &Value| match item {
-        Value::BulkString(text) => Id::parse(text),
-        _ => None,
-    };
-    items.iter().filter_map(id).collect()
-}
+/// What `XPENDING` tells of a group: how many entries are pending, the oldest, the newest, and by consumer.
+pub type Pending = (u64, Option<Id>, Value, Value);
 
 #[cfg(test)]
 mod tests {

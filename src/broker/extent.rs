@@ -67,7 +67,7 @@ impl Extent {
         let added: Option<u64> = added.and_then(|added| from_redis_value(added).ok());
         Some(Extent {
             oldest: entries.into_iter().next().and_then(first_id),
-            newest: id(fields.get("last-generated-id")?)?,
+            newest: from_redis_value(fields.remove("last-generated-id")?).ok()?,
             length,
             gone: added.map(|added| added.saturating_sub(length)),
             group,
@@ -84,7 +84,7 @@ fn read_group(mut fields: HashMap<String, Value>) -> Option<Reach> {
     // `pel` says the documentation, `pending` what Redis sends.
     let pending = fields.remove("pending").or_else(|| fields.remove("pel"))?;
     Some(Reach {
-        delivered: id(fields.get("last-delivered-id")?)?,
+        delivered: from_redis_value(fields.remove("last-delivered-id")?).ok()?,
         pending: list(pending)?.into_iter().next().and_then(first_id),
     })
 }
@@ -99,14 +99,7 @@ fn list(reply: Value) -> Option<Vec<Value>> {
 
 /// The id that a list begins with.
 fn first_id(item: Value) -> Option<Id> {
-    id(list(item)?.first()?)
-}
-
-fn id(text: &Value) -> Option<Id> {
-    match text {
-        Value::BulkString(text) => Id::parse(text),
-        _ => None,
-    }
+    from_redis_value(list(item)?.into_iter().next()?).ok()
 }
 
 #[cfg(test)]

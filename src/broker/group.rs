@@ -7,11 +7,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Value, from_redis_value};
 
 use super::connection::Connection;
 use super::encode::push_command;
-use super::entry::{Delivered, Id, read_entries, read_ids};
+use super::entry::{Delivered, Id, read_entries};
 use super::extent::{Extent, Reach, push_look};
 use super::reading::{NAME, delivered, look, odd, push_read, read_look, wrong_type};
 use super::{Address, Failure};
@@ -220,16 +220,12 @@ fn push_with_ids(head: &[&[u8]], ids: &[Id], tail: &[&[u8]], out: &mut Vec<u8>) 
 
 /// Reads the reply to `XAUTOCLAIM`: `[next, entries, ids that are gone]`, the last since Redis 7.
 fn read_claim(reply: Value) -> Option<(Id, Delivered)> {
-    let Value::Array(items) = reply else {
-        return None;
-    };
-    let mut items = items.into_iter();
-    let Value::BulkString(next) = items.next()? else {
-        return None;
-    };
+    let mut items = reply.into_sequence().ok()?.into_iter();
+    let next = from_redis_value(items.next()?).ok()?;
     let mut delivered = read_entries(items.next()?)?;
-    if let Some(gone) = items.next() {
-        delivered.gone.extend(read_ids(&gone));
-    }
-    Some((Id::parse(&next)?, delivered))
+    let gone = items.next().map(from_redis_value::<Vec<Id>>);
+    delivered
+        .gone
+        .extend(gone.transpose().ok()?.unwrap_or_default());
+    Some((next, delivered))
 }

@@ -159,26 +159,11 @@ impl Session {
 
 /// Sets watched keys; false: one has changed in between, and none is set.
 pub fn set_watched(connection: &mut Connection, values: &[(&str, &[u8])]) -> Result<bool, Failure> {
-    let mut out = Vec::new();
-    push_command(&[b"MULTI"], &mut out);
-    for (key, value) in values {
-        push_command(&[b"SET", key.as_bytes(), value], &mut out);
-    }
-    push_command(&[b"EXEC"], &mut out);
-    connection.write(&out)?;
-    connection.expect_ok()?;
-    for _ in values {
-        match connection.reply()? {
-            Value::SimpleString(word) if word == "QUEUED" => {}
-            other => return Err(connection.address().unexpected(&other)),
-        }
-    }
-    match connection.reply()? {
-        Value::Nil => return Ok(false),
-        Value::Array(replies) if replies.iter().all(|reply| *reply == Value::Okay) => {}
-        other => return Err(connection.address().unexpected(&other)),
-    }
-    Ok(true)
+    let sets = values.iter();
+    let sets: Vec<_> = sets
+        .map(|(key, value)| [b"SET", key.as_bytes(), value])
+        .collect();
+    Ok(connection.transact(&sets)?.is_some())
 }
 
 /// What Redis calls who only looks.

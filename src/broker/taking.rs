@@ -9,11 +9,10 @@
 
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Value, from_redis_value};
 
 use super::cluster::tag_of;
 use super::connection::Connection;
-use super::encode::push_command;
 use super::reading::{NAME, odd, wrong_type};
 use super::{Address, Failure};
 use crate::error::Error;
@@ -86,25 +85,15 @@ impl Taking {
 
     /// False: somebody else did at the same time.
     fn take_over(&mut self) -> Result<bool, Failure> {
-        let turn = self.shelf.turn.clone();
-        let mut out = Vec::new();
-        push_command(&[b"WATCH", &turn], &mut out);
-        push_command(&[b"GET", &turn], &mut out);
-        self.connection.write(&out)?;
-        self.connection.expect_ok()?;
-        self.removed = match self.connection.reply()? {
-            Value::Nil => 0,
-            Value::BulkString(text) => read_turn(&text).ok_or_else(|| self.malformed())?,
-            other => return Err(self.connection.address().unexpected(&other)),
+        let turn = &self.shelf.turn;
+        let watch: [&[&[u8]]; 2] = [&[b"WATCH", turn], &[b"GET", turn]];
+        let (_, stored): (Value, Option<Vec<u8>>) = self.connection.ask_all(&watch)?;
+        self.removed = match stored {
+            None => 0,
+            Some(text) => read_turn(&text).ok_or_else(|| self.malformed())?,
         };
-        out.clear();
-        push_command(&[b"MULTI"], &mut out);
-        push_command(&[b"SET", &turn, &self.turn_text(self.removed)], &mut out);
-        push_command(&[b"EXEC"], &mut out);
-        self.connection.write(&out)?;
-        self.connection.expect_ok()?;
-        self.expect_queued(1)?;
-        Ok(self.executed()?.is_some())
+        let set = [b"SET", turn.as_slice(), &self.turn_text(self.removed)];
+        Ok(self.connection.transact(&[set])?.is_some())
     }
 
     /// Blocks that were removed until now.
@@ -115,139 +104,73 @@ impl Taking {
     /// What is in hand behind the first `skip` elements, at most so much.
     pub fn in_hand(&mut self, skip: usize, most: usize) -> Result<Vec<Vec<u8>>, Failure> {
         let (first, last) = (skip.to_string(), (skip + most.max(1) - 1).to_string());
-        let own = self.shelf.own.clone();
-        match self
-            .connection
-            .ask(&[b"LRANGE", &own, first.as_bytes(), last.as_bytes()])?
-        {
-            Value::Array(items) => elements(items).ok_or_else(|| odd(&self.connection, "elements")),
-            other => Err(self.connection.address().unexpected(&other)),
-        }
+        let (own, first, last) = (self.shelf.own.as_slice(), first.as_bytes(), last.as_bytes());
+        let items = self.connection.ask(&[b"LRANGE", own, first, last])?;
+        self.elements(items)
     }
 
     /// Waits for an element, and takes it in hand, behind what is there.
     pub fn wait(&mut self, wait: Duration) -> Result<(), Failure> {
-        let seconds = wait.as_secs_f64().to_string();
-        let Shelf { list, own, .. } = self.shelf.clone();
-        let words: [&[u8]; 6] = [
-            b"BLMOVE",
-            &list,
-            &own,
-            b"LEFT",
-            b"RIGHT",
-            seconds.as_bytes(),
-        ];
-        match self.connection.ask(&words)? {
-            Value::Nil | Value::BulkString(_) => Ok(()),
-            other => Err(self.connection.address().unexpected(&other)),
-        }
+        let seconds = wait.as_secs_f64().to_string().into_bytes();
+        let Shelf { list, own, .. } = &self.shelf;
+        let words: [&[u8]; 6] = [b"BLMOVE", list, own, b"LEFT", b"RIGHT", &seconds];
+        let _: Option<Vec<u8>> = self.connection.ask_for(&words)?;
+        Ok(())
     }
 
     /// Takes at most so many elements in hand, behind the `known` ones that are there. None: there are others among them, as
     /// from a predecessor's late command. Each is a reply of its own, so that no reply is large.
     pub fn take(&mut self, known: usize, most: usize) -> Result<Option<Vec<Vec<u8>>>, Failure> {
         let Shelf { list, own, .. } = &self.shelf;
-        let mut out = Vec::new();
-        for _ in 0..most {
-            push_command(&[b"LMOVE", list, own, b"LEFT", b"RIGHT"], &mut out);
-        }
-        push_command(&[b"LLEN", own], &mut out);
-        self.connection.write(&out)?;
-        let (mut taken, mut refused) = (Vec::new(), None);
-        for _ in 0..most {
-            match self.connection.reply()? {
-                Value::BulkString(element) => taken.push(element),
-                Value::Nil => {}
-                other => _ = refused.get_or_insert(other),
-            }
-        }
-        match (refused, self.connection.reply()?) {
-            (None, Value::Int(in_hand)) if in_hand == (known + taken.len()) as i64 => {
-                Ok(Some(taken))
-            }
-            (None, Value::Int(_)) => Ok(None),
-            (Some(other), _) | (None, other) => Err(self.connection.address().unexpected(&other)),
-        }
+        let take: &[&[u8]] = &[b"LMOVE", list, own, b"LEFT", b"RIGHT"];
+        let mut commands = vec![take; most];
+        let count: &[&[u8]] = &[b"LLEN", own];
+        commands.push(count);
+        let mut replies: Vec<Value> = self.connection.ask_all(&commands)?;
+        let in_hand = replies.pop();
+        replies.retain(|reply| *reply != Value::Nil);
+        let taken = self.elements(Value::Array(replies))?;
+        let expected = Value::Int((known + taken.len()) as i64);
+        Ok(Some(taken).filter(|_| in_hand == Some(expected)))
     }
 
     /// Removes the first `count` elements in hand, which are a block. True: there are more in hand.
     pub fn remove(&mut self, count: usize) -> Result<bool, Failure> {
         let in_hand = self.look()?;
+        let (first, text) = (count.to_string(), self.turn_text(self.removed + 1));
         let Shelf { own, turn, .. } = &self.shelf;
-        let first = count.to_string();
-        let mut out = Vec::new();
-        push_command(&[b"MULTI"], &mut out);
-        push_command(&[b"LTRIM", own, first.as_bytes(), b"-1"], &mut out);
-        push_command(&[b"SET", turn, &self.turn_text(self.removed + 1)], &mut out);
-        push_command(&[b"EXEC"], &mut out);
+        let trim: &[&[u8]] = &[b"LTRIM", own, first.as_bytes(), b"-1"];
+        let set: &[&[u8]] = &[b"SET", turn, &text];
         fault::point("before-acknowledge");
-        self.connection.write(&out)?;
-        self.connection.expect_ok()?;
-        self.expect_queued(2)?;
-        let Some(replies) = self.executed()? else {
+        if self.connection.transact(&[trim, set])?.is_none() {
             return Err(self.lost_turn());
         };
         fault::point("after-acknowledge");
         self.removed += 1;
-        if let Some(error) = replies.iter().find(|reply| **reply != Value::Okay) {
-            return Err(self.connection.address().unexpected(error));
-        }
-        Ok(in_hand > count as i64)
+        Ok(in_hand > count)
     }
 
     /// Watches the turn, sees that it is ours, and counts what is in hand.
-    fn look(&mut self) -> Result<i64, Failure> {
+    fn look(&mut self) -> Result<usize, Failure> {
         let Shelf { own, turn, .. } = &self.shelf;
-        let mut out = Vec::new();
-        push_command(&[b"WATCH", turn, own], &mut out);
-        push_command(&[b"GET", turn], &mut out);
-        push_command(&[b"LLEN", own], &mut out);
-        self.connection.write(&out)?;
-        self.connection.expect_ok()?;
-        let (turn, length) = (self.connection.reply()?, self.connection.reply()?);
-        match (turn, length) {
-            (Value::BulkString(turn), Value::Int(length))
-                if turn == self.turn_text(self.removed) =>
-            {
-                Ok(length)
-            }
-            (Value::Nil, Value::Int(_)) => Err(Failure::Wait(format!(
+        let look: [&[&[u8]]; 3] = [&[b"WATCH", turn, own], &[b"GET", turn], &[b"LLEN", own]];
+        let (_, turn, length): (Value, Option<Vec<u8>>, _) = self.connection.ask_all(&look)?;
+        match turn {
+            Some(turn) if turn == self.turn_text(self.removed) => Ok(length),
+            Some(_) => Err(self.lost_turn()),
+            None => Err(Failure::Wait(format!(
                 "redis {}: what this consumer had in hand is gone (evicted, or flushed)",
                 self.connection.address()
             ))),
-            (Value::BulkString(_), Value::Int(_)) => Err(self.lost_turn()),
-            (Value::ServerError(error), _) | (_, Value::ServerError(error)) => {
-                Err(self.connection.address().error_reply(&error))
-            }
-            (other, _) => Err(self.connection.address().unexpected(&other)),
         }
+    }
+
+    fn elements(&self, items: Value) -> Result<Vec<Vec<u8>>, Failure> {
+        from_redis_value(items).map_err(|_| odd(&self.connection, "elements"))
     }
 
     fn turn_text(&self, removed: u64) -> Vec<u8> {
         format!("{removed} {}", self.token).into_bytes()
-    }
-
-    fn expect_queued(&mut self, commands: usize) -> Result<(), Failure> {
-        let mut refused = None;
-        for _ in 0..commands {
-            match self.connection.reply()? {
-                Value::SimpleString(word) if word == "QUEUED" => {}
-                other => _ = refused.get_or_insert(other),
-            }
-        }
-        match refused {
-            Some(other) => Err(self.connection.address().unexpected(&other)),
-            None => Ok(()),
-        }
-    }
-
-    /// The replies of a transaction. None: it did not take place.
-    fn executed(&mut self) -> Result<Option<Vec<Value>>, Failure> {
-        match self.connection.reply()? {
-            Value::Nil => Ok(None),
-            Value::Array(replies) => Ok(Some(replies)),
-            other => Err(self.connection.address().unexpected(&other)),
-        }
     }
 
     fn lost_turn(&self) -> Failure {
@@ -270,14 +193,6 @@ impl Taking {
 fn read_turn(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     text.split_once(' ')?.0.parse().ok()
-}
-
-fn elements(items: Vec<Value>) -> Option<Vec<Vec<u8>>> {
-    let element = |item| match item {
-        Value::BulkString(element) => Some(element),
-        _ => None,
-    };
-    items.into_iter().map(element).collect()
 }
 
 #[cfg(test)]
