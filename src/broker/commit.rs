@@ -292,7 +292,7 @@ impl Session {
             }
             Value::ServerError(error) if error.code() == "WRONGTYPE" => {
                 let why = error.details().unwrap_or_default();
-                outcome.refuse(self.wrong_type(batch.target(index), why));
+                outcome.refuse(self.wrong_type(&batch.target(index), why));
             }
             Value::ServerError(error) => outcome.refuse(self.address.error_reply(error)),
             _ => {}

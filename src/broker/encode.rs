@@ -2,6 +2,8 @@
 //!
 //! Pure. The wire format is RESP: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
+use redis::{Parser, from_redis_value};
+
 use crate::cli::Mode;
 use crate::position::{Dates, Progress};
 use crate::route::Route;
@@ -113,11 +115,15 @@ impl Batch {
     }
 
     /// Which key or channel its command of this index is for.
-    pub(super) fn target(&self, index: usize) -> &[u8] {
-        let mut rest = self.commands.as_slice();
-        let mut commands = std::iter::from_fn(|| split_command(&mut rest));
-        let command = commands.nth(index);
-        command.map_or(b"", |(words, _)| words[1])
+    pub(super) fn target(&self, index: usize) -> Vec<u8> {
+        let command = self.commands().nth(index);
+        command.map_or_else(Vec::new, |mut words| words.swap_remove(1))
+    }
+
+    /// The commands, each as its words: of these the second is the key or channel.
+    fn commands(&self) -> impl Iterator<Item = Vec<Vec<u8>>> {
+        let (mut rest, mut parser) = (self.commands.as_slice(), Parser::new());
+        std::iter::from_fn(move || from_redis_value(parser.parse_value(&mut rest).ok()?).ok())
     }
 
     /// The key of this name, with one line more.
@@ -144,14 +150,13 @@ impl Batch {
     ) -> Vec<Removed> {
         let sealed = std::mem::take(self);
         let mut removed = Vec::new();
-        let mut rest = sealed.commands.as_slice();
-        while let Some((words, command)) = split_command(&mut rest) {
-            let target = words[1];
+        for words in sealed.commands() {
+            let target = &words[1];
             let lines = match mode {
                 Mode::Pubsub | Mode::List => &words[2..],
                 Mode::Stream => &words[4..5],
             };
-            let key = sealed.keys.iter().find(|key| key.name == target);
+            let key = sealed.keys.iter().find(|key| key.name == *target);
             for (nth, line) in lines.iter().enumerate() {
                 let index = match (mode, key) {
                     (Mode::List, Some(key)) => key.lines[nth],
@@ -159,11 +164,21 @@ impl Batch {
                 };
                 let end = sealed.ends[index];
                 if is_refused(target, line) {
-                    let line = line.to_vec();
+                    let line = line.clone();
                     removed.push(Removed { line, end });
-                } else {
-                    self.keep(mode, target, line, command, end);
+                    continue;
                 }
+                match mode {
+                    Mode::List => push_bulk(line, &mut self.key(target).arguments),
+                    Mode::Stream => _ = self.key(target),
+                    Mode::Pubsub => {}
+                }
+                if mode != Mode::List {
+                    let words: Vec<_> = words.iter().map(Vec::as_slice).collect();
+                    push_command(&words, &mut self.commands);
+                }
+                self.ends.push(end);
+                self.lines += 1;
             }
         }
         self.seal();
@@ -171,19 +186,6 @@ impl Batch {
         self.generation = sealed.generation;
         (self.bytes, self.end) = (sealed.bytes, sealed.end);
         removed
-    }
-
-    fn keep(&mut self, mode: Mode, target: &[u8], line: &[u8], command: &[u8], end: u64) {
-        match mode {
-            Mode::List => push_bulk(line, &mut self.key(target).arguments),
-            Mode::Stream => _ = self.key(target),
-            Mode::Pubsub => {}
-        }
-        if mode != Mode::List {
-            self.commands.extend_from_slice(command);
-        }
-        self.ends.push(end);
-        self.lines += 1;
     }
 }
 
@@ -261,28 +263,6 @@ impl Encoder {
         self.route.push_target(kind, out);
         out.extend_from_slice(b"\r\n");
     }
-}
-
-/// Takes the first of encoded commands off: its words, and the whole of it.
-fn split_command<'c>(rest: &mut &'c [u8]) -> Option<(Vec<&'c [u8]>, &'c [u8])> {
-    let whole = *rest;
-    let count = take_length(rest)?;
-    let mut words = Vec::with_capacity(count);
-    for _ in 0..count {
-        let length = take_length(rest)?;
-        let (word, behind) = rest.split_at_checked(length)?;
-        words.push(word);
-        *rest = behind.strip_prefix(b"\r\n")?;
-    }
-    Some((words, &whole[..whole.len() - rest.len()]))
-}
-
-/// Takes `<sign><number>\r\n` off.
-fn take_length(rest: &mut &[u8]) -> Option<usize> {
-    let end = rest.iter().position(|byte| *byte == b'\r')?;
-    let digits = std::str::from_utf8(rest.get(1..end)?).ok()?;
-    *rest = rest.get(end + 2..)?;
-    digits.parse().ok()
 }
 
 /// Appends a command of plain arguments.
