@@ -90,19 +90,18 @@ impl Address {
         };
         let is_known = !matches!(host, "" | "?");
         let host = if is_known { host } else { same }.to_string();
-        self.at(match self.info.addr().clone() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure,
-                tls_params,
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        })
+        let mut node = self.info.addr().clone();
+        if let ConnectionAddr::TcpTls {
+            host: own,
+            port: at,
+            ..
+        } = &mut node
+        {
+            (*own, *at) = (host, port);
+        } else {
+            node = ConnectionAddr::Tcp(host, port);
+        }
+        self.at(node)
     }
 
     /// The node that a `MOVED` names: its detail is `3999 127.0.0.1:6381`.

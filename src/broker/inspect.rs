@@ -5,14 +5,14 @@
 //! another name, would run it: so a command is sent only right behind one that was seen to be queued, and to be harmless.
 //! What a server does not tell is not known, and no failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use redis::{ServerError, Value};
+use redis::{ServerError, Value, from_redis_value};
 
 use super::connection::Connection;
 use super::record::{self, RecordSlot};
-use super::{Address, Failure, commit};
-use crate::cli::{self, Delivery, Hold, Mode, Retain};
+use super::{Address, Failure, commit, rights};
+use crate::cli;
 use crate::error::Result;
 use crate::route::Route;
 
@@ -59,10 +59,7 @@ impl Survey {
     }
 
     fn ask_all(&mut self) -> Result<(), Failure> {
-        let greeting = self.answer(&[b"HELLO"])?;
-        if let Some(Value::Array(words)) = greeting {
-            self.learn_pairs("", &words);
-        }
+        self.learn_pairs("", &[b"HELLO"])?;
         if let Some(Value::BulkString(text)) = self.answer(&[b"INFO"])? {
             let text = String::from_utf8_lossy(&text);
             let pairs = text.lines().filter_map(|line| line.split_once(':'));
@@ -70,23 +67,22 @@ impl Survey {
             self.facts.0.extend(pairs);
         }
         for setting in SETTINGS {
-            let reply = self.answer(&[b"CONFIG", b"GET", setting.as_bytes()])?;
-            if let Some(Value::Array(words)) = reply {
-                self.learn_pairs("config:", &words);
-            }
+            self.learn_pairs("config:", &[b"CONFIG", b"GET", setting.as_bytes()])?;
         }
         Ok(())
     }
 
-    fn learn_pairs(&mut self, kind: &str, words: &[Value]) {
-        for pair in words.chunks_exact(2) {
-            if let [Value::BulkString(name), Value::BulkString(value)] = pair {
-                let [name, value] = [name, value].map(|text| String::from_utf8_lossy(text));
-                self.facts
-                    .0
-                    .insert(format!("{kind}{name}"), value.into_owned());
+    /// What the reply to a command says, where it is names and values.
+    fn learn_pairs(&mut self, kind: &str, words: &[&[u8]]) -> Result<(), Failure> {
+        let reply = self.answer(words)?;
+        let pairs = reply.and_then(|reply| from_redis_value::<HashMap<String, Value>>(reply).ok());
+        for (name, value) in pairs.unwrap_or_default() {
+            if let Value::BulkString(value) = value {
+                let value = String::from_utf8_lossy(&value).into_owned();
+                self.facts.0.insert(format!("{kind}{name}"), value);
             }
         }
+        Ok(())
     }
 
     /// The reply to a command; None: it is refused, or is not there.
@@ -115,14 +111,6 @@ pub struct Denied {
     pub has_unasked: bool,
 }
 
-/// A command that a watcher runs.
-struct Need<'w> {
-    name: &'static str,
-    args: Vec<&'w [u8]>,
-    /// Nothing is published without it.
-    is_required: bool,
-}
-
 /// What our user may not do of what a watcher with these options does for a source.
 pub fn denied(address: &Address, options: &cli::Watch, source: &str) -> Result<Denied, Failure> {
     let mut connection = Connection::open(address, NAME, None)?;
@@ -137,10 +125,14 @@ pub fn denied(address: &Address, options: &cli::Watch, source: &str) -> Result<D
         false => refusal(connection.try_ask(&[b"MULTI"])?),
     };
     let mut denied = Denied::default();
-    for need in needs(options, key.as_bytes(), &target) {
-        let name = need.name.split(' ').map(str::as_bytes);
-        let words: Vec<&[u8]> = name.chain(need.args).collect();
-        let refused = match need.name {
+    for (_, is_required, name, args) in rights::needs(options) {
+        let args = args.split_whitespace().map(|word| match word {
+            "KEY" => key.as_bytes(),
+            "TARGET" => &target,
+            other => other.as_bytes(),
+        });
+        let words: Vec<_> = name.split(' ').map(str::as_bytes).chain(args).collect();
+        let refused = match *name {
             _ if is_told => told(connection.try_ask(&[&dry_run[..], &words].concat())?),
             "MULTI" => multi.clone(),
             "EXEC" => try_exec(address)?,
@@ -151,61 +143,13 @@ pub fn denied(address: &Address, options: &cli::Watch, source: &str) -> Result<D
             }
         };
         match refused {
-            Some(why) if need.is_required => denied.commands.push((need.name, why)),
-            Some(_) => denied.optional.push(need.name),
+            Some(why) if *is_required => denied.commands.push((name, why)),
+            Some(_) => denied.optional.push(name),
             None => {}
         }
     }
     // What was queued goes with the connection.
     Ok(denied)
-}
-
-/// The commands of a batch, of taking over and forgetting a record, and of looking at what piles up and trimming it.
-fn needs<'w>(options: &cli::Watch, key: &'w [u8], target: &'w [u8]) -> Vec<Need<'w>> {
-    let command = |is_required, name, args: &[&'w [u8]]| Need {
-        name,
-        args: args.to_vec(),
-        is_required,
-    };
-    let is_exact = options.delivery == Delivery::ExactlyOnce;
-    let mut all = vec![command(true, "GET", &[key]), command(true, "DEL", &[key])];
-    if is_exact {
-        all.extend([
-            command(true, "MULTI", &[]),
-            command(true, "EXEC", &[]),
-            command(true, "WATCH", &[key]),
-            command(true, "SET", &[key, b"x"]),
-        ]);
-    }
-    if is_exact && options.mode != Mode::Pubsub {
-        all.push(command(true, "TYPE", &[target]));
-    }
-    match options.mode {
-        Mode::Pubsub => {
-            all.push(command(true, "PUBLISH", &[target, b"x"]));
-            if options.hold != Hold::Off {
-                all.push(command(false, "CLIENT LIST", &[b"TYPE", b"pubsub"]));
-            }
-        }
-        Mode::List => all.extend([
-            command(true, "RPUSH", &[target, b"x"]),
-            command(false, "LLEN", &[target]),
-            command(false, "LTRIM", &[target, b"0", b"-1"]),
-        ]),
-        Mode::Stream => {
-            all.extend([
-                command(true, "XADD", &[target, b"*", b"line", b"x"]),
-                command(false, "XLEN", &[target]),
-                command(false, "XINFO GROUPS", &[target]),
-                command(false, "XPENDING", &[target, b"g"]),
-                command(false, "XTRIM", &[target, b"MINID", b"0"]),
-            ]);
-            if matches!(options.backlog.retain, Retain::Age(_)) {
-                all.push(command(false, "TIME", &[]));
-            }
-        }
-    }
-    all
 }
 
 /// Whether what is sent is queued: tried with a command that any user may run, and that changes nothing.
