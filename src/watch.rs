@@ -23,7 +23,6 @@ mod sink;
 mod source;
 mod tally;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -40,6 +39,7 @@ use crate::talk;
 use publisher::Publisher;
 use reader::Reader;
 use report::Reporter;
+use source::Source;
 use tally::{Counters, Lag};
 
 pub use account::{because, place};
@@ -58,7 +58,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// From the reader to the publisher.
 enum Work {
     /// Sources to be taken over together; each gets an `Answer`.
-    Open(Vec<NewSource>),
+    Open(Vec<Source>),
     Batch(Box<Batch>),
     End(Ending),
 }
@@ -69,22 +69,6 @@ enum Ending {
     Close(usize),
     /// The files of these sources (by name) have been gone for long: their commit records go too.
     Forget(Vec<String>),
-}
-
-/// What the publisher must know of a watched file.
-struct NewSource {
-    /// Chosen by the reader, and never used again; a batch names its source by it.
-    id: usize,
-    /// The absolute path.
-    path: PathBuf,
-    /// `<host>:<path>`, or `--source`.
-    name: String,
-    /// What the checkpoint says.
-    checkpoint: Option<Progress>,
-    /// When that was true, or else the place to begin.
-    dates: Dates,
-    /// Where to begin when neither checkpoint nor record says.
-    initial: Progress,
 }
 
 /// From the publisher to the reader.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, Value, from_redis_value_ref};
 
 use super::connection::Connection;
-use super::entry::{Id, Pending};
+use super::entry::{Id, PendingSummary};
 use super::take_over::READER;
 use super::{Address, Failure, cluster};
 use crate::cli::Mode;
@@ -111,7 +111,7 @@ impl Backlog {
                 Err(error) if error.code() == "NOGROUP" => {}
                 Err(error) => return Err(self.connection.address().error_reply(&error)),
                 Ok(reply) => {
-                    let (_, oldest, ..): Pending = self.connection.address().read(&reply)?;
+                    let (_, oldest, ..): PendingSummary = self.connection.address().read(&reply)?;
                     group.done_before = oldest.unwrap_or(group.done_before).min(group.done_before);
                 }
             }
@@ -268,7 +268,7 @@ mod tests {
     fn the_oldest_pending_entry_is_read_where_there_is_one() {
         let oldest = |summary: &[Value]| {
             let summary = Value::Array(summary.to_vec());
-            from_redis_value_ref::<Pending>(&summary).unwrap().1
+            from_redis_value_ref::<PendingSummary>(&summary).unwrap().1
         };
         let some = [Value::Int(2), bulk("3-1"), bulk("4-1"), Value::Nil];
         assert_eq!(oldest(&some), Some(id("3-1")));

@@ -163,7 +163,7 @@ fn number(text: &[u8]) -> Option<u64> {
 }
 
 /// What `XPENDING` tells of a group: how many entries are pending, the oldest, the newest, and by consumer.
-pub type Pending = (u64, Option<Id>, Value, Value);
+pub type PendingSummary = (u64, Option<Id>, Value, Value);
 
 #[cfg(test)]
 mod tests {

@@ -23,19 +23,6 @@ pub fn found(path: &Path, source: &str, checkpoint: Option<&Progress>) -> String
     )
 }
 
-/// Where a source begins, and who says so.
-pub fn begins(
-    path: &Path,
-    progress: &Progress,
-    checkpoint: Option<&Progress>,
-    initial: &Progress,
-    reset: bool,
-) -> String {
-    let (path, place) = (path.display(), place(progress));
-    let because = because(progress, checkpoint, initial, reset);
-    format!("{path}: begins at {place}: {because}")
-}
-
 /// Why it begins there.
 pub fn because(
     progress: &Progress,
@@ -92,12 +79,8 @@ mod tests {
 
     #[test]
     fn a_source_begins_somewhere_for_a_reason() {
-        let path = Path::new("/a.log");
         let said = |progress: &Progress, checkpoint: Option<&Progress>, initial: &Progress| {
-            let text = begins(path, progress, checkpoint, initial, false);
-            let (place, why) = text.rsplit_once(": ").unwrap();
-            assert!(place.starts_with("/a.log: begins at offset "), "{place}");
-            why.to_string()
+            because(progress, checkpoint, initial, false)
         };
         assert_eq!(
             said(&at(5), Some(&at(5)), &at(0)),

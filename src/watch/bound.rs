@@ -4,11 +4,12 @@
 //! The log file is the buffer: while a batch waits, the reader reads no further. Nothing here depends on what was counted
 //! before a restart; what lies in Redis is looked at anew.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::outage::out_of_time;
+use super::outage::Outage;
 use super::room::{Rooms, TrimStep};
 use crate::broker::{self, Batch, Failure, Standing, Trim};
 use crate::cli::{self, Mode, Retain, WhenFull};
@@ -25,13 +26,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 pub struct Bound {
-    options: cli::Bounds,
-    mode: Mode,
+    shared: Arc<Shared>,
     is_bounded: bool,
     rooms: Rooms,
     link: Option<broker::Backlog>,
-    /// The key that every line goes to; None: it depends on the line.
-    only: Option<Vec<u8>>,
     /// Since when we wait.
     waits: Option<Instant>,
     waiting: Once,
@@ -41,15 +39,12 @@ pub struct Bound {
 }
 
 impl Bound {
-    pub fn new(options: &cli::Watch) -> Bound {
-        let is_typed = Route::new(&options.target, "").is_typed();
+    pub fn new(shared: Arc<Shared>) -> Bound {
         Bound {
-            options: options.backlog.clone(),
-            mode: options.mode,
-            is_bounded: options.mode != Mode::Pubsub,
-            rooms: Rooms::new(options.backlog.max),
+            is_bounded: shared.options.mode != Mode::Pubsub,
+            rooms: Rooms::new(shared.options.backlog.max),
+            shared,
             link: None,
-            only: (!is_typed).then(|| options.target.clone().into_bytes()),
             waits: None,
             waiting: Once::default(),
             dropping: Once::default(),
@@ -59,19 +54,21 @@ impl Bound {
 
     /// A session begins: it may be another Redis, and one that is out of memory has some again when what nobody needs is
     /// taken away.
-    pub fn begin(&mut self, shared: &Shared, deadline: Option<Instant>) -> Result<(), Failure> {
+    pub fn begin(&mut self, outage: &Outage) -> Result<(), Failure> {
         if !self.is_bounded {
             return Ok(());
         }
-        let keys = match &self.only {
-            Some(only) => vec![only.clone()],
-            None => self.rooms.longest(LOOKED_AT),
+        let target = &self.shared.options.target;
+        let keys = if Route::new(target, "").is_typed() {
+            self.rooms.longest(LOOKED_AT)
+        } else {
+            vec![target.clone().into_bytes()]
         };
         self.rooms.forget();
         self.link = None;
         self.waits = None;
         for key in keys {
-            if let Some(standing) = self.look(&key, shared, deadline)? {
+            if let Some(standing) = self.look(&key, outage)? {
                 self.rooms.looked(&key, standing.length, 0, Instant::now());
             }
         }
@@ -95,77 +92,52 @@ impl Bound {
     }
 
     /// Sees that there is room for a batch that waits for it.
-    pub fn make_room(
-        &mut self,
-        batch: &Batch,
-        shared: &Shared,
-        deadline: Option<Instant>,
-    ) -> Result<(), Failure> {
+    pub fn make_room(&mut self, batch: &Batch, outage: &Outage) -> Result<(), Failure> {
         for (key, lines) in batch.keys() {
             if self.is_bounded && self.rooms.is_due(key) {
-                self.make_room_in(key, lines, shared, deadline)?;
+                self.make_room_in(key, lines, outage)?;
             }
         }
         Ok(())
     }
 
-    fn make_room_in(
-        &mut self,
-        key: &[u8],
-        lines: u64,
-        shared: &Shared,
-        deadline: Option<Instant>,
-    ) -> Result<(), Failure> {
+    fn make_room_in(&mut self, key: &[u8], lines: u64, outage: &Outage) -> Result<(), Failure> {
+        let when_full = self.bounds().when_full;
         let mut pause = FIRST_PAUSE;
         loop {
-            let Some(mut standing) = self.look(key, shared, deadline)? else {
+            let Some(mut standing) = self.look(key, outage)? else {
                 return Ok(());
             };
-            if self.rooms.is_full(standing.length) && self.options.when_full == WhenFull::DropOldest
-            {
-                self.drop_oldest(key, lines, &mut standing, shared, deadline)?;
+            if self.rooms.is_full(standing.length) && when_full == WhenFull::DropOldest {
+                self.drop_oldest(key, lines, &mut standing, outage)?;
             }
             if !self.rooms.is_full(standing.length) {
                 self.rooms
                     .looked(key, standing.length, lines, Instant::now());
-                self.say_going_on(key, shared);
+                self.say_going_on(key);
                 return Ok(());
             }
-            shared.counters.set_backlog(standing.length);
-            let why = format!(
-                "redis {}: {}",
-                shared.address,
-                self.describe(key, &standing)
-            );
-            if shared.halts() {
-                return Err(Failure::Wait(why));
-            }
-            if deadline.is_some_and(|end| end <= Instant::now()) {
-                return Err(Failure::Fatal(out_of_time(&why, shared.options.timeout)));
-            }
-            if !shared.options.once {
+            self.shared.counters.set_backlog(standing.length);
+            let why = self.describe(key, &standing);
+            let why = format!("redis {}: {why}", self.shared.address);
+            outage.may_wait(&why, self.shared.halts())?;
+            if !self.shared.options.once {
                 self.say_waiting(&why, standing.slowest().is_some());
             }
-            signal::sleep_until(Instant::now() + pause, || shared.halts());
+            signal::sleep_until(Instant::now() + pause, || self.shared.halts());
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// Looks at a key, and takes away what nobody needs. None: the user may not.
-    fn look(
-        &mut self,
-        key: &[u8],
-        shared: &Shared,
-        deadline: Option<Instant>,
-    ) -> Result<Option<Standing>, Failure> {
-        let looked = self.with_link(shared, deadline, |link, backlog| {
-            backlog.look_and_trim(key, link)
-        });
+    fn look(&mut self, key: &[u8], outage: &Outage) -> Result<Option<Standing>, Failure> {
+        let (is_asked_for, is_once) = (self.bounds().is_asked_for, self.shared.options.once);
+        let looked = self.with_link(outage, |link, bound| bound.look_and_trim(key, link));
         match looked {
             Ok(standing) => Ok(Some(standing)),
-            Err(Failure::Fatal(error)) if !self.options.is_asked_for => {
+            Err(Failure::Fatal(error)) if !is_asked_for => {
                 let text = format!("{error}; nothing bounds what piles up in Redis");
-                if shared.options.once {
+                if is_once {
                     talk::detail(&text);
                 } else {
                     talk::note(&text);
@@ -178,16 +150,17 @@ impl Bound {
     }
 
     fn look_and_trim(&self, key: &[u8], link: &mut broker::Backlog) -> Result<Standing, Failure> {
+        let retain = self.bounds().retain;
         let mut standing = link.look(key)?;
         if standing.groups.is_empty() {
             return Ok(standing);
         }
-        let now = match self.options.retain {
+        let now = match retain {
             Retain::Age(_) => link.time()?,
             Retain::Lines(_) => Duration::ZERO,
         };
         for step in TrimStep::ALL {
-            if let Some(trim) = self.rooms.trim(step, self.options.retain, &standing, now) {
+            if let Some(trim) = self.rooms.trim(step, retain, &standing, now) {
                 let removed = link.trim(key, trim)?;
                 standing.length = standing.length.saturating_sub(removed);
             }
@@ -200,27 +173,26 @@ impl Bound {
         key: &[u8],
         lines: u64,
         standing: &mut Standing,
-        shared: &Shared,
-        deadline: Option<Instant>,
+        outage: &Outage,
     ) -> Result<(), Failure> {
         let keep = self.rooms.keep(lines);
-        let mode = self.mode;
-        let dropped = self.with_link(shared, deadline, |link, _| match mode {
+        let dropped = self.with_link(outage, |link, bound| match bound.shared.options.mode {
             Mode::List => link.shorten(key, keep),
             _ => link.trim(key, Trim::Newest { keep }),
         })?;
         standing.length = standing.length.saturating_sub(dropped).min(keep);
-        shared.counters.dropped.fetch_add(dropped, Relaxed);
+        self.shared.counters.dropped.fetch_add(dropped, Relaxed);
         self.dropped += dropped;
         if self.dropped > 0 && self.dropping.is_news("") {
+            let dropped = std::mem::take(&mut self.dropped);
             talk::warn(&format!(
                 "redis {}: {} {} was full (--max-backlog {}): {} of its oldest lines were dropped that nobody was done with \
                  (--when-full drop-oldest)",
-                shared.address,
+                self.shared.address,
                 self.kind(),
                 String::from_utf8_lossy(key),
-                self.options.max,
-                std::mem::take(&mut self.dropped),
+                self.bounds().max,
+                dropped,
             ));
         }
         Ok(())
@@ -229,10 +201,10 @@ impl Bound {
     /// One that was open already may have been closed by Redis: then it is tried once more with a new one.
     fn with_link<T>(
         &mut self,
-        shared: &Shared,
-        deadline: Option<Instant>,
+        outage: &Outage,
         mut ask: impl FnMut(&mut broker::Backlog, &Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let deadline = outage.deadline();
         if let Some(mut link) = self.link.take()
             && let Ok(answer) = link
                 .set_deadline(deadline)
@@ -241,14 +213,19 @@ impl Bound {
             self.link = Some(link);
             return Ok(answer);
         }
-        let mut link = broker::Backlog::open(&shared.address, self.mode, deadline)?;
+        let mut link =
+            broker::Backlog::open(&self.shared.address, self.shared.options.mode, deadline)?;
         let answer = ask(&mut link, self)?;
         self.link = Some(link);
         Ok(answer)
     }
 
+    fn bounds(&self) -> &cli::Bounds {
+        &self.shared.options.backlog
+    }
+
     fn kind(&self) -> &'static str {
-        match self.mode {
+        match self.shared.options.mode {
             Mode::List => "list",
             _ => "stream",
         }
@@ -257,7 +234,7 @@ impl Bound {
     /// Why there is no room.
     fn describe(&self, key: &[u8], standing: &Standing) -> String {
         let (kind, key) = (self.kind(), String::from_utf8_lossy(key));
-        let (length, max) = (standing.length, self.options.max);
+        let (length, max) = (standing.length, self.bounds().max);
         let why = match standing.slowest() {
             Some(group) => {
                 let name = String::from_utf8_lossy(&group.name);
@@ -267,13 +244,11 @@ impl Bound {
                 };
                 format!("entries since the first that group {name} has {pending}")
             }
-            None if self.mode == Mode::List => "lines that nobody has taken".to_string(),
+            None if kind == "list" => "lines that nobody has taken".to_string(),
             None => "entries and no group that could acknowledge them".to_string(),
         };
         let way_out = match standing.slowest() {
-            None if self.mode == Mode::Stream => {
-                "; without a group only --when-full drop-oldest makes room"
-            }
+            None if kind == "stream" => "; without a group only --when-full drop-oldest makes room",
             _ => "",
         };
         format!("{kind} {key} holds {length} {why} (--max-backlog {max}){way_out}")
@@ -288,11 +263,11 @@ impl Bound {
         }
     }
 
-    fn say_going_on(&mut self, key: &[u8], shared: &Shared) {
+    fn say_going_on(&mut self, key: &[u8]) {
         if let Some(since) = self.waits.take() {
             self.waiting.over(&format!(
                 "redis {}: {} {} has room again after {:.1} s; going on",
-                shared.address,
+                self.shared.address,
                 self.kind(),
                 String::from_utf8_lossy(key),
                 since.elapsed().as_secs_f64()

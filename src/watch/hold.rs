@@ -2,7 +2,7 @@
 //!
 //! Pure: what was seen, and when, comes in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::broker::Subscriber;
@@ -16,9 +16,8 @@ pub struct Holding {
     policy: cli::Hold,
     /// How long one that does not move is waited for.
     patience: Duration,
-    /// By id: the least that was pending, and since when it is no less.
-    waited_for: BTreeMap<u64, (u64, Instant)>,
-    given_up: BTreeSet<u64>,
+    /// By id: the least that was pending, and since when it is no less; None: it is given up.
+    slow: BTreeMap<u64, (u64, Option<Instant>)>,
 }
 
 /// What to do now.
@@ -38,8 +37,7 @@ impl Holding {
         Holding {
             policy,
             patience,
-            waited_for: BTreeMap::new(),
-            given_up: BTreeSet::new(),
+            slow: BTreeMap::new(),
         }
     }
 
@@ -47,27 +45,23 @@ impl Holding {
         if self.policy == cli::Hold::Absent && audience.is_empty() {
             return Judgement::WaitForOne;
         }
-        let is_slow = |subscriber: &&Subscriber| subscriber.pending > ENOUGH;
-        let slow: BTreeSet<_> = audience.iter().filter(is_slow).map(|one| one.id).collect();
+        let slow = audience.iter().filter(|one| one.pending > ENOUGH);
         // Who has read it all, or is gone, begins anew.
-        self.waited_for.retain(|id, _| slow.contains(id));
-        self.given_up.retain(|id| slow.contains(id));
-        for subscriber in audience.iter().filter(is_slow) {
-            if self.given_up.contains(&subscriber.id) {
+        self.slow
+            .retain(|id, _| slow.clone().any(|one| one.id == *id));
+        for subscriber in slow {
+            let begun = (subscriber.pending, Some(now));
+            let (least, since) = self.slow.entry(subscriber.id).or_insert(begun);
+            let Some(unmoved) = since else {
                 continue;
+            };
+            if subscriber.pending < *least {
+                (*least, *unmoved) = (subscriber.pending, now);
             }
-            let pending = subscriber.pending;
-            let (least, since) = self
-                .waited_for
-                .entry(subscriber.id)
-                .or_insert((pending, now));
-            if pending < *least {
-                (*least, *since) = (pending, now);
-            }
-            if now.duration_since(*since) < self.patience {
+            if now.duration_since(*unmoved) < self.patience {
                 return Judgement::WaitFor(subscriber.clone());
             }
-            self.given_up.insert(subscriber.id);
+            *since = None;
             return Judgement::GiveUp(subscriber.clone());
         }
         Judgement::Go

@@ -13,15 +13,12 @@ use crate::checkpoint::create_anew;
 
 use super::tally::{FIGURES, Lag, Tally};
 
-const COUNTER: &str = "counter";
-const GAUGE: &str = "gauge";
-
 /// The whole text.
 pub fn text(tally: &Tally, lags: &[Lag], is_watching: bool) -> String {
     let mut text = String::new();
     for figure in FIGURES {
         let (name, value) = (format!("{}_total", figure.name), (figure.of)(tally));
-        family(&mut text, &name, COUNTER, figure.help);
+        family(&mut text, &name, "counter", figure.help);
         let _ = writeln!(text, "tailcast_{name} {value}");
     }
     let watching = u64::from(is_watching);
@@ -39,13 +36,13 @@ pub fn text(tally: &Tally, lags: &[Lag], is_watching: bool) -> String {
         ),
     ] {
         if let Some(value) = value {
-            family(&mut text, name, GAUGE, help);
+            family(&mut text, name, "gauge", help);
             let _ = writeln!(text, "tailcast_{name} {value}");
         }
     }
     if !lags.is_empty() {
         let help = "Bytes of a log that are not published.";
-        family(&mut text, "lag_bytes", GAUGE, help);
+        family(&mut text, "lag_bytes", "gauge", help);
     }
     for lag in lags {
         let path = label(&lag.path.to_string_lossy());

@@ -121,14 +121,22 @@ impl Outage {
         }
     }
 
-    pub fn out_of_time(&self, why: &str) -> Error {
-        out_of_time(why, self.timeout.unwrap_or_default())
+    /// Sees that what keeps us waiting may be waited for on.
+    pub fn may_wait(&self, why: &str, halts: bool) -> Result<(), Failure> {
+        match self.deadline() {
+            _ if halts => Err(Failure::Wait(why.into())),
+            Some(deadline) if Instant::now() >= deadline => {
+                Err(Failure::Fatal(self.out_of_time(why)))
+            }
+            _ => Ok(()),
+        }
     }
-}
 
-/// With `--once`, when Redis did nothing for us for so long.
-pub fn out_of_time(why: &str, timeout: Duration) -> Error {
-    Error::TryLater(format!(
-        "{why}; not better within --timeout ({timeout:?}), try again later"
-    ))
+    /// With `--once`, when Redis did nothing for us for so long.
+    fn out_of_time(&self, why: &str) -> Error {
+        let timeout = self.timeout.unwrap_or_default();
+        Error::TryLater(format!(
+            "{why}; not better within --timeout ({timeout:?}), try again later"
+        ))
+    }
 }

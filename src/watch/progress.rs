@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::report::per_second;
 use super::tally::Tally;
 use crate::talk;
 
@@ -89,15 +90,8 @@ impl ProgressLine {
 
 /// Bar, percent, lines a second, bytes and time left. The rate is the one between `since` and `now`.
 fn line(began: Sample, since: Sample, now: Sample, rest: u64, width: usize) -> String {
-    let seconds = now.at.duration_since(since.at).as_secs_f64();
-    let per_second = |more: u64| {
-        if seconds > 0.0 {
-            more as f64 / seconds
-        } else {
-            0.0
-        }
-    };
-    let speed = per_second(now.bytes - since.bytes);
+    let passed = now.at.duration_since(since.at);
+    let speed = per_second(now.bytes, since.bytes, passed);
     let left = if speed < 1.0 {
         "?".into()
     } else {
@@ -108,7 +102,7 @@ fn line(began: Sample, since: Sample, now: Sample, rest: u64, width: usize) -> S
     let text = format!(
         "{:.1} %  {} lines/s  {} left {left:>6}",
         100.0 * part,
-        talk::grouped(per_second(now.lines - since.lines) as u64),
+        talk::grouped(per_second(now.lines, since.lines, passed) as u64),
         talk::size(rest),
     );
     const HEAD: &str = "catching up ";
@@ -126,13 +120,13 @@ fn line(began: Sample, since: Sample, now: Sample, rest: u64, width: usize) -> S
 }
 
 fn caught_up(began: Sample, now: Sample) -> String {
-    let took = now.at.duration_since(began.at).as_secs_f64();
-    let (lines, bytes) = (now.lines - began.lines, now.bytes - began.bytes);
+    let took = now.at.duration_since(began.at);
     format!(
-        "caught up: {} lines, {} in {took:.1} s ({} lines/s)",
-        talk::grouped(lines),
-        talk::size(bytes),
-        talk::grouped((lines as f64 / took.max(0.001)) as u64),
+        "caught up: {} lines, {} in {:.1} s ({} lines/s)",
+        talk::grouped(now.lines - began.lines),
+        talk::size(now.bytes - began.bytes),
+        took.as_secs_f64(),
+        talk::grouped(per_second(now.lines, began.lines, took) as u64),
     )
 }
 

@@ -50,7 +50,7 @@ impl Publisher {
         Publisher {
             refused: Refused::in_state_dir(&shared.options.state_dir),
             hold: Holding::new(shared.options.hold, shared.options.hold_for),
-            bound: Bound::new(&shared.options),
+            bound: Bound::new(Arc::clone(&shared)),
             outage: Outage::new(&shared.options),
             shared,
             work,
@@ -91,7 +91,7 @@ impl Publisher {
         }
         talk::detail(&format!("redis {address}: connected"));
         self.lapse(options.delivery);
-        self.bound.begin(&self.shared, self.outage.deadline())?;
+        self.bound.begin(&self.outage)?;
         loop {
             let has_ended = self.send_ahead(&mut session)?;
             self.finish_first(&mut session)?;
@@ -162,7 +162,7 @@ impl Publisher {
             Work::Open(sources) => {
                 for source in sources {
                     self.flow.open(source.id);
-                    self.sources.insert(source.id, Source::new(source));
+                    self.sources.insert(source.id, source);
                 }
             }
             Work::Batch(batch) => {
@@ -245,8 +245,7 @@ impl Publisher {
             return Ok(());
         };
         let began = Instant::now();
-        let deadline = self.outage.deadline();
-        self.bound.make_room(batch, &self.shared, deadline)?;
+        self.bound.make_room(batch, &self.outage)?;
         self.outage.has_rested(began);
         Ok(())
     }
@@ -273,20 +272,17 @@ impl Publisher {
                 }
             };
             let why = format!("redis {}: {why}", self.shared.address);
-            if self.shared.halts() {
-                return Err(Failure::Wait(why));
-            }
-            let deadline = self.outage.deadline();
-            if deadline.is_some_and(|end| end <= Instant::now()) {
-                return Err(Failure::Fatal(self.outage.out_of_time(&why)));
-            }
+            self.outage.may_wait(&why, self.shared.halts())?;
             if began.elapsed() > WORTH_SAYING {
                 self.outage.say_waiting(&format!("{why}; waiting for it"));
             }
             thread::sleep(LOOK_AGAIN);
             let looker = match &mut looker {
                 Some(looker) => looker,
-                None => looker.insert(Audience::open(&self.shared.address, deadline)?),
+                None => looker.insert(Audience::open(
+                    &self.shared.address,
+                    self.outage.deadline(),
+                )?),
             };
             audience = looker.look()?;
         }

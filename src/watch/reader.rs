@@ -17,8 +17,9 @@ use super::globs::{Glob, Walk};
 use super::progress::ProgressLine;
 use super::report::Reporter;
 use super::sink::{BatchSink, Target};
+use super::source::Source;
 use super::tally::Lag;
-use super::{Answer, NewSource, Shared, TICK, Work};
+use super::{Answer, Shared, TICK, Work};
 use crate::checkpoint::{Lock, Store};
 use crate::error::{Error, Result};
 use crate::file::{Polled, Sink, Surroundings, Tail};
@@ -57,7 +58,7 @@ pub struct Reader<'w> {
     /// FILEs that were not there at the start.
     missing: Vec<PathBuf>,
     /// Accepted and not yet sent to the publisher.
-    opening: Vec<NewSource>,
+    opening: Vec<Source>,
     next_scan: Instant,
     next_retry: Instant,
     next_forget: Instant,
@@ -195,26 +196,19 @@ impl<'w> Reader<'w> {
             let text = "watch --once: a signal has ended it before it was done; the next run goes on from there";
             return Err(Error::TryLater(text.into()));
         }
-        if let Some(path) = self.missing.first() {
-            let text = format!("watch {}: no such file", path.display());
-            return Err(Error::Failed(text));
-        }
-        if self.admission.has_failed() {
-            let text = "watch: not every match could be read, as was said";
-            return Err(Error::Failed(text.into()));
-        }
         let is_refused = |entry: &Entry| matches!(entry.stage, Stage::Refused);
-        if self.entries.values().any(is_refused) {
-            let text = "watch: not every file could be published, as was said";
-            return Err(Error::Failed(text.into()));
-        }
-        match self.globs.first() {
-            Some(glob) if self.entries.is_empty() => Err(Error::Failed(format!(
-                "watch {}: no file matches",
-                glob.path().display()
-            ))),
-            _ => Ok(()),
-        }
+        let why = if let Some(path) = self.missing.first() {
+            format!("watch {}: no such file", path.display())
+        } else if self.admission.has_failed() {
+            "watch: not every match could be read, as was said".into()
+        } else if self.entries.values().any(is_refused) {
+            "watch: not every file could be published, as was said".into()
+        } else if let Some(glob) = self.globs.first().filter(|_| self.entries.is_empty()) {
+            format!("watch {}: no file matches", glob.path().display())
+        } else {
+            return Ok(());
+        };
+        Err(Error::Failed(why))
     }
 
     fn follow(
@@ -276,16 +270,11 @@ impl<'w> Reader<'w> {
     fn take(&mut self, answer: Answer, sink: &mut BatchSink<'_>) -> Result<()> {
         self.progressed = Instant::now();
         match answer {
-            Answer::Batch(batch) => {
-                sink.take_back(batch);
-                Ok(())
-            }
-            Answer::Resume(resume) => {
-                self.resume(resume);
-                Ok(())
-            }
-            Answer::Refused { source, error } => self.refuse(source, error),
+            Answer::Batch(batch) => sink.take_back(batch),
+            Answer::Resume(resume) => self.resume(resume),
+            Answer::Refused { source, error } => self.refuse(source, error)?,
         }
+        Ok(())
     }
 
     /// Polls every file that is due. Returns when the next one is; None: the watcher is to stop.

@@ -88,7 +88,8 @@ fn write_metrics(path: &Path, tally: &Tally, lags: &[Lag], is_watching: bool) ->
     metrics::replace(path, &text).map_err(|error| Error::io("write metrics", path, &error))
 }
 
-fn per_second(now: u64, before: u64, passed: Duration) -> f64 {
+/// How much more a figure is a second, where it was so much before.
+pub fn per_second(now: u64, before: u64, passed: Duration) -> f64 {
     now.saturating_sub(before) as f64 / passed.as_secs_f64().max(0.001)
 }
 

@@ -54,11 +54,7 @@ impl<'a> BatchSink<'a> {
     /// Takes a batch that is through, to be filled again.
     pub fn take_back(&mut self, mut batch: Box<Batch>) {
         let through = (batch.source, batch.bytes);
-        // One that had lines taken out is not as long as it was.
-        let is_it = |out: &(usize, u64)| *out == through;
-        let is_its_sources = |out: &(usize, u64)| out.0 == through.0;
-        let index = self.out.iter().position(is_it);
-        if let Some(index) = index.or_else(|| self.out.iter().position(is_its_sources)) {
+        if let Some(index) = self.out.iter().position(|out| *out == through) {
             self.out.swap_remove(index);
         }
         batch.clear();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{NewSource, account};
+use super::account;
 use crate::broker::{Batch, Record, Removed};
 use crate::cli::{self, Mode};
 use crate::error::{Error, Result};
@@ -13,7 +13,11 @@ use crate::talk::Once;
 
 /// A source, as the publisher knows it.
 pub struct Source {
+    /// Chosen by the reader, and never used again; a batch names its source by it.
+    pub id: usize,
+    /// The absolute path.
     pub path: PathBuf,
+    /// `<host>:<path>`, or `--source`.
     pub name: String,
     /// The commit record's key, from the first take-over on.
     pub key: String,
@@ -41,15 +45,24 @@ pub enum Ownership {
 }
 
 impl Source {
-    pub fn new(source: NewSource) -> Source {
+    /// A source at the place that its checkpoint says, where it has one.
+    pub fn new(
+        id: usize,
+        path: PathBuf,
+        name: String,
+        checkpoint: Option<Progress>,
+        dates: Dates,
+        initial: Progress,
+    ) -> Source {
         Source {
+            id,
+            path,
+            name,
             key: String::new(),
-            name: source.name,
-            path: source.path,
             stage: Ownership::Fresh,
-            known: source.checkpoint,
-            dates: Some(source.dates),
-            initial: source.initial,
+            known: checkpoint,
+            dates: Some(dates),
+            initial,
             epoch: 0,
             refusals: Once::default(),
         }
@@ -88,8 +101,9 @@ impl Source {
 
     /// Where it begins, and why, in words; before it is known here.
     pub fn begins(&self, progress: &Progress, reset: bool) -> String {
-        let checkpoint = self.known.as_ref();
-        account::begins(&self.path, progress, checkpoint, &self.initial, reset)
+        let because = account::because(progress, self.known.as_ref(), &self.initial, reset);
+        let (path, place) = (self.path.display(), account::place(progress));
+        format!("{path}: begins at {place}: {because}")
     }
 
     /// The record was found at `progress`, where nobody here has put it: the reader begins there anew.

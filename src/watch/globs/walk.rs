@@ -42,7 +42,7 @@ struct Patterns {
 type Wanted = (usize, usize);
 
 /// A folder that the walk came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Folder {
     path: PathBuf,
     wanted: Vec<Wanted>,
@@ -144,10 +144,7 @@ impl Folder {
         Folder {
             path,
             wanted,
-            listed: None,
-            files: Vec::new(),
-            dangling: Vec::new(),
-            folders: Vec::new(),
+            ..Folder::default()
         }
     }
 
@@ -189,11 +186,9 @@ impl Folder {
 
     /// The folder is not there. Whether that is new.
     fn clear(&mut self) -> bool {
-        let was_there = self.listed.take().is_some();
-        self.files.clear();
-        self.dangling.clear();
-        self.folders.clear();
-        was_there
+        let (path, wanted) = (self.path.clone(), self.wanted.clone());
+        let was = std::mem::replace(self, Folder::new(path, wanted));
+        was.listed.is_some()
     }
 
     /// Takes in what is there now; a folder in it that was known keeps what is known of it.

@@ -12,7 +12,8 @@ use crate::order;
 use crate::position::FileId;
 use crate::watch::admission::Admitted;
 use crate::watch::globs::matches;
-use crate::watch::{Ending, NewSource, Resume, Work, account};
+use crate::watch::source::Source;
+use crate::watch::{Ending, Resume, Work, account};
 use crate::{cli, talk};
 
 impl<'w> Reader<'w> {
@@ -45,14 +46,9 @@ impl<'w> Reader<'w> {
         );
         // It has its files open before others are asked whose they are.
         tail.watch(now);
-        self.opening.push(NewSource {
-            id: number,
-            path: path.clone(),
-            name: found.name.clone(),
-            checkpoint,
-            dates: dates.unwrap_or_else(|| tail.dates()),
-            initial,
-        });
+        let (name, dates) = (found.name.clone(), dates.unwrap_or_else(|| tail.dates()));
+        let source = Source::new(number, path.clone(), name, checkpoint, dates, initial);
+        self.opening.push(source);
         self.numbers.insert(path.clone(), number);
         let entry = Entry {
             path,
@@ -76,7 +72,7 @@ impl<'w> Reader<'w> {
         let is_begun =
             |entry: &Entry| entry.since.is_some() && matches!(entry.stage, Stage::Opening(_));
         let opening = if self.entries.values().any(is_begun) {
-            let is_begun = |source: &mut NewSource| source.checkpoint.is_some();
+            let is_begun = |source: &mut Source| source.known.is_some();
             self.opening.extract_if(.., is_begun).collect()
         } else {
             std::mem::take(&mut self.opening)
@@ -94,8 +90,7 @@ impl<'w> Reader<'w> {
             .iter()
             .filter_map(|file| self.surroundings.owner(*file));
         let matches: Vec<_> = owners.filter(is_match).collect();
-        let is_one =
-            |source: &mut NewSource| source.checkpoint.is_none() && matches.contains(&source.id);
+        let is_one = |source: &mut Source| source.known.is_none() && matches.contains(&source.id);
         let yielding: Vec<_> = self.opening.extract_if(.., is_one).collect();
         for source in yielding {
             self.entries.remove(&source.id);
