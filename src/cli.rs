@@ -16,7 +16,7 @@ pub use server::Server;
 pub use status::Status;
 pub use subscribe::Subscribe;
 pub use top::Top;
-pub use values::{Delivery, Format, From, Hold, Mode, Retain, Verbosity, WhenFull};
+pub use values::{Delivery, Format, From, Hold, MODES, Mode, Retain, Verbosity, WhenFull};
 pub use watch::{Bounds, Report, Watch};
 
 mod args;

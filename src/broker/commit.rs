@@ -326,11 +326,7 @@ impl Session {
 
     /// A wrong type is looked for beforehand, as Redis itself tells of it only after it has run the neighbours.
     fn expect_type(&mut self, key: &[u8]) -> Result<(), Failure> {
-        let wanted = if self.mode == Mode::Stream {
-            "stream"
-        } else {
-            "list"
-        };
+        let wanted = self.mode.word();
         match self.connection.reply()? {
             Value::SimpleString(kind) if kind == wanted || kind == "none" => Ok(()),
             Value::SimpleString(kind) => {

@@ -6,7 +6,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::Mode;
+use crate::cli::{MODES, Mode};
 use crate::error::{Error, Result};
 use crate::position::{Dates, Progress};
 
@@ -23,12 +23,6 @@ pub struct Record {
     /// The name of the state directory whose watcher wrote it; None where the version before wrote it.
     pub home: Option<u64>,
 }
-
-const MODES: [(Mode, &[u8]); 3] = [
-    (Mode::Pubsub, b"pubsub"),
-    (Mode::Stream, b"stream"),
-    (Mode::List, b"list"),
-];
 
 /// What a log of a host is called; no two paths are called the same.
 pub fn source_name(host: &str, path: &Path) -> String {
@@ -81,11 +75,7 @@ pub fn write(
     let mut text = Vec::new();
     progress.write_text(path, &mut text);
     text.extend_from_slice(token.as_bytes());
-    for (_, name) in MODES.iter().filter(|(named, _)| *named == mode) {
-        text.push(b' ');
-        text.extend_from_slice(name);
-    }
-    text.extend_from_slice(format!(" {home:016x}").as_bytes());
+    text.extend_from_slice(format!(" {} {home:016x}", mode.word()).as_bytes());
     if let Some(dates) = dates {
         text.extend_from_slice(format!(" {dates}").as_bytes());
     }
@@ -112,14 +102,14 @@ impl Record {
         let (progress, path) = Progress::parse(text).map_err(|cause| fail(&cause))?;
         let mut words = session.splitn(3, |byte| *byte == b' ').skip(1);
         let word = words.next();
-        let mode = MODES.iter().find(|(_, name)| Some(*name) == word);
+        let mode = MODES.iter().find(|(name, _)| Some(name.as_bytes()) == word);
         let rest = words.next().and_then(|rest| str::from_utf8(rest).ok());
         let (home, dates) = split_home(rest.unwrap_or_default());
         Ok(Record {
             progress,
             dates: dates.parse().ok(),
             path,
-            mode: mode.map(|(mode, _)| *mode),
+            mode: mode.map(|(_, mode)| *mode),
             home,
         })
     }
@@ -178,7 +168,7 @@ mod tests {
             as_of: UNIX_EPOCH + Duration::new(1_795_980_904, 5),
             made: UNIX_EPOCH + Duration::new(1_795_980_905, 120_000_000),
         };
-        for ((mode, _), dates) in MODES.into_iter().zip([Some(dates), None, Some(dates)]) {
+        for (&(_, mode), dates) in MODES.iter().zip([Some(dates), None, Some(dates)]) {
             let text = write(&progress(), dates, Path::new("/a b"), "0f", mode, 7);
             let record = Record::parse("k", Some(&text)).unwrap();
             let expected = Record {

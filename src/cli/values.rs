@@ -22,10 +22,21 @@ pub enum Mode {
     List,
 }
 
+impl Mode {
+    /// The mode's word on the command line and in a commit record; of a key also Redis' own.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Mode::Pubsub => "pubsub",
+            Mode::Stream => "stream",
+            Mode::List => "list",
+        }
+    }
+}
+
 pub const MODES: &[(&str, Mode)] = &[
-    ("pubsub", Mode::Pubsub),
-    ("stream", Mode::Stream),
-    ("list", Mode::List),
+    (Mode::Pubsub.word(), Mode::Pubsub),
+    (Mode::Stream.word(), Mode::Stream),
+    (Mode::List.word(), Mode::List),
 ];
 
 /// Where lines go that no --target sends elsewhere.

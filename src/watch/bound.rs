@@ -225,33 +225,33 @@ impl Bound {
     }
 
     fn kind(&self) -> &'static str {
-        match self.shared.options.mode {
-            Mode::List => "list",
-            _ => "stream",
-        }
+        self.shared.options.mode.word()
     }
 
     /// Why there is no room.
     fn describe(&self, key: &[u8], standing: &Standing) -> String {
-        let (kind, key) = (self.kind(), String::from_utf8_lossy(key));
+        let (mode, key) = (self.shared.options.mode, String::from_utf8_lossy(key));
         let (length, max) = (standing.length, self.bounds().max);
-        let why = match standing.slowest() {
+        let (why, way_out) = match standing.slowest() {
             Some(group) => {
                 let name = String::from_utf8_lossy(&group.name);
                 let pending = match group.pending {
                     0 => "not read".to_string(),
                     pending => format!("not acknowledged ({pending} of them delivered)"),
                 };
-                format!("entries since the first that group {name} has {pending}")
+                let why = format!("entries since the first that group {name} has {pending}");
+                (why, "")
             }
-            None if kind == "list" => "lines that nobody has taken".to_string(),
-            None => "entries and no group that could acknowledge them".to_string(),
+            None if mode == Mode::List => ("lines that nobody has taken".to_string(), ""),
+            None => (
+                "entries and no group that could acknowledge them".to_string(),
+                "; without a group only --when-full drop-oldest makes room",
+            ),
         };
-        let way_out = match standing.slowest() {
-            None if kind == "stream" => "; without a group only --when-full drop-oldest makes room",
-            _ => "",
-        };
-        format!("{kind} {key} holds {length} {why} (--max-backlog {max}){way_out}")
+        format!(
+            "{} {key} holds {length} {why} (--max-backlog {max}){way_out}",
+            mode.word()
+        )
     }
 
     /// Said again where the group that was waited for is gone, or there is one now: what helps is something else then.
