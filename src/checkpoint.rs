@@ -158,21 +158,8 @@ impl Store {
                 let cause = format!("it is of another log, {}", other.display());
                 Err(malformed(&path, &cause))
             }
-            None => match self.old_file_of(log)? {
-                Some((_, old)) => Ok(Some((old.progress, old.dates))),
-                None => Ok(None),
-            },
+            None => Ok(None),
         }
-    }
-
-    /// A checkpoint from when long names were not cut.
-    fn old_file_of(&self, log: &Path) -> Result<Option<(PathBuf, Checkpoint)>> {
-        let old = self.folder.join(with_ending(whole_name(log), CHECKPOINT));
-        if old == self.file_of(log) {
-            return Ok(None);
-        }
-        let is_ours = |it: &Checkpoint| it.log.as_deref() == Some(log);
-        Ok(read_checkpoint(&old)?.filter(is_ours).map(|it| (old, it)))
     }
 
     /// Replaces a log's checkpoint, all or nothing; `sync` makes it last. Its time is `as_of`: what
@@ -202,8 +189,7 @@ impl Store {
         if let Ok(Some((progress, _))) = self.read(log) {
             self.note_forgotten(progress.current.generation)?;
         }
-        let old = self.old_file_of(log)?.map(|(path, _)| path);
-        remove_all(old.into_iter().chain([self.file_of(log)]))
+        remove_all([self.file_of(log)])
     }
 
     /// Forgets all that is known of a log, its lock last: so only whoever holds it can.
@@ -254,7 +240,7 @@ struct Checkpoint {
 }
 
 fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
-    let read = || {
+    let read = || -> io::Result<(Vec<u8>, Dates)> {
         let mut file = open_own(path, File::options().read(true))?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
@@ -264,8 +250,7 @@ fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
     };
     let (text, dates) = match read() {
         Ok(read) => read,
-        // A name that is too long for the file system names nothing.
-        Err(error) if is_not_there(&error) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read checkpoint", path, &error)),
     };
     let parsed = Progress::parse(&text).map_err(|cause| malformed(path, &cause));
@@ -280,13 +265,6 @@ fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
 /// When a file was made, or was last written to where its file system does not tell.
 fn made(metadata: &fs::Metadata) -> io::Result<SystemTime> {
     metadata.created().or_else(|_| metadata.modified())
-}
-
-fn is_not_there(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename
-    )
 }
 
 fn malformed(path: &Path, cause: &str) -> Error {
@@ -318,19 +296,14 @@ fn is_gone(log: &Path) -> bool {
     })
 }
 
-/// A log's absolute path with `/` as `%`. It begins with a `%`.
-fn whole_name(log: &Path) -> Vec<u8> {
-    let bytes = log.as_os_str().as_bytes().iter();
-    bytes
-        .map(|byte| if *byte == b'/' { b'%' } else { *byte })
-        .collect()
-}
-
 /// The name of a log's files, without their endings. One that would be too long, or that could be another log's (as
 /// `/a/b` and `/a%b` are the same then), is the end of it and a hash, and does not begin with a `%`.
 fn short_name(log: &Path) -> Vec<u8> {
     let path = log.as_os_str().as_bytes();
-    let whole = whole_name(log);
+    let whole: Vec<u8> = path
+        .iter()
+        .map(|byte| if *byte == b'/' { b'%' } else { *byte })
+        .collect();
     if whole.len() + CHECKPOINT.len() <= LONGEST_NAME && !path.contains(&b'%') {
         return whole;
     }

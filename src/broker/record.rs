@@ -14,12 +14,12 @@ use crate::position::{Dates, Progress};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub progress: Progress,
-    /// None where an older version wrote it, or nobody knows.
+    /// None: nobody knows.
     pub dates: Option<Dates>,
     /// Which log it is of.
     pub path: Option<PathBuf>,
-    /// How the lines before it were published; None where an older version wrote it.
-    pub mode: Option<Mode>,
+    /// How the lines before it were published.
+    pub mode: Mode,
     /// The name of the state directory whose watcher wrote it; None where the version before wrote it.
     pub home: Option<u64>,
 }
@@ -103,13 +103,14 @@ impl Record {
         let mut words = session.splitn(3, |byte| *byte == b' ').skip(1);
         let word = words.next();
         let mode = MODES.iter().find(|(name, _)| Some(name.as_bytes()) == word);
+        let (_, mode) = mode.ok_or_else(|| fail("it names no mode"))?;
         let rest = words.next().and_then(|rest| str::from_utf8(rest).ok());
         let (home, dates) = split_home(rest.unwrap_or_default());
         Ok(Record {
             progress,
             dates: dates.parse().ok(),
             path,
-            mode: mode.map(|(_, mode)| *mode),
+            mode: *mode,
             home,
         })
     }
@@ -175,7 +176,7 @@ mod tests {
                 progress: progress(),
                 dates,
                 path: Some("/a b".into()),
-                mode: Some(mode),
+                mode,
                 home: Some(7),
             };
             assert_eq!(record, expected);
@@ -187,7 +188,7 @@ mod tests {
         let text =
             "750 3 1:2 0:cbf29ce484222325 /a\n0f list 1795980904.000000005 1795980905.120000000\n";
         let record = Record::parse("k", Some(text.as_bytes())).unwrap();
-        assert_eq!((record.home, record.mode), (None, Some(Mode::List)));
+        assert_eq!((record.home, record.mode), (None, Mode::List));
         assert_eq!(record.progress.rotations(), 3);
         assert!(record.dates.is_some());
     }

@@ -90,22 +90,6 @@ fn a_log_whose_path_is_very_long_has_state_like_any_other() {
 }
 
 #[test]
-fn a_checkpoint_under_an_uncut_name_is_found_and_forgotten() {
-    let (folder, store) = store();
-    let log = PathBuf::from(format!("/{}", "x".repeat(200)));
-    store.write(&log, &progress(7), SystemTime::now()).unwrap();
-    let uncut = folder
-        .path()
-        .join(format!("%{}.checkpoint", "x".repeat(200)));
-    fs::rename(store.file_of(&log), &uncut).unwrap();
-    assert_eq!(store.read(&log).unwrap().unwrap().0, progress(7));
-    store.write(&log, &progress(8), SystemTime::now()).unwrap();
-    assert_eq!(store.read(&log).unwrap().unwrap().0, progress(8));
-    store.remove(&log).unwrap();
-    assert_eq!(store.read(&log).unwrap(), None);
-}
-
-#[test]
 fn two_logs_whose_names_look_alike_forget_nothing_of_each_other() {
     let (_folder, store) = store();
     let (slash, percent) = (Path::new("/a/b"), Path::new("/a%b"));

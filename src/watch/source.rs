@@ -24,7 +24,7 @@ pub struct Source {
     pub stage: Ownership,
     /// Up to here it is published, as far as is known here; None: nothing is known.
     pub known: Option<Progress>,
-    /// When that, or else the place to begin, was true. None: nobody knows, as only an older version's record says how far.
+    /// When that, or else the place to begin, was true. None: nobody knows.
     pub dates: Option<Dates>,
     /// Where to begin when neither we nor the record know.
     pub initial: Progress,
@@ -182,7 +182,7 @@ pub fn go_on_from(
     // Redis keeps the lines that such a record counts: if it has lost some, it has lost the record with them, and they
     // are sent again. Lines that were published otherwise are gone from Redis: whoever knows of more is right.
     let keeps = |mode| mode != Mode::Pubsub;
-    Some(if keeps(mode) && keeps(record.mode.unwrap_or(mode)) {
+    Some(if keeps(mode) && keeps(record.mode) {
         record.progress.clone()
     } else {
         known.later(&record.progress)
@@ -242,7 +242,7 @@ mod tests {
                 progress: progress.clone().expect("a position"),
                 dates: None,
                 path: None,
-                mode: Some(mode),
+                mode,
                 home: None,
             });
             assert_eq!(
