@@ -162,6 +162,10 @@ impl<'a> Grouped<'a> {
             }
         }
         self.settle(member)?;
+        // The others have acknowledged since, and who comes back is to know how far the group is.
+        if self.passage.place.is_some() && !self.is_own {
+            self.tend(member)?;
+        }
         self.keep_floor()?;
         while !self.in_hand.is_empty() {
             self.collect(WAIT)?;
