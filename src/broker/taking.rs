@@ -6,6 +6,10 @@
 //! which may still sit in a socket buffer, is either seen by its successor or refused; two consumers of the same name
 //! cannot remove what the other has in hand; and what a late command still takes stands behind what is in hand, where
 //! the next removal finds it.
+//!
+//! **A turn that can expire has nothing in hand that is out.** So the turn of a consumer that does not come back goes, and an
+//! absent turn counts from the last block that is out. Whatever is in hand was put there before that is known, and is kept
+//! (`hold`) before it goes anywhere.
 
 use std::time::Duration;
 
@@ -17,6 +21,9 @@ use super::reading::{NAME, odd, wrong_type};
 use super::{Address, Failure};
 use crate::error::Error;
 use crate::fault;
+
+/// Seconds that a turn stays after its consumer's hand was emptied: 30 days.
+const TURN_STAYS: &[u8] = b"2592000";
 
 /// The keys of one consumer of one list.
 #[derive(Debug, Clone)]
@@ -56,11 +63,15 @@ pub struct Taking {
     token: String,
     /// Blocks that were removed.
     removed: u64,
+    /// The turn does not expire.
+    is_held: bool,
+    /// Something was in hand, and no turn told of what.
+    is_untold: bool,
 }
 
 impl Taking {
-    /// Connects, and takes the consumer's turn over.
-    pub fn open(address: &Address, shelf: &Shelf) -> Result<Taking, Failure> {
+    /// Connects, and takes the consumer's turn over. `out`: the last block that is out, as far as is known.
+    pub fn open(address: &Address, shelf: &Shelf, out: u64) -> Result<Taking, Failure> {
         let mut connection = Connection::open(address, NAME, None)?;
         if connection.is_cluster() && !shelf.has_tag {
             return Err(Failure::Fatal(Error::Failed(format!(
@@ -77,7 +88,9 @@ impl Taking {
             connection,
             shelf: shelf.clone(),
             token: format!("{:016x}", fastrand::u64(..)),
-            removed: 0,
+            removed: out,
+            is_held: false,
+            is_untold: false,
         };
         while !taking.take_over()? {}
         Ok(taking)
@@ -85,15 +98,17 @@ impl Taking {
 
     /// False: somebody else did at the same time.
     fn take_over(&mut self) -> Result<bool, Failure> {
-        let turn = &self.shelf.turn;
-        let watch: [&[&[u8]]; 2] = [&[b"WATCH", turn], &[b"GET", turn]];
-        let (_, stored): (Value, Option<Vec<u8>>) = self.connection.ask_all(&watch)?;
-        self.removed = match stored {
-            None => 0,
-            Some(text) => read_turn(&text).ok_or_else(|| self.malformed())?,
-        };
-        let set = [b"SET", turn.as_slice(), &self.turn_text(self.removed)];
-        Ok(self.connection.transact(&[set])?.is_some())
+        let (turn, in_hand) = self.look()?;
+        self.is_untold = turn.is_none() && in_hand > 0;
+        if let Some(text) = turn {
+            self.removed = read_turn(&text).ok_or_else(|| self.malformed())?;
+        }
+        self.set_turn(&[], self.removed, in_hand > 0)
+    }
+
+    /// Whether something was in hand, and no turn told how many blocks were removed before it.
+    pub fn is_untold(&self) -> bool {
+        self.is_untold
     }
 
     /// Blocks that were removed until now.
@@ -134,35 +149,63 @@ impl Taking {
         Ok(Some(taken).filter(|_| in_hand == Some(expected)))
     }
 
-    /// Removes the first `count` elements in hand, which are a block. True: there are more in hand.
-    pub fn remove(&mut self, count: usize) -> Result<bool, Failure> {
-        let in_hand = self.look()?;
-        let (first, text) = (count.to_string(), self.turn_text(self.removed + 1));
-        let Shelf { own, turn, .. } = &self.shelf;
-        let trim: &[&[u8]] = &[b"LTRIM", own, first.as_bytes(), b"-1"];
-        let set: &[&[u8]] = &[b"SET", turn, &text];
-        fault::point("before-acknowledge");
-        if self.connection.transact(&[trim, set])?.is_none() {
-            return Err(self.lost_turn());
-        };
-        fault::point("after-acknowledge");
-        self.removed += 1;
-        Ok(in_hand > count)
+    /// Sees that the turn stays while something is in hand. It may have expired since nothing was.
+    pub fn hold(&mut self) -> Result<(), Failure> {
+        fault::point("before-hold");
+        while !self.is_held {
+            let (turn, _) = self.look()?;
+            if turn.is_some_and(|turn| turn != self.turn_text(self.removed)) {
+                return Err(self.lost_turn());
+            }
+            self.set_turn(&[], self.removed, true)?;
+        }
+        Ok(())
     }
 
-    /// Watches the turn, sees that it is ours, and counts what is in hand.
-    fn look(&mut self) -> Result<usize, Failure> {
+    /// Removes the first `count` elements in hand, which are a block. True: there are more in hand.
+    pub fn remove(&mut self, count: usize) -> Result<bool, Failure> {
+        let (first, own) = (count.to_string(), self.shelf.own.clone());
+        let trim: &[&[u8]] = &[b"LTRIM", &own, first.as_bytes(), b"-1"];
+        loop {
+            let (turn, in_hand) = self.look()?;
+            match turn {
+                Some(turn) if turn == self.turn_text(self.removed) => {}
+                Some(_) => return Err(self.lost_turn()),
+                None => return Err(self.lost_hand()),
+            }
+            fault::point("before-acknowledge");
+            let has_more = in_hand > count;
+            if self.set_turn(&[trim], self.removed + 1, has_more)? {
+                fault::point("after-acknowledge");
+                return Ok(has_more);
+            }
+        }
+    }
+
+    /// Watches and reads the turn, and counts what is in hand.
+    fn look(&mut self) -> Result<(Option<Vec<u8>>, usize), Failure> {
         let Shelf { own, turn, .. } = &self.shelf;
         let look: [&[&[u8]]; 3] = [&[b"WATCH", turn, own], &[b"GET", turn], &[b"LLEN", own]];
-        let (_, turn, length): (Value, Option<Vec<u8>>, _) = self.connection.ask_all(&look)?;
-        match turn {
-            Some(turn) if turn == self.turn_text(self.removed) => Ok(length),
-            Some(_) => Err(self.lost_turn()),
-            None => Err(Failure::Wait(format!(
-                "redis {}: what this consumer had in hand is gone (evicted, or flushed)",
-                self.connection.address()
-            ))),
+        let (_, turn, in_hand): (Value, _, _) = self.connection.ask_all(&look)?;
+        Ok((turn, in_hand))
+    }
+
+    /// Sets the turn behind other commands; one that is not held expires. False: what was looked at has changed.
+    fn set_turn(
+        &mut self,
+        before: &[&[&[u8]]],
+        removed: u64,
+        is_held: bool,
+    ) -> Result<bool, Failure> {
+        let text = self.turn_text(removed);
+        let set: [&[u8]; 5] = [b"SET", &self.shelf.turn, &text, b"EX", TURN_STAYS];
+        let set = if is_held { &set[..3] } else { &set };
+        let is_done = self.connection.transact(&[before, &[set]].concat())?;
+        let is_done = is_done.is_some();
+        if is_done {
+            (self.removed, self.is_held) = (removed, is_held);
         }
+        Ok(is_done)
     }
 
     fn elements(&self, items: Value) -> Result<Vec<Vec<u8>>, Failure> {
@@ -178,6 +221,13 @@ impl Taking {
             "redis {}: another subscriber took over what {} holds",
             self.connection.address(),
             self.shelf.own.escape_ascii()
+        ))
+    }
+
+    fn lost_hand(&self) -> Failure {
+        Failure::Wait(format!(
+            "redis {}: what this consumer had in hand is gone (evicted, or flushed)",
+            self.connection.address()
         ))
     }
 

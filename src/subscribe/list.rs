@@ -44,7 +44,8 @@ impl<'a> Taker<'a> {
     }
 
     fn session(&mut self, health: &mut Health) -> Result<(), Break> {
-        let mut taking = Taking::open(self.address, &self.shelf)?;
+        let out = self.out.map_or(0, |(number, _)| number);
+        let mut taking = Taking::open(self.address, &self.shelf, out)?;
         health.is_well(self.address);
         self.remove_what_is_out(&mut taking)?;
         // A predecessor may have left something in hand, and its last command may have put something there too.
@@ -57,6 +58,7 @@ impl<'a> Taker<'a> {
                 has_more = true;
                 continue;
             }
+            taking.hold()?;
             let (number, elements) = (taking.removed() + 1, block.len());
             self.passage.send_elements(block, number)?;
             self.passage.settle()?;
@@ -104,6 +106,12 @@ impl<'a> Taker<'a> {
         } else if number > removed {
             talk::warn(&format!(
                 "redis {}: it has lost what this consumer had removed (block {removed}, and not {number}): lines may be \
+                 repeated",
+                self.address
+            ));
+        } else if taking.is_untold() {
+            talk::warn(&format!(
+                "redis {}: how many blocks this consumer has removed is gone, and something is in its hand: lines may be \
                  repeated",
                 self.address
             ));

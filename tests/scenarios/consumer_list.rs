@@ -7,6 +7,8 @@ fn consumer(scene: &Scene, name: &str, args: &[&str]) -> Tailcast {
     subscribe(scene, &["--mode", "list", "--consumer", name]).args(args)
 }
 
+const TURN: &str = "tailcast:turn:{logs}:a";
+
 fn in_hand(scene: &Scene, name: &str) -> usize {
     let key = format!("tailcast:taken:{{logs}}:{name}");
     scene.redis.ask(&["LLEN", &key])
@@ -45,9 +47,10 @@ fn a_crash_at_any_place_leaves_each_line_once_in_the_file() {
     }
     let scene = Scene::new();
     let mut sent = 0;
-    let places = PLACES
-        .into_iter()
-        .chain(["before-acknowledge", "after-acknowledge"]);
+    let places =
+        PLACES
+            .into_iter()
+            .chain(["before-hold", "before-acknowledge", "after-acknowledge"]);
     for place in places {
         // The same line over and over, too: no block is told by what is in it.
         scene.append("app.log", "{\"type\":\"INFO\"}\n".repeat(500));
@@ -124,11 +127,10 @@ fn of_two_with_the_same_name_the_first_gives_way() {
     let first = consumer(&scene, "a", &[]).spawn();
     send(&scene, "list", 0..1);
     wait_until("the first one takes", || !first.stdout().is_empty());
-    let turn = "tailcast:turn:{logs}:a";
-    let before: String = scene.redis.ask(&["GET", turn]);
+    let before: String = scene.redis.ask(&["GET", TURN]);
     let second = consumer(&scene, "a", &[]).spawn();
     wait_until("the second one has taken over", || {
-        scene.redis.ask::<String>(&["GET", turn]) != before
+        scene.redis.ask::<String>(&["GET", TURN]) != before
     });
     let ended = {
         let mut n = 1;
@@ -142,4 +144,76 @@ fn of_two_with_the_same_name_the_first_gives_way() {
     };
     ended.assert_fails(75, &["another subscriber took over", "--consumer"]);
     second.sigterm();
+}
+
+#[test]
+fn a_turn_expires_where_nothing_is_in_hand_and_stays_where_something_is() {
+    if !cfg!(debug_assertions) {
+        return skip("a release build has no crash points");
+    }
+    let scene = Scene::new();
+    let ttl = || scene.redis.ask::<i64>(&["TTL", TURN]);
+    for place in ["output-written", "before-acknowledge"] {
+        for waits in [true, false] {
+            let reader = consumer(&scene, "a", &["--output", "out"]);
+            let reader = reader.env("TAILCAST_CRASH_AT", place);
+            let crash = if waits {
+                let reader = reader.spawn();
+                wait_until("it waits", || ttl() > 0);
+                send(&scene, "list", 0..1);
+                reader.finish()
+            } else {
+                send(&scene, "list", 0..1);
+                reader.run()
+            };
+            assert_eq!(crash.code, SIGABRT, "{crash:?}");
+            assert_eq!((in_hand(&scene, "a"), ttl()), (1, -1), "{place}");
+            let reader = consumer(&scene, "a", &["--output", "out"]).spawn();
+            wait_until("its hand is empty", || in_hand(&scene, "a") == 0);
+            wait_until("its turn expires", || (1..=30 * 86_400).contains(&ttl()));
+            reader.sigterm().assert_success();
+        }
+    }
+    assert_eq!(lines_in(&scene, "out").len(), 4);
+}
+
+#[test]
+fn a_consumer_whose_turn_has_expired_goes_on_and_says_nothing_of_it() {
+    let scene = Scene::new();
+    let expire = || {
+        let has_turn = || scene.redis.ask::<i64>(&["TTL", TURN]) > 0;
+        wait_until("its hand is empty", has_turn);
+        let _: usize = scene.redis.ask(&["DEL", TURN]);
+    };
+    send(&scene, "list", 0..500);
+    let args = ["--output", "out"];
+    for sent in [1000, 1500] {
+        let reader = consumer(&scene, "a", &args).spawn();
+        wait_lines(&scene, "out", sent - 500);
+        // While it waits, and while it is away.
+        expire();
+        send(&scene, "list", sent - 500..sent);
+        wait_lines(&scene, "out", sent);
+        reader.sigterm().assert_success();
+        expire();
+    }
+    let reader = consumer(&scene, "a", &args).spawn();
+    send(&scene, "list", 1500..1501);
+    wait_lines(&scene, "out", 1501);
+    reader.sigterm().assert_success();
+    assert_exactly(&lines(0..1501), &lines_in(&scene, "out"));
+}
+
+#[test]
+fn what_is_in_hand_under_a_turn_that_is_gone_is_not_taken_for_what_the_file_has() {
+    let scene = Scene::new();
+    send(&scene, "list", 0..1);
+    let args = ["--output", "out", "--count", "1"];
+    consumer(&scene, "a", &args).run().assert_success();
+    let _: usize = scene.redis.ask(&["DEL", TURN]);
+    let own = "tailcast:taken:{logs}:a";
+    let _: usize = scene.redis.ask(&["RPUSH", own, "left"]);
+    let ended = consumer(&scene, "a", &args).run();
+    assert!(ended.stderr.contains("may be repeated"), "{ended:?}");
+    assert_eq!(lines_in(&scene, "out")[1], b"left");
 }
