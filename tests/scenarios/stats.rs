@@ -185,10 +185,14 @@ fn catching_up(more: &[&str]) -> Option<(Scene, Terminal)> {
 
 #[test]
 fn a_terminal_shows_the_progress_of_a_catch_up_and_what_it_was() {
-    let Some((_scene, terminal)) = catching_up(&[]) else {
+    let Some((scene, terminal)) = catching_up(&[]) else {
         return;
     };
     terminal.wait_shows("caught up: 1,");
+    let size = scene.read("big.log").len() as u64;
+    wait_until("the rest is published too", || {
+        scene.offset_or_0("big.log") == size
+    });
     terminal.signal("TERM");
     let (code, text) = terminal.finish();
     assert_eq!(code, 0);
