@@ -71,7 +71,10 @@ fn run() -> Result<()> {
             watch::run(&options, stop)
         }
         Command::Subscribe(options) => {
-            signal::end_though_blocked(stop);
+            match options.exec {
+                Some(_) => signal::end_at_the_second(),
+                None => signal::end_though_blocked(stop),
+            }
             subscribe::run(&options, stop)
         }
         Command::Status(options) => {

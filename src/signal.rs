@@ -18,6 +18,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_millis(20);
 
 static STOP: AtomicBool = AtomicBool::new(false);
+/// A second signal came: whoever sent it does not want to wait.
+static GIVE_UP: AtomicBool = AtomicBool::new(false);
 
 // Linux' own numbers, from its headers, as in the crate `libc`; the program needs `/proc` too. Where processors differ,
 // these are of those that it is built for: the tests tell.
@@ -68,7 +70,9 @@ unsafe extern "C" {
 }
 
 extern "C" fn set_stop(_number: i32) {
-    STOP.store(true, Ordering::Relaxed);
+    if STOP.swap(true, Ordering::Relaxed) {
+        GIVE_UP.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Installs the handlers; the flag turns true at the first signal.
@@ -114,12 +118,24 @@ fn handle(numbers: [i32; 2], handler: extern "C" fn(i32)) {
 /// Ends the program, successfully, when a signal did not: it may hang in a write to a pipe that nobody reads.
 pub fn end_though_blocked(stop: &'static AtomicBool) {
     thread::spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
-            thread::sleep(TICK);
-        }
+        wait_for(stop);
         thread::sleep(GRACE);
         std::process::exit(0);
     });
+}
+
+/// Ends the program, as one that has failed, at a second signal: for who waits for another program after the first.
+pub fn end_at_the_second() {
+    thread::spawn(|| {
+        wait_for(&GIVE_UP);
+        std::process::exit(1);
+    });
+}
+
+fn wait_for(flag: &AtomicBool) {
+    while !flag.load(Ordering::Relaxed) {
+        thread::sleep(TICK);
+    }
 }
 
 /// Allows as many open files as the hard limit does: a watched file takes two, and the soft limit is often 1,024.

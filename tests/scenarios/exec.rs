@@ -111,3 +111,26 @@ fn what_a_dead_command_has_not_taken_is_not_acknowledged() {
     let taken = text(0..n).len();
     assert!(taken <= 100_000 + 65_536, "from line {n} on, byte {taken}");
 }
+
+#[test]
+fn a_signal_waits_for_the_command_and_a_second_one_does_not() {
+    let scene = Scene::new();
+    send(&scene, "stream", 0..1);
+    let start = |command: &str| {
+        let reader = subscribe(&scene, &["--mode", "stream", "--exec", command]).spawn();
+        wait_until("the command has the line", || !reader.stdout().is_empty());
+        reader.signal("TERM");
+        reader
+    };
+    // For longer than a subscriber that hangs may take.
+    let ended = start("cat; sleep 2; echo done; exit 3").finish();
+    ended.assert_fails(1, &["exit status: 3"]);
+    assert!(ended.stdout.ends_with(b"done\n"));
+
+    let reader = start("cat; echo closed; exec sleep 60 >&- 2>&-");
+    wait_until("its input is closed", || {
+        reader.stdout().ends_with(b"closed\n")
+    });
+    reader.signal("TERM");
+    assert_eq!(reader.finish().code, 1);
+}
