@@ -92,6 +92,8 @@ pub struct Tail<'w> {
     before: Before,
     /// What the sink was told last.
     committed: Progress,
+    /// The newest position that a line was read up to, before it went back to where its record stands.
+    given: Option<Position>,
     /// Up to here every change of the files was seen. It decides only where nothing that is known lies there.
     since: Option<SystemTime>,
     /// When the progress that it began with was true.
@@ -174,6 +176,7 @@ impl<'w> Tail<'w> {
             given_up: Vec::new(),
             before: Before::Unknown,
             committed: progress,
+            given: None,
             since: dates.map(|dates| dates.as_of),
             dates,
             polled: SystemTime::now() - CLOCK_STEP,
@@ -203,6 +206,13 @@ impl<'w> Tail<'w> {
         let place = self.place.clone();
         let mut tail = Tail::resume(source, place, limits, surroundings, progress, dates);
         tail.is_dated = false;
+        let given = self.committed.positions().chain(&self.given);
+        let given = given.chain(self.chain.iter().map(|g| &g.end));
+        let is_read = |end: &&Position| end.offset > 0;
+        tail.given = given
+            .filter(is_read)
+            .max_by_key(|end| end.generation)
+            .copied();
         // What was born behind the progress has the inode of another one.
         let is_younger = |g: &Generation| {
             let born = g.stat.born.zip(dates);

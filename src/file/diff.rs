@@ -94,6 +94,8 @@ pub struct Facts {
     pub next: u64,
     /// No file that is new gets a lower number, as a position never goes back.
     pub floor: u64,
+    /// The newest file that was read before the watcher went back to where its record stands, and its number.
+    pub given: Option<(FileId, u64)>,
 }
 
 /// A question about the content of a file.

@@ -140,6 +140,7 @@ impl Tail<'_> {
             is_all_ours: self.before == Before::Nothing,
             next: self.committed.current.generation + 1,
             floor: self.floor(),
+            given: self.given.map(|end| (end.file, end.generation)),
         }
     }
 

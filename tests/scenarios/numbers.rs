@@ -148,3 +148,51 @@ fn a_lone_number_gets_a_generation_that_its_source_never_had() {
     assert!(scene.numbers("app.log").0 > before);
     assert_each_has_its_own(&scene, 20);
 }
+
+/// Redis goes back by two rotations, and one of their files is removed or none. How many entries there are then, and how
+/// many identities.
+fn goes_back(removed: Option<&str>, restarts: bool) -> (usize, usize) {
+    let scene = Scene::new();
+    let watch = || {
+        let watch = scene.watch("app.log").args(["--mode", "stream"]);
+        watch
+            .args(["--rotate-wait", "100ms", "--checkpoint-lines", "1"])
+            .spawn()
+    };
+    let mut watcher = Some(watch());
+    scene.append("app.log", text(0..10));
+    wait_until("its lines are there", || places(&scene).len() == 10);
+    let (key, older) = scene.redis.record();
+    for n in 1..3 {
+        scene.rename("app.log", &format!("app.log-2026120{n}"));
+        scene.append("app.log", text(n * 10..n * 10 + 10));
+        wait_until("the next ones too", || places(&scene).len() == n * 10 + 10);
+    }
+    if restarts {
+        watcher.take().map(Process::sigterm);
+        scene.rename("app.log", "app.log-20261203");
+    }
+    if let Some(name) = removed {
+        scene.remove(name);
+    }
+    let _: String = scene.redis.ask(&["SET", &key, &older]);
+    let watcher = watcher.unwrap_or_else(watch);
+    scene.append("app.log", text(30..31));
+    let last = lines(30..31).remove(0).into_bytes();
+    wait_until("all is there", || {
+        scene.redis.kept("stream").last() == Some(&last)
+    });
+    watcher.sigterm();
+    let places = places(&scene);
+    let different: BTreeSet<_> = places.iter().copied().collect();
+    (places.len(), different.len())
+}
+
+#[test]
+fn where_redis_goes_back_and_a_rotated_file_is_removed_no_other_gets_its_number() {
+    for restarts in [false, true] {
+        assert_eq!(goes_back(None, restarts), (51, 31), "the same lines again");
+        let removed = Some("app.log-20261202");
+        assert_eq!(goes_back(removed, restarts), (41, 41), "{restarts}");
+    }
+}

@@ -162,11 +162,12 @@ impl<'l> Numbering<'l> {
             known.generation
         };
         let own = line.first().and_then(|item| item.own);
+        let newest = behind(fixed.iter().max()).max(look.facts.floor);
         let is_before_line = |number: &&u64| own.is_none_or(|own| **number < own);
         Numbering {
             look,
             places,
-            newest: behind(fixed.iter().max()).max(look.facts.floor),
+            newest: first_free(look, line, newest),
             next: behind(fixed.iter().filter(is_before_line).max()),
             fixed,
             before: base.map(|base| (base, number_of(base))),
@@ -232,5 +233,22 @@ impl<'l> Numbering<'l> {
         // The newest first, so that no two have one number meanwhile.
         let renumbered = self.renumbered.into_iter().rev();
         renumbered.chain(self.appeared).chain(self.gaps)
+    }
+}
+
+/// The first number for what is new in a line, from `newest` on. Numbers come again only where the newest file that had one
+/// is to get its own: or else one that is gone would leave its number, and its lines' identities, to another.
+fn first_free(look: &Look, line: &[Item], newest: u64) -> u64 {
+    let Some((given, number)) = look.facts.given.filter(|given| given.1 >= newest) else {
+        return newest;
+    };
+    let is_it = |item: &Item| {
+        item.file
+            .is_some_and(|file| look.facts.files[file].file == given)
+    };
+    let at = line.iter().position(is_it);
+    match at.map(|at| newest + at as u64) {
+        Some(again) if again == number => newest,
+        _ => number + 1,
     }
 }
