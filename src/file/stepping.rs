@@ -83,11 +83,12 @@ impl Tail<'_> {
                 return Some(Step::Read);
             }
         };
-        if let (Some(path), Some(newest)) = (path, self.chain.last_mut())
-            && path.id == newest.stat.id
-            && !newest.is_sought()
-        {
-            newest.note_size(path.size);
+        if let Some(newest) = self.chain.last_mut().filter(|g| !g.is_sought()) {
+            // The file that is open may have another name by now, or none.
+            let own = path.filter(|path| path.id == newest.stat.id);
+            if let Some(stat) = own.or_else(|| newest.look()) {
+                newest.note_size(stat.size);
+            }
         }
         let newest = self.chain.last().filter(|g| !g.is_sought());
         let newest = newest.map(|g| (&g.end, g.stat));

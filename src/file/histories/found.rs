@@ -188,3 +188,10 @@ fn a_removed_file_that_was_read_in_part_is_said_by_the_next_run() {
         ],
     );
 }
+
+#[test]
+fn what_was_seen_of_a_truncated_file_is_said_although_its_path_is_gone_by_then() {
+    let seen = [Block, Write(1), Poll(1), Zap];
+    comes_out_right("it was removed", false, &[&seen, &[RemoveLive]]);
+    comes_out_right("it was renamed", false, &[&seen, &[RENAME]]);
+}
