@@ -195,3 +195,13 @@ fn what_was_seen_of_a_truncated_file_is_said_although_its_path_is_gone_by_then()
     comes_out_right("it was removed", false, &[&seen, &[RemoveLive]]);
     comes_out_right("it was renamed", false, &[&seen, &[RENAME]]);
 }
+
+/// The guarantees' row of a log that is emptied within a second of the last look.
+#[test]
+fn a_line_that_came_and_was_truncated_away_between_two_looks_is_nobodys() {
+    comes_out_right(
+        "its copy was removed as well",
+        false,
+        &[&[Write(1)], &COPYTRUNCATE, &[Remove(0)]],
+    );
+}

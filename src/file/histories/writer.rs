@@ -25,7 +25,7 @@ pub struct Log {
     pub untold: bool,
     /// So many lines were there at the last poll.
     looked_at: usize,
-    /// Those that came and were truncated away between two polls.
+    /// Lines that came and were truncated away between two polls, as the guarantees say of a log that is emptied.
     pub unseen: HashSet<String>,
 }
 
@@ -278,7 +278,9 @@ impl Writer {
         self.copied = false;
         // What was begun is torn: its first half stands in the copy, where nobody completes it.
         let begun = self.last().begun.take();
-        self.last().untold = true;
+        let log = self.last();
+        log.untold = true;
+        log.unseen = log.lines[log.looked_at..].iter().cloned().collect();
         self.torn.extend(begun.clone());
         self.logs.push(Log {
             begun: begun.map(|_| String::new()),
@@ -371,11 +373,6 @@ impl Writer {
         }
         self.step_clock();
         self.doubt(self.logs.len() - 1, arrived);
-        let log = self.last();
-        log.unseen = log.lines[log.looked_at.min(log.lines.len())..]
-            .iter()
-            .cloned()
-            .collect();
         self.cut();
         self.loose.extend(self.torn.drain());
     }
