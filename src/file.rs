@@ -376,7 +376,6 @@ impl<'w> Tail<'w> {
                     index = next;
                     continue;
                 }
-                Taken::Nothing if !is_path && self.chain[index].is_unsettled() => break,
                 Taken::Nothing => {}
                 Taken::Cut if is_newest && self.looking.has_failed(now) => break,
                 Taken::Cut if is_newest => {

@@ -55,12 +55,6 @@ pub fn leading_nuls(bytes: &[u8]) -> usize {
     first.unwrap_or(bytes.len())
 }
 
-/// Whether NULs in a line stand for bytes that are no part of it: a hole, or several at its beginning. One there is how a
-/// C string ends that was written with the line before.
-pub fn has_hole(line: &[u8]) -> bool {
-    leading_nuls(line) > 1 || split_at_hole(line).is_some()
-}
-
 /// What stands before and behind the first hole.
 fn split_at_hole(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut from = 0;

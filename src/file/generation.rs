@@ -4,7 +4,6 @@
 //! file's content is kept**: an unterminated line stays in the file and is read again once its newline has come, so that
 //! memory does not grow with the number of files, and bytes that change under it are taken as they are at last.
 
-mod nuls;
 mod rest;
 mod trail;
 
@@ -15,12 +14,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::LOOK_AGAIN;
 use super::Sink;
-use super::open::{Links, Stat, age, bytes_before, holds, is_shortage, open, read_at, skip_hole};
+use super::open::{Links, Stat, bytes_before, holds, is_shortage, open, read_at, skip_hole};
 use super::unpack::Unpacked;
-use crate::lines::{has_hole, is_utf16, leading_nuls, pieces, take_line, without_mark};
+use crate::lines::{is_utf16, leading_nuls, pieces, take_line, without_mark};
 use crate::position::{ANCHOR_LEN, Anchor, Position};
 use crate::talk;
-use nuls::{Nuls, Settled};
 use trail::Trail;
 
 /// A generation that is read, or is to be.
@@ -46,18 +44,11 @@ pub struct Generation {
     pub at_end: bool,
     /// No complete line was left behind those that were taken at the last read.
     drained: bool,
-    /// When it was last written or renamed, and when written, by its own times.
+    /// When its last byte came, or it was renamed.
     pub touched: Instant,
-    written: Instant,
-    /// When these were last looked at.
-    looked: Instant,
     /// When it is looked at again, where it is a rotated one.
     pub next_look: Instant,
     pub trail: Trail,
-    /// It was seen to be longer before: NULs that it begins with are a hole.
-    pub was_cut: bool,
-    nuls: Nuls,
-    settled: Settled,
     scan: Scan,
     trouble: Trouble,
     said_hole: bool,
@@ -141,13 +132,8 @@ impl Generation {
             at_end: false,
             drained: false,
             touched: now.checked_sub(stat.age()).unwrap_or(now),
-            written: now.checked_sub(age(stat.modified)).unwrap_or(now),
-            looked: now,
             next_look: now,
             trail: Trail::default(),
-            was_cut: false,
-            nuls: Nuls::None,
-            settled: Settled::default(),
             scan: Scan::default(),
             trouble: Trouble::default(),
             said_hole: false,
@@ -225,22 +211,14 @@ impl Generation {
             return Taken::NoRoom;
         }
         if let Some(stat) = self.look() {
-            // A change came behind the last look, whatever another machine's clock says.
-            let unseen = now.duration_since(self.looked);
-            let came = |time| now.checked_sub(age(time).min(unseen)).unwrap_or(now);
-            if stat.changed != self.stat.changed {
-                self.touched = came(stat.changed);
-            }
-            if stat.modified != self.stat.modified {
-                self.written = came(stat.modified);
-            }
-            if stat.size == self.stat.size && stat.modified != self.stat.modified {
+            if stat.size != self.stat.size {
+                self.touched = now;
+            } else if stat.modified != self.stat.modified {
                 // Bytes were changed in place, as in a file that was allocated beforehand.
                 self.scan = Scan::default();
             }
-            (self.stat, self.looked) = (stat, now);
+            self.stat = stat;
         }
-        self.settle(now, limits.rotate_wait);
         match self.take(limits, buffer, sink) {
             Ok(taken) => {
                 self.trouble = Trouble::default();
@@ -347,14 +325,11 @@ impl Generation {
             return Ok(Taken::Cut);
         }
         if Anchor::of(&bytes[..lead]) != self.end.anchor {
-            if !self.is_filled_in()? {
-                return Ok(Taken::Cut);
-            }
-            self.end.anchor = Anchor::of(&bytes[..lead]);
+            return Ok(Taken::Cut);
         }
         let mut taken = Taken::Nothing;
         let mut rest = &bytes[lead..];
-        (self.drained, self.nuls) = (false, Nuls::None);
+        self.drained = false;
         self.at_end = rest.is_empty();
         if self.end.offset == 0 {
             self.say_utf16(rest);
@@ -362,10 +337,6 @@ impl Generation {
         let has_nul = rest.contains(&0);
         let mut behind = lead;
         while let Some(line) = take_line(&mut rest) {
-            let place = start + behind as u64;
-            if has_nul && has_hole(line) && !self.is_settled(place, line.len() as u64) {
-                break;
-            }
             behind = length - rest.len();
             taken = Taken::Lines;
             if self.give(line, start + behind as u64, has_nul, limits, sink) {
@@ -378,16 +349,12 @@ impl Generation {
                 "an offset is behind a newline"
             );
             let is_short = length < buffer.len() && self.check_end().is_ok();
-            self.drained = is_short && !self.is_unsettled() && !rest.contains(&b'\n');
+            self.drained = is_short && !rest.contains(&b'\n');
             if start == 0 {
                 self.trail.head = bytes[..behind.min(ANCHOR_LEN)].to_vec();
             }
-            self.move_end(start + behind as u64, &bytes[..behind]);
+            self.move_end(start + behind as u64, Anchor::of(&bytes[..behind]));
             return Ok(taken);
-        }
-        if self.nuls == Nuls::Unsettled {
-            self.at_end = true;
-            return Ok(Taken::Nothing);
         }
         if length == buffer.len() || bytes[lead..].starts_with(&[0]) {
             return self.take_long_line(limits, buffer, sink);
@@ -421,10 +388,7 @@ impl Generation {
             left -= piece.len();
             is_full |= self.give_piece(piece, end, limits, sink);
         }
-        // Behind the last line of a file they are nothing.
-        if left < line.len() {
-            self.say_hole(left as u64, end);
-        }
+        self.say_hole(left as u64, end);
         is_full
     }
 
@@ -461,20 +425,11 @@ impl Generation {
             }
             let nuls = leading_nuls(&buffer[..length]);
             if nuls == length {
-                let data = match self.was_looked_behind() {
-                    true => None,
-                    false => self.data_behind(place + length as u64, buffer)?,
-                };
-                let Some(data) = data else {
-                    self.end_in_nuls();
-                    return Ok(Taken::Nothing);
-                };
-                let is_torn = self.scan.content < place;
-                if is_torn && !self.is_settled(place, data - place) {
+                let Some(data) = self.data_behind(place + length as u64, buffer)? else {
                     self.at_end = true;
                     return Ok(Taken::Nothing);
-                }
-                if is_torn {
+                };
+                if self.scan.content < place {
                     return self.take_torn(place, data, limits, sink);
                 }
                 (self.scan.content, self.scan.seen) = (data, data);
@@ -485,11 +440,6 @@ impl Generation {
             }
             let mut rest = &buffer[..length];
             if let Some(line) = take_line(&mut rest) {
-                let nuls = self.scan.content - self.scan.line;
-                if nuls > 1 && !self.is_settled(self.scan.line, nuls) {
-                    self.at_end = true;
-                    return Ok(Taken::Nothing);
-                }
                 return self.take_found(place + line.len() as u64, limits, sink);
             }
             self.scan.seen = place + length as u64;
@@ -538,14 +488,11 @@ impl Generation {
         if self.trail.head.len() < ANCHOR_LEN {
             self.trail.head = self.bytes(0, length)?;
         }
-        self.move_end(offset, &before);
+        self.move_end(offset, Anchor::of(&before));
         Ok(())
     }
 
-    fn move_end(&mut self, offset: u64, before: &[u8]) {
-        let anchor = Anchor::of(before);
-        self.settled.is_under_anchor =
-            before[before.len() - usize::from(anchor.len)..].contains(&0);
+    fn move_end(&mut self, offset: u64, anchor: Anchor) {
         (self.end.offset, self.end.anchor) = (offset, anchor);
         self.trail.push(offset, anchor);
     }

@@ -65,14 +65,9 @@ impl Stat {
     /// How long ago it was written or renamed. Longer than anything where that was in the future: the clock was set back,
     /// and nobody is to wait for it.
     pub fn age(&self) -> Duration {
-        age(self.changed)
+        let age = SystemTime::now().duration_since(self.changed);
+        age.unwrap_or(Duration::MAX)
     }
-}
-
-/// How long ago a time was; longer than anything where that is yet to come.
-pub fn age(time: SystemTime) -> Duration {
-    let age = SystemTime::now().duration_since(time);
-    age.unwrap_or(Duration::MAX)
 }
 
 fn time(seconds: i64, nanoseconds: i64) -> SystemTime {

@@ -171,9 +171,9 @@ impl Tail<'_> {
     /// Whether a file is to be read although the path says nothing new.
     pub(super) fn is_any_due(&self, now: Instant) -> bool {
         let newest = self.chain.len().saturating_sub(1);
-        self.chain.iter().enumerate().any(|(index, g)| {
-            let is_late = index < newest && now >= g.next_look;
-            !g.is_done() || is_late || g.is_to_be_looked_into(now)
-        })
+        self.chain
+            .iter()
+            .enumerate()
+            .any(|(index, g)| !g.is_done() || index < newest && now >= g.next_look)
     }
 }

@@ -2,13 +2,9 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::util::*;
-
-/// A file that was last written then gets no byte in the place of its NULs any more.
-const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A writer without O_APPEND, which goes on at its own offset.
 fn plain_writer(scene: &Scene) -> fs::File {
@@ -91,7 +87,6 @@ fn a_hole_over_the_longest_line_takes_no_line_with_it() {
     let mut writer = plain_writer(&scene);
     writer.seek(SeekFrom::Start(200_000)).expect("seek");
     writer.write_all(text(0..10).as_bytes()).expect("write");
-    scene.age("app.log", LONG_AGO);
     let run = scene
         .watch("app.log")
         .args(["--once", "--max-line", "64KiB"])
@@ -108,7 +103,6 @@ fn a_hole_of_three_gigabytes_costs_next_to_nothing() {
     let mut writer = plain_writer(&scene);
     writer.seek(SeekFrom::Start(3 << 30)).expect("seek");
     writer.write_all(text(0..10).as_bytes()).expect("write");
-    scene.age("app.log", LONG_AGO);
     let begin = Instant::now();
     let run = scene.watch("app.log").arg("--once").run();
     let took = begin.elapsed().as_secs_f64();
@@ -125,7 +119,6 @@ fn a_run_of_nuls_that_a_power_cut_left_before_a_line_is_no_part_of_the_line() {
         scene.append("app.log", text(0..3));
         scene.append("app.log", vec![0; nuls]);
         scene.append("app.log", text(3..6));
-        scene.age("app.log", LONG_AGO);
         let run = scene
             .watch("app.log")
             .args(["--once", "--max-line", "64KiB"])
@@ -152,80 +145,6 @@ fn a_hole_at_the_end_waits_and_is_no_line() {
     watcher.sigkill();
     writer.write_all(text(20..30).as_bytes()).expect("write");
     scene.assert_arrives(scene.watch("app.log").spawn(), &oracle, &lines(0..30));
-}
-
-#[test]
-fn a_line_whose_second_half_comes_first_is_published_whole_and_once() {
-    // As a network file system or a mapped file shows what is written: NULs, where bytes are yet to come.
-    let scene = Scene::new();
-    let oracle = scene.subscriber();
-    let writer = plain_writer(&scene);
-    writer.set_len(100_000).expect("preallocate");
-    let wait = ["--rotate-wait", "60s"];
-    let watcher = scene.watch("app.log").args(wait).spawn();
-    let mut place = 0;
-    for n in 0..20 {
-        let line = text(n..n + 1);
-        let (first, second) = line.as_bytes().split_at(line.len() / 2);
-        let middle = place + first.len() as u64;
-        writer.write_all_at(second, middle).expect("write");
-        // It looks meanwhile: what is appended to another file has come out by then.
-        scene.append("other.log", text(1000 + n..1001 + n));
-        scene.once("other.log");
-        writer.write_all_at(first, place).expect("write");
-        place += line.len() as u64;
-        oracle.wait_for_line(lines(n..n + 1)[0].as_str());
-    }
-    watcher.sigterm();
-    let mut arrived = oracle.settle();
-    arrived.retain(|l| !lines(1000..1020).iter().any(|other| other.as_bytes() == l));
-    assert_exactly(&lines(0..20), &arrived);
-}
-
-#[test]
-fn nuls_before_a_line_are_waited_for_while_the_file_is_written_and_then_are_a_hole() {
-    let scene = Scene::new();
-    let oracle = scene.subscriber();
-    scene.append("app.log", text(0..3));
-    scene.append("app.log", [0; 100]);
-    scene.append("app.log", text(3..6));
-    let run = scene.watch("app.log").arg("--once").run();
-    run.assert_silent_success();
-    assert_exactly(&lines(0..3), &oracle.settle());
-    let watcher = scene.watch("app.log").args(["--rotate-wait", "1s"]).spawn();
-    let mut written = 6;
-    // A log that never pauses waits no longer.
-    wait_until("the hole is passed", || {
-        scene.append("app.log", text(written..written + 1));
-        written += 1;
-        watcher.stderr().contains("a hole of 100 NUL bytes")
-    });
-    scene.assert_arrives(watcher, &oracle, &lines(0..written));
-}
-
-#[test]
-fn lines_that_are_written_over_nuls_without_a_new_time_are_published() {
-    // A mapped file: of the writes to a page only the first one shows.
-    let scene = Scene::new();
-    let oracle = scene.subscriber();
-    let writer = plain_writer(&scene);
-    writer.set_len(60_000).expect("preallocate");
-    let watcher = scene.watch("app.log").spawn();
-    let mut place = 0;
-    let mut write = |range: std::ops::Range<usize>| {
-        let time = writer.metadata().and_then(|file| file.modified());
-        let lines = text(range);
-        writer.write_all_at(lines.as_bytes(), place).expect("write");
-        place += lines.len() as u64;
-        writer
-            .set_modified(time.expect("a time"))
-            .expect("set the time");
-    };
-    write(0..10);
-    oracle.wait_for(10);
-    write(10..20);
-    oracle.wait_for(20);
-    scene.assert_arrives(watcher, &oracle, &lines(0..20));
 }
 
 #[test]

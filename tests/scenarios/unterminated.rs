@@ -119,38 +119,6 @@ fn the_unterminated_end_of_the_live_file_is_no_line_however_long_it_waits() {
 }
 
 #[test]
-fn half_a_line_that_stood_in_the_log_for_long_is_waited_for_once_it_is_renamed() {
-    for to in ["a.log.1", "old/a-20260101.txt"] {
-        let scene = Scene::new();
-        let oracle = scene.subscriber();
-        std::fs::create_dir(scene.path("old")).expect("create a folder");
-        scene.append("a.log", text(0..10));
-        scene.append("b.log", text(10..20));
-        let watcher = scene.watch("*.log").args(["--rotate-wait", "1s"]).spawn();
-        oracle.wait_for(20);
-        let whole = line(20);
-        let (half, rest) = whole.split_at(9);
-        let mut writer = scene.open("a.log");
-        writer.write_all(half.as_bytes()).expect("write");
-        scene.append("b.log", END);
-        scene.rotate("b.log");
-        // The wait has passed since the half was written.
-        oracle.wait_for_line(END);
-        scene.rename("a.log", to);
-        scene.append("a.log", text(21..22));
-        wait_until("the rename is seen", || {
-            watcher.open_files().contains(&scene.path("a.log"))
-        });
-        writer
-            .write_all(format!("{rest}\n").as_bytes())
-            .expect("write");
-        oracle.wait_for_line(&whole);
-        watcher.sigterm();
-        assert_eq!(oracle.settle().len(), 23, "{to}");
-    }
-}
-
-#[test]
 fn the_torn_end_of_a_copy_is_no_line() {
     let scene = Scene::new();
     let oracle = scene.subscriber();

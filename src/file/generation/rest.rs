@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Generation, Limits, Nuls, Taken};
+use super::{Generation, Limits, Taken};
 use crate::file::Sink;
 
 impl Generation {
@@ -29,10 +29,6 @@ impl Generation {
         }
         let start = self.end.offset;
         let end = start + rest;
-        if self.nuls == Nuls::AtEnd {
-            self.move_end_to(end)?;
-            return Ok(Some(rest));
-        }
         self.take_bytes(start..end, end, limits.max_line, limits, sink)?;
         Ok(Some(rest))
     }

@@ -81,15 +81,8 @@ impl Tail<'_> {
                 return self.drop_generation(known, index, passed);
             }
             Event::Appeared { file, generation } => {
-                let id = candidates[file].stat.id;
                 let is_copy = is_copy(file, candidates, known.last().map(|last| last.file));
-                let changed = self.appeared(&candidates[file], generation, is_copy, opened);
-                let is_it = |it: &Known| it.file == id && (it.offset > 0 || it.hold == Held::Cut);
-                let of_file = self.chain.iter_mut().filter(|g| g.stat.id == id);
-                for generation in of_file.filter(|g| g.end.offset == 0) {
-                    generation.was_cut |= known.iter().any(is_it);
-                }
-                return changed;
+                return self.appeared(&candidates[file], generation, is_copy, opened);
             }
             Event::Renumbered {
                 known: index,

@@ -158,7 +158,7 @@ fn known_of(generation: &Generation) -> io::Result<Known> {
     if let Body::Plain(file) = &generation.body {
         let mark = generation.mark.filter(|_| end.offset == 0);
         let last = mark.unwrap_or((end.offset, end.anchor));
-        let is_intact = generation.is_intact(last).unwrap_or(true);
+        let is_intact = holds(file, last.0, last.1).unwrap_or(true);
         (known.hold, known.probe) = match is_intact {
             false => (Held::Cut, Some(last)),
             true if end.offset == 0 => (Held::Intact, end_of(file).unwrap_or(None)),
