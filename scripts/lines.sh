@@ -6,7 +6,7 @@
 # It fails when there are more of them in all than the limit below. The limit is lowered in the commit that cuts;
 # a commit that raises it says what the lines are for.
 
-limit=18410
+limit=18265
 
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
